@@ -1,0 +1,1 @@
+"""Apache Beam pipelines that turn raw documents into self-supervised corpora."""
