@@ -6,6 +6,14 @@ them later can be told with its reason and position.
 
 from dataclasses import asdict, dataclass
 
+LABEL_WORDS: dict[str, tuple[str, ...]] = {
+    "sentence_pair": ("no", "maybe", "yes"),
+    "multiple_choice": tuple("ABCDEF"),
+    "sentiment": ("terrible", "bad", "maybe", "good", "great"),
+    "unified": tuple("ABCDEFGHIJKLMNOP"),
+}
+"""The formats, and the label words that a `label` column indexes in each."""
+
 REASONS = {
     "unreadable_file": "the file could not be opened or read",
     "corrupt_file": "the file is damaged; what stood before the damage was kept",

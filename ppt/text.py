@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
-NEAR_EQUAL_CHARS = 48
+NEAR_EQUAL_LETTERS = 48
 """Two sentences are near-equal when this many leading letters of theirs agree."""
+
+SHORTEST_CUT = 90
+"""No sentence is ever cut to fewer characters than this; content keys look no further."""
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d")
@@ -49,10 +52,11 @@ def document_key(text: str) -> bytes:
 def content_key(sentence: str) -> str:
     """What makes sentences near-equal: their leading letters, case, digits and signs aside.
 
-    Two sentences with one content key never meet as options of one example.
+    Only what the shortest cut leaves is looked at, so two sentences of
+    different keys stay different however they are cut.
     """
-    letters = _NOT_LETTERS.sub("", sentence.casefold())
-    return _DIGITS.sub("0", letters[:NEAR_EQUAL_CHARS])
+    letters = _NOT_LETTERS.sub("", cut(sentence, SHORTEST_CUT).casefold())
+    return _DIGITS.sub("0", letters[:NEAR_EQUAL_LETTERS])
 
 
 def cut(text: str, limit: int) -> str:
@@ -81,8 +85,8 @@ def mix(words: Words) -> Words:
 
 def stream(words: Words, counter: int | Words) -> Words:
     """Draw number `counter` of the random stream that each word starts; 64-bit words."""
-    step = np.asarray(counter, dtype=np.uint64) + np.uint64(1)
-    return mix(words + step * _GOLDEN)
+    steps = np.atleast_1d(np.asarray(counter, dtype=np.uint64)) + np.uint64(1)
+    return mix(words + steps * _GOLDEN)
 
 
 def below(words: Words, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -94,3 +98,8 @@ def below(words: Words, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     high = (words >> np.uint64(32)).astype(np.uint64)
     limit = np.maximum(bounds, 1).astype(np.uint64)
     return ((high * limit) >> np.uint64(32)).astype(np.int64)
+
+
+def uniform(words: Words) -> NDArray[np.float64]:
+    """Map random words to floats in [0, 1) with 53 random bits."""
+    return (words >> np.uint64(11)).astype(np.float64) / 2.0**53

@@ -1,0 +1,39 @@
+# make setup       a virtual environment in .venv with pinned versions
+# make quickstart  documents -> corpora -> samples, from nothing
+# make test        the tests, from nothing
+# make check       lint, types and tests: what CI runs
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup quickstart test lint check clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	touch $@
+
+quickstart: setup
+	$(BIN)/python -m pipelines.build_corpus --input 'data/documents/*.jsonl' --output corpora \
+		--validation_fraction 0.1 --overwrite
+	$(BIN)/python -m ppt.inspect corpora/sentence_pair -n 2
+	$(BIN)/python -m ppt.inspect corpora/multiple_choice -n 1
+	$(BIN)/python -m ppt.inspect corpora/sentiment -n 2
+	$(BIN)/python -m ppt.inspect corpora/unified -n 3
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+clean:
+	rm -rf $(VENV) corpora runs results

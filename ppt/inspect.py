@@ -1,0 +1,106 @@
+"""Look inside a corpus: ``python -m ppt.inspect corpora/unified -n 5``."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ppt.corpus import SPLITS, VERIFY, Manifest, open_corpus
+from ppt.errors import ConfigError, exit_status
+from ppt.plots import HISTOGRAMS, draw_histograms
+from ppt.records import LABEL_WORDS
+
+ANSWER_STYLE = "bold green"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ppt.inspect",
+        description="Show samples of a corpus, the answer marked, and its counts; check its files.",
+    )
+    parser.add_argument("corpus", help="folder of one corpus, such as corpora/unified")
+    parser.add_argument("-n", type=int, default=5, help="samples (default: %(default)s)")
+    parser.add_argument("--split", default=SPLITS[0], choices=SPLITS)
+    parser.add_argument("--seed", type=int, help="draw samples at random (default: the first)")
+    parser.add_argument(
+        "--verify", default=VERIFY[0], choices=VERIFY, help="full: check each shard's sha256 too"
+    )
+    flags = parser.parse_args(argv)
+    if flags.n < 0:
+        raise ConfigError(f"-n: got {flags.n}, expected 0 or more")
+    corpus = open_corpus(flags.corpus, verify=flags.verify)
+    console = Console()
+    rows = corpus.read(flags.split)
+    for row in _sample(rows, flags.n, flags.seed):
+        console.print(panel(row, corpus.manifest.format))
+    console.print(stats_table(corpus.manifest))
+    if not (corpus.folder / HISTOGRAMS).exists():
+        draw_histograms(corpus.folder, corpus.manifest)
+    console.print(f"Histograms: {corpus.folder / HISTOGRAMS}")
+    return 0
+
+
+def _sample(rows: pa.Table, n: int, seed: int | None) -> list[dict[str, Any]]:
+    n = min(n, rows.num_rows)
+    if seed is None:
+        return rows.slice(0, n).to_pylist()
+    chosen = np.random.default_rng(seed).choice(rows.num_rows, n, replace=False)
+    return rows.take(pa.array(chosen)).to_pylist()
+
+
+def panel(row: Mapping[str, Any], format_name: str) -> Panel:
+    """One example as people read it: texts, then options or label words, the answer marked."""
+    lines = [Text(row["text_a"])]
+    if row["text_b"] is not None:
+        lines.append(Text(row["text_b"], style="cyan"))
+    words = LABEL_WORDS[format_name]
+    if row["options"]:
+        for i, option in enumerate(row["options"]):
+            lines.append(_choice(f"{words[i]}. {option}", i == row["label"]))
+    else:
+        marked = [_choice(word, i == row["label"]) for i, word in enumerate(words)]
+        lines.append(Text("  ").join(marked))
+    title = Text(f"{row['id']}  from {row['document_id']}", style="dim")
+    return Panel(Group(*lines), title=title, title_align="left")
+
+
+def _choice(text: str, is_answer: bool) -> Text:
+    return Text(f"▶ {text}", style=ANSWER_STYLE) if is_answer else Text(f"  {text}")
+
+
+def stats_table(manifest: Manifest) -> Table:
+    """Rows, labels and drops by split."""
+    rows = manifest.rows
+    table = Table(title=f"{manifest.format}", title_justify="left")
+    table.add_column("")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    table.add_row("examples", *(f"{rows[split]:,}" for split in SPLITS))
+    table.add_row("shards", *(str(len(manifest.shards[split])) for split in SPLITS))
+    for word in LABEL_WORDS[manifest.format]:
+        counts = [manifest.stats[split].get("labels", {}).get(word, 0) for split in SPLITS]
+        if any(counts):
+            table.add_row(f"label {word}", *(f"{count:,}" for count in counts))
+    table.add_section()
+    documents = manifest.documents
+    table.add_row("documents kept", f"{documents['kept']:,}", f"of {documents['read']:,} read")
+    for reason, count in manifest.examples["drops"].items():
+        if count:
+            table.add_row(f"dropped: {reason}", f"{count:,}", "anchors")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

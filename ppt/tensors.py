@@ -1,0 +1,58 @@
+"""What flows from text to scores: a `Batch` of rendered examples and its `LabelWords`.
+
+B batch, T text tokens, L labels, W tokens of the longest label word
+(docs/glossary.md).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LabelWords:
+    """The verbalizer as tokens: `ids` [L, W] int64, right-padded; `lengths` [L] int64, 1..W."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    @property
+    def single(self) -> bool:
+        """Whether every label word is one token, so that one position scores them all."""
+        return self.ids.shape[1] == 1
+
+    def to(self, device: torch.device) -> "LabelWords":
+        """The same words on `device`."""
+        return LabelWords(self.ids.to(device), self.lengths.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rendered examples, right-padded.
+
+    `input_ids` [B, T] int64 and `attention_mask` [B, T] int64 (1 = a real token).
+    For seq2seq the mask token stands in `input_ids`; for causal models the
+    label word follows the last real token. `labels` [B] int64 indexes
+    `words`. `allowed` [B, L] bool says which labels a row has (unified rows
+    have 2 to 16 options); the rest score minus infinity.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    words: LabelWords
+    allowed: Tensor
+
+    def __len__(self) -> int:
+        return int(self.input_ids.shape[0])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`."""
+        return Batch(
+            self.input_ids.to(device),
+            self.attention_mask.to(device),
+            self.labels.to(device),
+            self.words.to(device),
+            self.allowed.to(device),
+        )
