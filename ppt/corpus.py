@@ -168,7 +168,7 @@ def shard_name(split: str, index: int, count: int) -> str:
 def schema(format_name: str) -> pa.Schema:
     """`COLUMNS` with the feature metadata from which Hugging Face datasets names the labels."""
     string = {"dtype": "string", "_type": "Value"}
-    features = {name: string for name in COLUMNS.names} | {
+    features = dict.fromkeys(COLUMNS.names, string) | {
         "options": {"feature": string, "_type": "List"},
         "label": {"names": list(LABEL_WORDS[format_name]), "_type": "ClassLabel"},
     }

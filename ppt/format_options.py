@@ -26,7 +26,9 @@ class Mixture:
         for part in text.split(","):
             name, _, number = part.partition("=")
             if name.strip() not in shares:
-                raise unknown_name("part of --unified_mixture", name.strip(), [*shares, "published"])
+                raise unknown_name(
+                    "part of --unified_mixture", name.strip(), [*shares, "published"]
+                )
             try:
                 shares[name.strip()] = float(number)
             except ValueError:
@@ -36,7 +38,9 @@ class Mixture:
         if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
             raise ConfigError(f"--unified_mixture: got {text!r}, shares must be >= 0 and sum to 1")
         if shares["choice"] + shares["pair"] == 0:
-            raise ConfigError(f"--unified_mixture: got {text!r}, sentiment alone has its own format")
+            raise ConfigError(
+                f"--unified_mixture: got {text!r}, sentiment alone has its own format"
+            )
         return cls(**shares)
 
 

@@ -39,6 +39,7 @@ EXAMPLE_DROPS = {
 UNIFIED_OPTIONS = range(2, 17)
 """Numbers of options of the unified format (published: uniform in 2...16)."""
 
+
 @dataclass(frozen=True)
 class Rows:
     """R examples as indices. `anchor`, `second` [R] index the pool (-1: none).
@@ -224,9 +225,7 @@ def _selection(
 def _without_options(
     anchor: Indices, second: Indices, label: NDArray[np.int8], drops: Counter[str]
 ) -> Rows:
-    return Rows(
-        anchor, second, np.zeros(0, np.int64), _even_offsets(len(anchor), 0), label, drops
-    )
+    return Rows(anchor, second, np.zeros(0, np.int64), _even_offsets(len(anchor), 0), label, drops)
 
 
 def _even_offsets(n_rows: int, n: int) -> Indices:

@@ -55,9 +55,9 @@ def _run(argv: Sequence[str] | None) -> int:
 def _sample(rows: pa.Table, n: int, seed: int | None) -> list[dict[str, Any]]:
     n = min(n, rows.num_rows)
     if seed is None:
-        return rows.slice(0, n).to_pylist()
+        return list(rows.slice(0, n).to_pylist())
     chosen = np.random.default_rng(seed).choice(rows.num_rows, n, replace=False)
-    return rows.take(pa.array(chosen)).to_pylist()
+    return list(rows.take(pa.array(chosen)).to_pylist())
 
 
 def panel(row: Mapping[str, Any], format_name: str) -> Panel:

@@ -57,13 +57,16 @@ def _positions(axes: Any, positions: Mapping[str, Mapping[str, int]]) -> None:
         return
     sizes = sorted(map(int, positions))
     width = max(sizes)
-    grid = [
-        [positions[str(n)].get(str(i), 0) if i < n else float("nan") for i in range(width)]
-        for n in sizes
-    ]
-    image = axes.imshow(grid, aspect="auto", cmap="viridis", vmin=0)
+    grid = [_evenness(positions[str(n)], n, width) for n in sizes]
+    image = axes.imshow(grid, aspect="auto", cmap="viridis", vmin=0, vmax=2)
     axes.set(
         yticks=range(len(sizes)), yticklabels=sizes, xticks=range(width),
         xticklabels=[chr(ord("A") + i) for i in range(width)],
     )  # fmt: skip
-    axes.figure.colorbar(image, ax=axes, label="examples")
+    axes.figure.colorbar(image, ax=axes, label="share, 1 = even")
+
+
+def _evenness(counts: Mapping[str, int], n: int, width: int) -> list[float]:
+    """How often each position holds the answer, over what an even spread would give."""
+    total = sum(counts.values())
+    return [counts.get(str(i), 0) * n / total if i < n else float("nan") for i in range(width)]

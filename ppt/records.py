@@ -21,7 +21,7 @@ REASONS = {
     "invalid_json": "the line is not a JSON value",
     "not_an_object": "the JSON value is not an object",
     "missing_field": "the text or id field is missing or null",
-    "not_a_string": "the text field is not a string",
+    "not_a_string": "the text is not a string, or the id neither string nor integer",
     "nul_bytes": "the text has NUL characters, so it is not text",
     "lone_surrogate": "the text has half a surrogate pair, which no UTF-8 file can hold",
     "too_long": "the document is longer than --max_document_chars",

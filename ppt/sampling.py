@@ -41,9 +41,7 @@ def adjacent(pool: Pool, anchors: Indices, adjacency: str, words: Words) -> Indi
     return np.where(usable, np.where(forward, anchors + 1, anchors - 1), -1)
 
 
-def same_document(
-    pool: Pool, anchors: Indices, k: int, words: Words
-) -> tuple[Indices, Indices]:
+def same_document(pool: Pool, anchors: Indices, k: int, words: Words) -> tuple[Indices, Indices]:
     """[A, k] distinct sentences of the anchor's document, not adjacent; [A] how many there are."""
     first = anchors - pool.has_previous[anchors]
     near = anchors + pool.has_next[anchors] - first + 1
@@ -52,9 +50,7 @@ def same_document(
     return drawn + (drawn >= first[:, None]) * near[:, None], counts
 
 
-def other_documents(
-    pool: Pool, anchors: Indices, k: int, words: Words
-) -> tuple[Indices, Indices]:
+def other_documents(pool: Pool, anchors: Indices, k: int, words: Words) -> tuple[Indices, Indices]:
     """[A, k] distinct sentences of other documents of the pool; [A] how many there are."""
     sizes = pool.sizes[anchors]
     counts = len(pool) - sizes
@@ -80,9 +76,13 @@ def _distinct(words: Words, counts: Indices, k: int, counter: int) -> Indices:
 def place(answer: Indices, wrong: Indices, words: Words) -> tuple[Indices, NDArray[np.int8]]:
     """Options [R, n] with each position holding the answer equally often; labels [R]."""
     n_rows, n_wrong = wrong.shape
-    rank = np.empty(n_rows, dtype=np.int64)
-    rank[np.argsort(stream(words, Draw.PLACE), kind="stable")] = np.arange(n_rows)
-    label = rank % (n_wrong + 1)
+    ranks = stream(words, Draw.PLACE)
+    label = np.empty(n_rows, dtype=np.int64)
+    # Start anywhere: many small groups would else give the first letters what is left over.
+    first = int(ranks.min(initial=2**64 - 1))
+    label[np.argsort(ranks, kind="stable")] = (np.arange(n_rows) + first % (n_wrong + 1)) % (
+        n_wrong + 1
+    )
     keys = stream(words[:, None], Draw.SHUFFLE + np.arange(n_wrong, dtype=np.uint64)[None, :])
     wrong = np.take_along_axis(wrong, np.argsort(keys, axis=1, kind="stable"), axis=1)
     options = np.empty((n_rows, n_wrong + 1), dtype=np.int64)

@@ -114,4 +114,3 @@ def _example_ids(
     kinds = np.where(selects, 0, np.where(rows.second >= 0, 1, 2)).tolist()
     names = ("choice", "pair", "sentiment")
     return [f"{stem}-{names[kind]}" for stem, kind in zip(stems, kinds, strict=True)]
-

@@ -29,7 +29,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def normalise(text: str) -> str:
-    """NFC, line ends as ``\\n``, no byte-order mark at the start."""
+    """NFC, line feeds as line ends, no byte-order mark at the start."""
     text = text.removeprefix("\ufeff")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

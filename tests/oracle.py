@@ -93,7 +93,9 @@ class Oracle:
         return after if after is not None else before
 
     def distant(self, i):
-        return [j for j in self.by_document[self.pool[i].number] if not self.pool[i].near(self.pool[j])]
+        return [
+            j for j in self.by_document[self.pool[i].number] if not self.pool[i].near(self.pool[j])
+        ]
 
     def elsewhere(self, i):
         """How many sentences other documents have, and the n-th of them."""
@@ -162,7 +164,7 @@ class Oracle:
         for rank, (anchor, word, answer, wrong) in enumerate(ranked):
             order = sorted(range(len(wrong)), key=lambda j: draw(word, SHUFFLE + j))
             options = [wrong[j] for j in order]
-            label = rank % (len(wrong) + 1)
+            label = (rank + draw(ranked[0][1], PLACE)) % (len(wrong) + 1)
             options.insert(label, answer)
             placed[anchor] = (anchor, word, options, label)
         return [placed[item[0]] for item in items]
@@ -264,9 +266,7 @@ class Oracle:
                     "document_id": sentence.document.id,
                     "text_a": cut(sentence.text, caps[0]),
                     "text_b": None if second is None else cut(self.pool[second].text, caps[0]),
-                    "options": [
-                        c if worded else cut(self.pool[c].text, caps[1]) for c in choices
-                    ],
+                    "options": [c if worded else cut(self.pool[c].text, caps[1]) for c in choices],
                     "label": label,
                 }
             )

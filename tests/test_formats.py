@@ -31,7 +31,9 @@ def made(sizes, salt=0):
     documents = []
     for d, size in enumerate(sizes):
         words = [
-            " ".join("".join(map(chr, rng.integers(97, 123, 7))) for _ in range(rng.integers(4, 60)))
+            " ".join(
+                "".join(map(chr, rng.integers(97, 123, 7))) for _ in range(rng.integers(4, 60))
+            )
             for _ in range(size)
         ]
         documents.append(document(d, [f"{text}." for text in words]))
@@ -56,8 +58,12 @@ def built(documents, options, probabilities=None):
 
 sentences = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=40),
-    st.sampled_from(["Same old line of text here.", "same old LINE of text here!", "Page 1 of 20, and on."]),
-    st.integers(0, 10**6).map(lambda n: f"This is sentence {'abcdefghij'[n % 10] * (n % 97)} {n:b}."),
+    st.sampled_from(
+        ["Same old line of text here.", "same old LINE of text here!", "Page 1 of 20, and on."]
+    ),
+    st.integers(0, 10**6).map(
+        lambda n: f"This is sentence {'abcdefghij'[n % 10] * (n % 97)} {n:b}."
+    ),
 )
 some_documents = st.lists(st.lists(sentences, max_size=9), max_size=7).map(
     lambda lists: sorted(
@@ -213,10 +219,13 @@ def test_the_limit_per_document_is_kept_and_is_the_same_in_all_formats():
 
 def test_repeated_lines_are_neither_anchor_nor_option():
     boilerplate = "All rights reserved, 2021, by the house."
-    texts = [[f"{w} is a sentence of document {d}." for w in ("One", "Two", "Ten", "Six")] for d in "abcd"]
+    texts = [
+        [f"{w} is a sentence of document {d}." for w in ("One", "Two", "Ten", "Six")]
+        for d in "abcd"
+    ]
     texts[0].insert(1, boilerplate)
     texts[2].append(boilerplate.upper().replace("2021", "1999"))
-    pool, rows, _ = built([document(n, t) for n, t in enumerate(texts)], FormatOptions())
+    pool, _, _ = built([document(n, t) for n, t in enumerate(texts)], FormatOptions())
     assert pool.drops["repeated"] >= 2
     assert not any("reserved" in text.lower() for text in pool.text)
     # The neighbours of the removed line are not adjacent to each other.

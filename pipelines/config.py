@@ -1,0 +1,127 @@
+"""What a build is asked to do: one frozen value that every stage carries."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+import ppt
+from pipelines.readers import FileSlice, ReadOptions
+from ppt.corpus import FORMAT_VERSION, SPLITS
+from ppt.errors import ConfigError, unknown_name
+from ppt.format_options import FormatOptions
+from ppt.records import LABEL_WORDS
+from ppt.text import seed_word
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
+
+    `inputs` are (name, bytes) of every file, `num_shards` the shards of the
+    training split; `splitter_source` is what the workers load for `splitter`.
+    """
+
+    formats: tuple[str, ...] = tuple(LABEL_WORDS)
+    examples: FormatOptions = field(default_factory=FormatOptions)
+    read: ReadOptions = field(default_factory=ReadOptions)
+    splitter: str = "punkt:english"
+    splitter_source: str = "punkt:english"
+    labeller: str = "vader"
+    min_sentences: int = 2
+    min_sentence_chars: int = 20
+    max_sentence_chars: int = 600
+    validation_fraction: float = 0.05
+    num_shards: int = 1
+    inputs: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in LABEL_WORDS:
+                raise unknown_name("format in --formats", name, LABEL_WORDS)
+        if not self.formats or len(set(self.formats)) < len(self.formats):
+            raise ConfigError(
+                f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
+            )
+        least = {"min_sentences": 1, "min_sentence_chars": 1, "max_sentence_chars": 1}
+        for name, minimum in {**least, "num_shards": 1}.items():
+            if getattr(self, name) < minimum:
+                raise ConfigError(
+                    f"--{name}: got {getattr(self, name)}, expected {minimum} or more"
+                )
+        if self.min_sentence_chars > self.max_sentence_chars:
+            raise ConfigError(
+                f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "
+                f"--max_sentence_chars ({self.max_sentence_chars})"
+            )
+        if not 0 <= self.validation_fraction < 1:
+            raise ConfigError(
+                f"--validation_fraction: got {self.validation_fraction}, expected 0 <= f < 1"
+            )
+
+    @property
+    def shards_of(self) -> dict[str, int]:
+        """How many shards each split has. Validation shards are as large as the others."""
+        share = self.validation_fraction
+        return {
+            "train": self.num_shards,
+            "validation": max(1, round(self.num_shards * share)) if share else 0,
+        }
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether any asked format holds pseudo-labelled sentences."""
+        return "sentiment" in self.formats or (
+            "unified" in self.formats and self.examples.mixture.sentiment > 0
+        )
+
+    def shard_of(self, key: bytes) -> "ShardKey":
+        """The split (by document alone) and the shard (by seed too) of a document."""
+        share = int.from_bytes(key[:8], "big") / 2**64
+        split = "validation" if share < self.validation_fraction else "train"
+        number = seed_word(self.examples.seed, "shard", key) % self.shards_of[split]
+        return split, number
+
+    def reject_shard(self, source: str, offset: int) -> "ShardKey":
+        """The shard that keeps the rejects of a place in the input."""
+        return "train", seed_word(0, source, str(offset)) % self.num_shards
+
+    def all_shards(self) -> list["ShardKey"]:
+        """Every (split, number), in order."""
+        counts = self.shards_of
+        return [(split, number) for split in SPLITS for number in range(counts[split])]
+
+    def as_manifest(self) -> dict[str, Any]:
+        """What the manifest keeps: all of it but the formats and where the splitter lies."""
+        data = asdict(self)
+        del data["formats"], data["splitter_source"]
+        examples, read = data.pop("examples"), data.pop("read")
+        data["inputs"] = [{"name": name, "bytes": size} for name, size in self.inputs]
+        return {**data, **examples, **read}
+
+    def fingerprint(self) -> str:
+        """A digest of everything that a shard's bytes depend on but its documents."""
+        text = json.dumps(
+            [self.formats, self.as_manifest(), versions()], sort_keys=True, ensure_ascii=False
+        )
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+ShardKey = tuple[str, int]
+"""A split and the number of a shard in it."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the bytes."""
+    return {
+        "ppt": ppt.__version__,
+        "corpus_format": str(FORMAT_VERSION),
+        "pyarrow": pa.__version__,
+    }
+
+
+def input_names(slices: list[FileSlice]) -> tuple[tuple[str, int], ...]:
+    """(name, bytes) of every file, by name."""
+    return tuple(sorted({(part.name, part.size) for part in slices}))

@@ -1,0 +1,182 @@
+"""A build from checked flags to finished corpora: what `build_corpus` runs."""
+
+import logging
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from rich.console import Console
+from rich.table import Table
+
+import ppt.errors
+from pipelines.config import BuildConfig
+from pipelines.labelling import check_labeller, make_labeller
+from pipelines.options import Job
+from pipelines.progress import shown
+from pipelines.readers import read
+from pipelines.sinks import BUILDING, Output, is_local, locked
+from pipelines.stages import BuildCorpora
+from ppt.corpus import Manifest, open_corpus
+from ppt.errors import ConfigError, InputError, PPTError
+from ppt.plots import draw_histograms
+from ppt.records import Document
+from ppt.sentences import get_splitter, save_punkt, train_punkt
+from ppt.text import normalise
+
+TRAIN_CHARACTERS = 50_000_000
+"""How much of the input ``--splitter punkt:train`` learns from, in order of file names."""
+
+_OUR_ERROR = re.compile(r"ppt\.errors\.(\w+): (.*?)(?: \[while running|\n|$)")
+
+
+def run(job: Job) -> None:
+    """Build what `job` asks for. Raises PPTError, having told nothing yet."""
+    console = Console(stderr=True)
+    if job.verbose:
+        logging.getLogger("apache_beam").setLevel(logging.INFO)
+    check_labeller(job.config.labeller)
+    if job.config.splitter != "punkt:train":
+        get_splitter(job.config.splitter)
+    output = Output(job.output)
+    started = time.monotonic()
+    with locked(output):
+        output.prepare(job.config, job.overwrite)
+        config = _with_trained_splitter(job, output)
+        build(job, config, output, console)
+        seconds = time.monotonic() - started
+        if is_local(job.output):
+            manifests = _finish_locally(Path(job.output), config)
+            _summary(manifests, Path(job.output), seconds, Console())
+
+
+def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
+    """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
+    folder = None
+    if job.local and is_local(job.output):
+        folder = output.path(f"{BUILDING}/progress")
+        Path(folder).mkdir(exist_ok=True)
+    with (
+        _plain_errors(),
+        shown(folder or "", len(config.all_shards()), console),
+        beam.Pipeline(_runner(job, folder), options=job.beam) as pipeline,
+    ):
+        _ = (
+            pipeline
+            | "Inputs" >> beam.Create([*job.slices, *config.all_shards()])
+            | BuildCorpora(config, make_labeller(config.labeller), output, folder)
+        )
+
+
+def _runner(job: Job, folder: str | None) -> PipelineRunner | None:
+    """The local runner, with processes if more than one was asked for; None: Beam's flags say.
+
+    Named outright, because Beam's `DirectRunner` looks for another runner to
+    download. The processes' log goes to a file: Beam sends every line of it twice.
+    """
+    if not job.local:
+        return None
+    if job.workers == 1:
+        return FnApiRunner()
+    log = "" if job.verbose or not folder else f" 2>>{shlex.quote(folder)}/../workers.log"
+    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command + log))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Beam wraps a worker's error in its traceback: bring our own one-line error back."""
+    try:
+        yield
+    except PPTError:
+        raise
+    except Exception as error:
+        found = _OUR_ERROR.findall(str(error))
+        if not found:
+            raise
+        name, message = found[-1]
+        raise getattr(ppt.errors, name, PPTError)(message) from error
+
+
+def _with_trained_splitter(job: Job, output: Output) -> BuildConfig:
+    """Train Punkt on the input where that is asked for; the parameters stay in the output."""
+    if job.config.splitter != "punkt:train":
+        return job.config
+    if not is_local(job.output):
+        raise ConfigError(
+            "--splitter punkt:train: needs a local --output; train once with "
+            "python -m pipelines.train_punkt and give --splitter punkt:FOLDER"
+        )
+    folder = Path(output.path("punkt"))
+    save_punkt(train_punkt(_training_texts(job)), folder)
+    return replace(job.config, splitter_source=f"punkt:{folder}")
+
+
+def _training_texts(job: Job) -> Iterator[str]:
+    budget = TRAIN_CHARACTERS
+    for part in sorted(job.slices, key=lambda part: (part.name, part.start)):
+        for record in read(part, job.config.read):
+            if isinstance(record, Document):
+                yield normalise(record.text)
+                budget -= len(record.text)
+                if budget <= 0:
+                    return
+    if budget == TRAIN_CHARACTERS:
+        raise InputError("--splitter punkt:train: the input has no readable document")
+
+
+def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
+    """Draw the histograms beside each manifest."""
+    manifests = {}
+    for name in config.formats:
+        corpus = open_corpus(folder / name, name)
+        draw_histograms(corpus.folder, corpus.manifest)
+        manifests[name] = corpus.manifest
+    return manifests
+
+
+def _summary(
+    manifests: dict[str, Manifest], folder: Path, seconds: float, console: Console
+) -> None:
+    any_manifest = next(iter(manifests.values()))
+    documents = any_manifest.documents
+    table = Table(title=f"Corpora in {folder}")
+    for column in ("format", "train", "validation", "dropped anchors", "MB"):
+        table.add_column(column, justify="left" if column == "format" else "right")
+    for name, manifest in manifests.items():
+        size = sum(shard.bytes for shards in manifest.shards.values() for shard in shards)
+        rows = manifest.rows
+        dropped = sum(manifest.examples["drops"].values())
+        table.add_row(
+            name,
+            f"{rows['train']:,}",
+            f"{rows['validation']:,}",
+            f"{dropped:,}",
+            f"{size / 1e6:.1f}",
+        )
+    console.print(table)
+    rejected = sum(documents["rejected"].values())
+    console.print(
+        f"Documents: {documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
+        f"rejected + {documents['duplicates']:,} duplicates. "
+        f"Sentences: {any_manifest.sentences['usable']:,} usable of "
+        f"{any_manifest.sentences['read']:,}."
+    )
+    for reason, count in documents["rejected"].items():
+        console.print(f"  rejected, {reason}: {count:,} (see {folder / 'rejects'})")
+    if documents["sharing_an_id"]:
+        console.print(
+            f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
+            "of other text; both were kept"
+        )
+    megabytes = documents["characters"] / 1e6
+    console.print(f"{megabytes:.1f} M characters in {seconds:.1f} s.")
+    console.print(f"Look inside: python -m ppt.inspect {folder / next(iter(manifests))} -n 5")

@@ -1,0 +1,243 @@
+"""Flags of `build_corpus` → a `BuildConfig`; everything else is Beam's own.
+
+Our flags are known here and checked before any work; what is left must be a
+flag of Beam's, or it is refused with the nearest name that there is.
+"""
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.config import BuildConfig, input_names
+from pipelines.readers import AUTO, FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand
+from ppt.errors import ConfigError
+from ppt.format_options import ADJACENCIES, FormatOptions, Mixture
+from ppt.records import LABEL_WORDS
+from ppt.sentiment import LABELS, PUBLISHED_THRESHOLDS
+
+_EPILOG = """examples:
+  python -m pipelines.build_corpus --input 'docs/*.txt' --output corpora/
+  python -m pipelines.build_corpus --input 'a.jsonl.gz' 'b/*.parquet' --formats unified
+  python -m pipelines.build_corpus --input 'gs://bucket/*.jsonl' --output gs://bucket/corpora \\
+      --runner DataflowRunner --project my-project --region europe-west1 --temp_location gs://...
+
+Then: python -m ppt.inspect corpora/unified -n 5
+Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line error."""
+
+_PLAIN_FIELDS = (
+    "splitter",
+    "labeller",
+    "min_sentences",
+    "min_sentence_chars",
+    "max_sentence_chars",
+    "validation_fraction",
+)
+"""Flags that are fields of `BuildConfig` by the same name."""
+
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argparse parser whose errors are `ConfigError`s: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def flag_parser() -> argparse.ArgumentParser:
+    """The flags, grouped as the help shows them."""
+    parser = OneLineParser(
+        prog="python -m pipelines.build_corpus",
+        description="Turn raw documents into self-supervised corpora, in one read: sentence "
+        "pairs, six-option multiple choice, pseudo-labelled sentiment, and everything as "
+        "multiple choice (unified). The same input and flags give the same bytes, on any "
+        "runner and number of workers.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    examples, build, read = FormatOptions(), BuildConfig(), ReadOptions()
+
+    files = parser.add_argument_group("input")
+    files.add_argument(
+        "--input", nargs="+", action="extend", required=True, metavar="PATTERN",
+        help="files or globs, plain, .gz or .zst; quote globs; may be given several times",
+    )  # fmt: skip
+    files.add_argument(
+        "--input_format", default=AUTO, choices=[AUTO, *FORMATS],
+        help="text: a file is a document; lines: a line is one; jsonl; parquet (default: by name)",
+    )  # fmt: skip
+    _add(files, "text_field", read, "JSON field or Parquet column of the text")
+    files.add_argument("--id_field", help="field of the document's id (default: 'id' if present)")
+    _add(files, "max_document_chars", read, "longer documents are rejected")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", default="corpora", help="folder (default: %(default)s)")
+    output.add_argument(
+        "--formats", default=",".join(LABEL_WORDS), help="comma-separated (default: %(default)s)"
+    )
+    output.add_argument("--overwrite", action="store_true", help="replace finished corpora")
+    _add(output, "validation_fraction", build, "share of documents held out")
+    output.add_argument(
+        "--num_shards", type=int,
+        help="training shards (default: one per --shard_mb of text, estimated from file sizes)",
+    )  # fmt: skip
+    output.add_argument(
+        "--shard_mb", type=float, default=8.0,
+        help="text per shard; other-document sentences come from the same shard "
+        "(default: %(default)s)",
+    )  # fmt: skip
+
+    text = parser.add_argument_group("sentences")
+    text.add_argument(
+        "--splitter", default="punkt:english",
+        help="punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
+        "regex:zh, lines (default: %(default)s)",
+    )  # fmt: skip
+    _add(text, "min_sentences", build, "documents with fewer are rejected")
+    _add(text, "min_sentence_chars", build, "shorter sentences are left out")
+    _add(text, "max_sentence_chars", build, "longer sentences are left out")
+
+    rules = parser.add_argument_group("examples")
+    _add(rules, "seed", examples, "all random choices come from it and the documents")
+    rules.add_argument(
+        "--adjacency", default=examples.adjacency, choices=ADJACENCIES,
+        help="which neighbour is the adjacent sentence (default: %(default)s)",
+    )  # fmt: skip
+    _add(rules, "max_examples_per_document", examples, "per format; 0: every sentence")
+    _add(rules, "max_text_chars", examples, "text_a and text_b are cut to this, at a word's end")
+    _add(rules, "max_option_chars", examples, "options are cut to this, and shorter the more")
+    rules.add_argument(
+        "--unified_mixture", default="choice=0.6,pair=0.2,sentiment=0.2",
+        help="shares of the unified corpus, or 'published': selection only (default: %(default)s)",
+    )  # fmt: skip
+    rules.add_argument(
+        "--labeller", default=build.labeller,
+        help="vader, or model:FOLDER_OR_HUB_ID, any five-class sequence classifier "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    rules.add_argument(
+        "--sentiment_thresholds", default=",".join(map(str, PUBLISHED_THRESHOLDS)),
+        help=f"least confidence for {', '.join(LABELS)} (default: %(default)s, as published)",
+    )  # fmt: skip
+
+    run = parser.add_argument_group("running")
+    run.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1,
+        help="local processes (default: all cores, %(default)s here)",
+    )  # fmt: skip
+    run.add_argument(
+        "--runner", default=LOCAL_RUNNERS[0],
+        help="FnApiRunner (local; DirectRunner means the same), or any runner that Beam knows",
+    )  # fmt: skip
+    run.add_argument("--verbose", action="store_true", help="show Beam's own log")
+    return parser
+
+
+def _add(group: Any, name: str, defaults: Any, help_text: str) -> None:
+    """A flag for a dataclass field, with its default and type."""
+    default = getattr(defaults, name)
+    group.add_argument(
+        f"--{name}", type=type(default), default=default, help=f"{help_text} (default: {default})"
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked command line: what to build, from which slices, where and how."""
+
+    config: BuildConfig
+    slices: list[FileSlice]
+    output: str
+    overwrite: bool
+    verbose: bool
+    local: bool
+    workers: int
+    beam: PipelineOptions
+
+
+def parse(argv: Sequence[str] | None) -> Job:
+    """Flags → a `Job`. Raises PPTError for whatever is wrong from the start."""
+    flags, others = flag_parser().parse_known_args(argv)
+    _refuse_unknown(others)
+    if flags.workers < 1:
+        raise ConfigError(f"--workers: got {flags.workers}, expected 1 or more")
+    if flags.shard_mb <= 0:
+        raise ConfigError(f"--shard_mb: got {flags.shard_mb}, expected more than 0")
+    examples = FormatOptions(
+        seed=flags.seed,
+        adjacency=flags.adjacency,
+        max_examples_per_document=flags.max_examples_per_document,
+        max_text_chars=flags.max_text_chars,
+        max_option_chars=flags.max_option_chars,
+        mixture=Mixture.parse(flags.unified_mixture),
+        thresholds=_thresholds(flags.sentiment_thresholds),
+    )
+    read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
+    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
+    formats = tuple(name.strip() for name in flags.formats.split(","))
+    BuildConfig(formats, examples, read, num_shards=_given(flags.num_shards), **settings)
+    slices = expand(flags.input, flags.input_format)
+    text_bytes = estimated_text_bytes(slices)
+    num_shards = flags.num_shards or max(1, round(text_bytes / (flags.shard_mb * 1e6)))
+    config = BuildConfig(
+        formats, examples, read, num_shards=num_shards, inputs=input_names(slices),
+        splitter_source=flags.splitter, **settings,
+    )  # fmt: skip
+    local = flags.runner in LOCAL_RUNNERS
+    workers = min(flags.workers, len(config.all_shards())) if local else flags.workers
+    return Job(
+        config, slices, flags.output.rstrip("/") or "/", flags.overwrite, flags.verbose, local,
+        workers, _beam_options(flags.runner, workers, others),
+    )  # fmt: skip
+
+
+def _given(num_shards: int | None) -> int:
+    return 1 if num_shards is None else num_shards
+
+
+def _thresholds(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != len(LABELS) or not all(0 <= value <= 1 for value in values):
+        raise ConfigError(
+            f"--sentiment_thresholds: got {text!r}, expected {len(LABELS)} numbers from 0 to 1, "
+            f"for {', '.join(LABELS)}"
+        )
+    return values
+
+
+def _beam_options(runner: str, workers: int, others: Sequence[str]) -> PipelineOptions:
+    """Beam's options for a run; a local one is told its processes by `pipelines.job`."""
+    local = runner in LOCAL_RUNNERS
+    given = [f"--direct_num_workers={workers}"] if local else [f"--runner={runner}"]
+    options = PipelineOptions([*given, *others])
+    if options.get_all_options()["direct_running_mode"] == "multi_threading":
+        raise ConfigError(
+            "--direct_running_mode: got 'multi_threading', in which Beam loses elements without "
+            "a word; use --workers N, which runs processes"
+        )
+    return options
+
+
+def _refuse_unknown(others: Sequence[str]) -> None:
+    """Beam passes over flags that it does not know; a mistyped one must not be lost."""
+    parser = OneLineParser(
+        prog="beam", allow_abbrev=False, add_help=False, conflict_handler="resolve"
+    )
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(list(others))
+    if not unknown:
+        return
+    known = [*flag_parser()._option_string_actions, *parser._option_string_actions]
+    near = difflib.get_close_matches(unknown[0].split("=")[0], known, n=1)
+    hint = f", did you mean {near[0]}?" if near else " (see --help)"
+    raise ConfigError(f"unknown argument {unknown[0]!r}{hint}")

@@ -1,0 +1,100 @@
+"""Rows of Parquet files, read row group by row group: two columns, a few rows at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.files import FileSlice, UnusableError, seekable, unreadable
+
+Row = tuple[bytes | None, bytes | int | None]
+"""A text and an id. Strings come as bytes: Parquet does not promise that they are UTF-8."""
+
+_ROWS_AT_ONCE = 256
+# Read as needed: by default all of a row group's column, compressed, is held in memory.
+_READING = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
+_STRINGS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_null,
+)
+
+
+def rows(
+    part: FileSlice, text_column: str, id_column: str, *, id_required: bool
+) -> Iterator[tuple[int, Row | UnusableError]]:
+    """Yield the slice's rows, each with its number in the file; or what is wrong there.
+
+    A slice has the row groups that start in its share of the rows. A damaged one
+    is left at the first rows that cannot be read; those after it are read all the same.
+    """
+    row = 0
+    try:
+        with seekable(part) as file, _damage():
+            table = pq.ParquetFile(file, **_READING)
+            columns = _columns(table.schema_arrow, text_column, id_column, id_required=id_required)
+            for group in range(table.num_row_groups):
+                # Not the group's real place: where the footer is damaged, asking pyarrow
+                # for it (`row_group(n).column(0)`) can abort the process.
+                place = part.size * row // max(table.metadata.num_rows, 1)
+                end = row + max(table.metadata.row_group(group).num_rows, 0)
+                if part.start <= place < part.stop:
+                    yield from _group_rows(table, group, columns, row, end)
+                row = end
+    except UnusableError as unusable:
+        # What is wrong with the file as a whole is told once, by its first slice.
+        if part.start == 0 or unusable.reason == "unreadable_file":
+            yield 0, unusable
+
+
+def _group_rows(
+    table: pq.ParquetFile, group: int, columns: list[str], row: int, end: int
+) -> Iterator[tuple[int, Row | UnusableError]]:
+    try:
+        with _damage():
+            for batch in table.iter_batches(_ROWS_AT_ONCE, [group], columns, use_threads=False):
+                texts, *ids = (_values(batch.column(name)) for name in columns)
+                for values in zip(texts, ids[0] if ids else repeat(None), strict=False):
+                    yield row, values
+                    row += 1
+        if row < end:
+            raise UnusableError("corrupt_file", f"a row group ends {end - row} rows early")
+    except UnusableError as unusable:
+        yield row, unusable
+
+
+def _columns(schema: pa.Schema, text: str, key: str, *, id_required: bool) -> list[str]:
+    """Return the columns to read: the text's and, where there is one, the id's."""
+    wanted = [text, key] if id_required or key in schema.names else [text]
+    for name, may_be_integer in zip(wanted, (False, True), strict=False):
+        if name not in schema.names:
+            raise UnusableError("missing_field", f"no {name!r}; there are {schema.names}")
+        kind = schema.types[schema.names.index(name)]
+        if not (_is_string(kind) or (may_be_integer and pa.types.is_integer(kind))):
+            raise UnusableError("not_a_string", f"column {name!r} is {kind}")
+    return wanted
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(fits(kind) for fits in _STRINGS)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    values = column if pa.types.is_integer(column.type) else column.cast(pa.large_binary())
+    return list(values.to_pylist())
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Turn Arrow's errors into `UnusableError`; those of reading the file keep their errno."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise unreadable(error) from error
+        raise UnusableError("corrupt_file", str(error)) from error

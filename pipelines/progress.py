@@ -1,0 +1,103 @@
+"""Progress of a local build, on a terminal: documents, MB/s, shards done, time left.
+
+Workers may be other processes, and Beam tells its metrics only at the end. So
+each process keeps its own small file of counts in a folder, and the launching
+process adds them up a few times a second.
+"""
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+_COUNTS = struct.Struct("<3q")
+_EVERY_SECONDS = 0.25
+
+
+class Board:
+    """Counts of this process: documents read, bytes of text read, shards done."""
+
+    def __init__(self, folder: str | None) -> None:
+        """Write to `folder`; with None, count for nobody."""
+        self._path = Path(folder) / str(os.getpid()) if folder else None
+        self._counts = [0, 0, 0]
+        self._written = 0.0
+
+    def add(self, documents: int = 0, text_bytes: int = 0, shards: int = 0) -> None:
+        """Count; written at most every quarter second, and whenever a shard is done."""
+        if self._path is None:
+            return
+        for i, more in enumerate((documents, text_bytes, shards)):
+            self._counts[i] += more
+        now = time.monotonic()
+        if shards or now - self._written > _EVERY_SECONDS:
+            self._written = now
+            # Progress is no reason to fail: the folder goes when the launcher does.
+            try:
+                self._path.write_bytes(_COUNTS.pack(*self._counts))
+            except OSError:
+                self._path = None
+
+
+def totals(folder: str) -> tuple[int, int, int]:
+    """Documents, bytes of text and shards, over all processes."""
+    counts = [0, 0, 0]
+    for path in Path(folder).glob("*"):
+        data = path.read_bytes()
+        if len(data) == _COUNTS.size:
+            counts = [a + b for a, b in zip(counts, _COUNTS.unpack(data), strict=True)]
+    return counts[0], counts[1], counts[2]
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Megabytes of text per second since the start."""
+        megabytes = task.fields["text_bytes"] / 1e6
+        return Text(f"{megabytes:,.1f} MB, {megabytes / max(task.elapsed or 0, 1e-3):.1f} MB/s")
+
+
+@contextmanager
+def shown(folder: str, n_shards: int, console: Console) -> Iterator[None]:
+    """Show the counts in `folder` while the block runs, if `console` is a terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} shards"),
+        TextColumn("{task.fields[documents]:,} documents"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    ended = threading.Event()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("reading", total=n_shards, documents=0, text_bytes=0)
+
+        def poll() -> None:
+            while not ended.wait(_EVERY_SECONDS):
+                documents, text_bytes, shards = totals(folder)
+                what = "building" if shards else "reading"
+                bar.update(
+                    task,
+                    completed=shards,
+                    description=what,
+                    documents=documents,
+                    text_bytes=text_bytes,
+                )
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+            bar.update(task, completed=n_shards, description="done")
+        finally:
+            ended.set()
+            thread.join()

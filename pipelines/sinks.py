@@ -1,0 +1,192 @@
+"""Where the corpora go: files that appear whole or not at all, and the manifest last.
+
+Everything unfinished lives in one folder, ``.building/``: temporary names, and
+a note per finished shard that lets a rerun after a crash keep it. It goes when
+the manifests stand. Local files are written beside and renamed; on object
+stores a file appears only when it is closed.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import posixpath
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipelines.config import BuildConfig, ShardKey
+from ppt.corpus import MANIFEST, shard_name
+from ppt.errors import OutputError
+
+BUILDING = ".building"
+_OUR_FILES = re.compile(
+    r"((train|validation)-\d{5}-of-\d{5}\.(parquet|jsonl)|README\.md|histograms\.png)"
+)
+
+
+def is_local(path: str) -> bool:
+    """Whether plain `os` calls work on a path."""
+    return FileSystems.get_scheme(path) is None
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder that a build writes to. Paths given to its methods are relative to it."""
+
+    root: str
+
+    def path(self, name: str) -> str:
+        """The full path of a file below the folder."""
+        return posixpath.join(self.root, name)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file that is either there whole or not there. Raises OutputError."""
+        with _told_plainly(self.path(name)):
+            if is_local(self.root):
+                temporary = self.path(f"{BUILDING}/partial/{uuid.uuid4().hex}")
+                try:
+                    Path(temporary).write_bytes(data)
+                    os.replace(temporary, self.path(name))
+                except OSError:
+                    with suppress(OSError):
+                        Path(temporary).unlink()
+                    raise
+            else:
+                with FileSystems.create(self.path(name), "application/octet-stream") as file:
+                    file.write(data)
+
+    def get(self, name: str) -> bytes | None:
+        """A small file's bytes, or None where there is none."""
+        if is_local(self.root):
+            path = Path(self.path(name))
+            return path.read_bytes() if path.is_file() else None
+        if not FileSystems.exists(self.path(name)):
+            return None
+        with FileSystems.open(self.path(name)) as file:
+            return bytes(file.read())
+
+    def sizes(self, pattern: str) -> dict[str, int]:
+        """Name below the output → bytes, of the files that match ``folder/pattern``."""
+        folder = posixpath.dirname(pattern)
+        if is_local(self.root):
+            found = [path for path in Path(self.root).glob(pattern) if path.is_file()]
+            return {f"{folder}/{path.name}": path.stat().st_size for path in found}
+        matched = FileSystems.match([self.path(pattern)])[0].metadata_list
+        return {f"{folder}/{posixpath.basename(m.path)}": m.size_in_bytes for m in matched}
+
+    def delete(self, names: list[str]) -> None:
+        """Delete files that are there."""
+        if names:
+            FileSystems.delete([self.path(name) for name in names])
+
+    def prepare(self, config: BuildConfig, overwrite: bool) -> None:
+        """Make the folders; refuse a finished corpus, keep what a crashed run finished.
+
+        A finished build whose ``.building/`` still stands, of the same flags and
+        inputs, crashed while writing its manifests: it goes on.
+        """
+        with _told_plainly(self.root):
+            previous = self.get(f"{BUILDING}/fingerprint")
+            continues = previous == config.fingerprint().encode() and not overwrite
+            done = [f for f in config.formats if self.get(f"{f}/{MANIFEST}") is not None]
+            if done and not overwrite and not (continues and len(done) < len(config.formats)):
+                if continues:
+                    self.finish()
+                raise OutputError(
+                    f"{self.root} already holds {', '.join(done)}: "
+                    "give --overwrite to replace, another --output, or other --formats."
+                )
+            # A corpus without its manifest is unfinished: it must go before any shard changes.
+            self.delete([f"{f}/{MANIFEST}" for f in done if overwrite])
+            if not continues:
+                self.finish()
+            if is_local(self.root):
+                for folder in (*config.formats, f"{BUILDING}/partial", f"{BUILDING}/shards"):
+                    Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
+                Path(self.path("rejects")).mkdir(parents=True, exist_ok=True)
+                for stray in Path(self.path(f"{BUILDING}/partial")).iterdir():
+                    stray.unlink(missing_ok=True)
+        self.put(f"{BUILDING}/fingerprint", config.fingerprint().encode())
+
+    def finish(self) -> None:
+        """Remove what only an unfinished build needs."""
+        if is_local(self.root):
+            shutil.rmtree(self.path(BUILDING), ignore_errors=True)
+        elif self.get(f"{BUILDING}/fingerprint") is not None:
+            FileSystems.delete([self.path(f"{BUILDING}/")])
+
+    def finished_shard(self, key: ShardKey, digest: str) -> dict[str, Any] | None:
+        """The result of a shard that an earlier run finished, if it would come out the same."""
+        note = self.get(_note(key))
+        result: dict[str, Any] | None = json.loads(note) if note else None
+        if result is None or result["digest"] != digest:
+            return None
+        for path, size in result["files"].items():
+            if self.sizes(path).get(path) != size:
+                return None
+        return result
+
+    def put_shard(self, key: ShardKey, files: dict[str, bytes], result: dict[str, Any]) -> None:
+        """Write a shard's files, then the note that says so."""
+        for path, data in files.items():
+            self.put(path, data)
+        self.put(_note(key), json.dumps(result, sort_keys=True).encode())
+
+    def sweep(self, config: BuildConfig, wanted: set[str]) -> None:
+        """Delete files of our kinds that an earlier build left, in the folders of this one."""
+        for folder in (*config.formats, "rejects"):
+            found = [
+                n for n in self.sizes(f"{folder}/*") if _OUR_FILES.fullmatch(posixpath.basename(n))
+            ]
+            self.delete([name for name in found if name not in wanted])
+
+
+def _note(key: ShardKey) -> str:
+    return f"{BUILDING}/shards/{shard_name(*key, 0)}.json"
+
+
+@contextmanager
+def locked(output: Output) -> Iterator[None]:
+    """Keep two builds out of one local folder. The lock ends with its process."""
+    if not is_local(output.root):
+        yield
+        return
+    with _told_plainly(output.root):
+        Path(output.root).mkdir(parents=True, exist_ok=True)
+        handle = os.open(output.root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"another build is writing to {output.root}; wait for it.") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _told_plainly(path: str) -> Iterator[None]:
+    """Turn an OSError into one line with the cure."""
+    cures = {
+        errno.ENOSPC: "the disk is full: free some space and run the same command again to go on",
+        errno.EDQUOT: "the quota is used up: free some space and run the same command again",
+        errno.EACCES: "not writable: give another --output or change its permissions",
+        errno.EROFS: "the file system is read-only: give another --output",
+        errno.ENOTDIR: "a file stands where a folder is needed: give another --output",
+        errno.EEXIST: "a file stands where a folder is needed: give another --output",
+    }
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        cure = cures.get(error.errno or 0, error.strerror or str(error))
+        raise OutputError(f"cannot write {path}: {cure}.") from error

@@ -1,0 +1,190 @@
+"""An independent reader's check of built corpora against the documents they came from.
+
+It knows nothing of pools or indices: it splits the documents itself (NLTK's own
+Punkt on each paragraph), finds every text of every row in them again, and tells
+whether the row says the truth. Run by hand on a large corpus:
+
+    python -m tests.checker corpora/ 'documents/*.jsonl.gz'
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import sys
+import unicodedata
+from collections import Counter, defaultdict
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+from ppt.sentences import load_punkt
+
+PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
+PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
+
+
+def letters(text):
+    """What is left of a text when case, digits and signs are put aside."""
+    return re.sub(r"\d", "0", re.sub(r"[\W_]+", "", text.casefold()))
+
+
+@cache
+def punkt():
+    return PunktSentenceTokenizer(load_punkt(PUNKT))
+
+
+def split(text):
+    found = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        found += [" ".join(s.split()) for s in punkt().tokenize(paragraph)]
+    return [s for s in found if s]
+
+
+class Source:
+    """The documents by key, with their own sentences; where each beginning stands."""
+
+    def __init__(self, documents, splitter=split):
+        self.sentences, self.ids, self.split_of = {}, defaultdict(set), {}
+        self.places = defaultdict(list)
+        for identity, raw in documents:
+            text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+            folded = " ".join(text.split()).encode()
+            key = hashlib.blake2b(folded, digest_size=16).hexdigest()[:16]
+            self.ids[key].add(identity)
+            if key not in self.sentences:
+                self.sentences[key] = splitter(text)
+                for position, sentence in enumerate(self.sentences[key]):
+                    self.places[letters(sentence)[:24]].append((key, position))
+
+    def find(self, text):
+        """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
+        found = []
+        for key, position in self.places[letters(text)[:24]]:
+            whole = self.sentences[key][position]
+            if whole == text or (whole.startswith(text) and len(text) >= 45):
+                found.append((key, position))
+        return found
+
+
+class Checker:
+    def __init__(self, folder, source):
+        self.folder, self.source = Path(folder), source
+        self.faults, self.rows = Counter(), Counter()
+        self.first = {}
+        self.splits = defaultdict(set)
+        self.positions = defaultdict(Counter)
+        self.pair_labels = Counter()
+
+    def fault(self, what, row):
+        self.faults[what] += 1
+        self.first.setdefault(what, row)
+
+    def check(self, formats):
+        for name in formats:
+            manifest = json.loads((self.folder / name / "manifest.json").read_text())
+            seen = set()
+            for split_name, shards in manifest["shards"].items():
+                for shard in shards:
+                    data = (self.folder / name / shard["name"]).read_bytes()
+                    if hashlib.sha256(data).hexdigest() != shard["sha256"]:
+                        self.fault("sha256", shard)
+                    for row in pq.read_table(self.folder / name / shard["name"]).to_pylist():
+                        if row["id"] in seen:
+                            self.fault("id twice", row)
+                        seen.add(row["id"])
+                        self.rows[name, split_name] += 1
+                        self.row(name, split_name, row)
+        both = self.splits["train"] & self.splits["validation"]
+        if both:
+            self.fault("document in both splits", min(both))
+        for (name, n), counts in self.positions.items():
+            expected = sum(counts.values()) / n
+            chi = sum((counts[i] - expected) ** 2 / expected for i in range(n))
+            # Four standard deviations above the mean of chi-square with n - 1 degrees.
+            if chi > (n - 1) + 4 * (2 * (n - 1)) ** 0.5:
+                self.fault(f"positions of {name} with {n} options not even", dict(counts))
+        return self
+
+    def row(self, name, split_name, row):
+        parts = row["id"].split("-")
+        key, position = parts[0], int(parts[1])
+        kind = (
+            parts[2]
+            if len(parts) > 2
+            else {"multiple_choice": "choice", "sentence_pair": "pair"}.get(name, name)
+        )
+        self.splits[split_name].add(key)
+        sentences = self.source.sentences.get(key)
+        if sentences is None or row["document_id"] not in self.source.ids[key]:
+            self.fault("unknown document", row)
+            return
+        if position >= len(sentences) or (key, position) not in self.source.find(row["text_a"]):
+            self.fault("anchor does not stand there", row)
+            return
+        if row["options"]:
+            self.positions[name, len(row["options"])][row["label"]] += 1
+        getattr(self, f"check_{kind}")(row, key, position)
+
+    def relation(self, text, key, position):
+        """yes, maybe or no, from the documents alone; None where they do not tell."""
+        places = self.source.find(text)
+        inside = [p for k, p in places if k == key]
+        if any(abs(p - position) == 1 for p in inside):
+            return "yes"
+        if inside:
+            return None if position in inside else "maybe"
+        return "no" if places else None
+
+    def check_pair(self, row, key, position):
+        words = row["options"] or PAIR
+        if sorted(words) != sorted(PAIR):
+            self.fault("pair words", row)
+        if not row["options"]:
+            self.pair_labels[row["label"]] += 1
+        if self.relation(row["text_b"], key, position) != words[row["label"]]:
+            self.fault("pair label", row)
+
+    def check_choice(self, row, key, position):
+        options = row["options"]
+        if len({letters(option)[:48] for option in options}) < len(options):
+            self.fault("near-equal options", row)
+        told = [self.relation(option, key, position) for option in options]
+        if told[row["label"]] != "yes" or told.count("yes") != 1:
+            self.fault("choice answer", row)
+        n = len(options)
+        if told.count("maybe") != (1 if n <= 6 else 2 if n <= 10 else 3):
+            self.fault("choice composition", row)
+        if told.count("no") != n - 1 - told.count("maybe"):
+            self.fault("choice negatives", row)
+
+    def check_sentiment(self, row, key, position):
+        if row["text_b"] is not None or sorted(row["options"] or SENTIMENT) != sorted(SENTIMENT):
+            self.fault("sentiment row", row)
+
+
+def main(folder, pattern):
+    def documents():
+        for path in sorted(glob(pattern)):
+            opener = gzip.open if path.endswith(".gz") else open
+            with opener(path, "rt") as file:
+                for line in file:
+                    record = json.loads(line)
+                    yield record["id"], record["text"]
+
+    formats = sorted(p.parent.name for p in Path(folder).glob("*/manifest.json"))
+    checker = Checker(folder, Source(documents())).check(formats)
+    print("rows:", dict(checker.rows))
+    print("pair labels:", dict(checker.pair_labels))
+    print("faults:", dict(checker.faults) or "none")
+    for what, row in checker.first.items():
+        print("first", what, row)
+    return 1 if checker.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,257 @@
+"""The whole pipeline on real runners: the same bytes however it runs, and what is on disk."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import duckdb
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+from ppt.corpus import open_corpus
+from ppt.records import LABEL_WORDS
+from tests.builds import (
+    DOCUMENTS,
+    ROOT,
+    build,
+    build_apart,
+    command,
+    digests,
+    good_documents,
+    ledger_holds,
+    manifest,
+    write_jsonl,
+)
+from tests.checker import Checker, Source
+from tests.test_labelling import save_classifier
+
+FLAGS = ("--num_shards", 4, "--validation_fraction", 0.2)
+KILLS = int(os.environ.get("PPT_KILLS", "4"))
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return ["--input", str(DOCUMENTS / "*.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, inputs):
+    folder = tmp_path_factory.mktemp("reference") / "corpora"
+    build(*inputs, "--output", folder, *FLAGS)
+    return folder
+
+
+def documents():
+    for path in sorted(DOCUMENTS.glob("*.jsonl")):
+        for record in pd.read_json(path, lines=True).to_dict("records"):
+            yield record["id"], record["text"]
+
+
+def test_every_row_is_true_to_its_documents(reference):
+    checker = Checker(reference, Source(documents())).check(LABEL_WORDS)
+    assert not checker.faults, checker.first
+    assert checker.rows["unified", "train"] > 1000
+    assert max(checker.pair_labels.values()) - min(checker.pair_labels.values()) <= 10
+
+
+def test_the_checker_can_fail(reference):
+    shifted = [(identity, "Once more, a beginning. " + text) for identity, text in documents()]
+    assert Checker(reference, Source(shifted)).check(["sentence_pair"]).faults
+
+
+def test_more_processes_give_the_same_bytes(tmp_path, inputs, reference):
+    for workers in (2, 3):
+        folder = tmp_path / str(workers)
+        build(*inputs, "--output", folder, *FLAGS, "--workers", workers)
+        assert digests(folder) == digests(reference)
+
+
+def test_direct_runner_is_the_same_runner(tmp_path, inputs, reference):
+    build(*inputs, "--output", tmp_path / "c", *FLAGS, "--runner", "DirectRunner")
+    assert digests(tmp_path / "c") == digests(reference)
+
+
+def test_workers_in_a_pool_elsewhere_give_the_same_bytes(tmp_path, inputs, reference):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    # The pool starts `python`: the one with our packages must come first.
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    pool = subprocess.Popen(
+        [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main",
+         f"--service_port={port}", "--container_executable=python"],
+        cwd=ROOT, env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        build_apart(
+            *inputs, "--output", tmp_path / "c", *FLAGS,
+            "--runner", "PortableRunner", "--job_endpoint", "embed",
+            "--environment_type", "EXTERNAL", "--environment_config", f"localhost:{port}",
+        )  # fmt: skip
+    finally:
+        os.killpg(pool.pid, signal.SIGKILL)
+        pool.wait()
+    assert digests(tmp_path / "c") == digests(reference)
+
+
+def test_input_order_and_packing_do_not_matter(tmp_path, reference):
+    one = tmp_path / "in"
+    one.mkdir()
+    records = [{"id": i, "text": t} for i, t in documents()]
+    random.Random(3).shuffle(records)
+    write_jsonl(one / "all.jsonl", records)
+    build("--input", one / "*.jsonl", "--output", tmp_path / "c", *FLAGS)
+    for name in LABEL_WORDS:
+        for split in ("train", "validation"):
+            mine = open_corpus(tmp_path / "c" / name).read(split)
+            assert mine.equals(open_corpus(reference / name).read(split))
+
+
+def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, reference):
+    args = (*inputs, "--output", tmp_path / "c", *FLAGS, "--workers", "2")
+    started = time.monotonic()
+    build_apart(*args)
+    whole = time.monotonic() - started
+    rng = random.Random(int.from_bytes(os.urandom(4), "little"))
+    for _ in range(KILLS):
+        folder = tmp_path / f"killed{rng.random()}"
+        args = (*inputs, "--output", folder, *FLAGS, "--workers", "2")
+        process = subprocess.Popen(
+            command(*args), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        time.sleep(rng.uniform(0.3, 1.1) * whole)
+        process.kill()
+        process.wait()
+        if not (folder / "unified/manifest.json").exists():
+            build_apart(*args)
+        assert digests(folder) == digests(reference)
+
+
+def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(
+    tmp_path, inputs, reference, monkeypatch
+):
+    folder = tmp_path / "c"
+    from pipelines import stages
+
+    real = stages.build_manifests
+
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "build_manifests", crash)
+    with pytest.raises(BaseException):  # noqa: B017, PT011
+        raise SystemExit(build(*inputs, "--output", folder, *FLAGS, expect=130))
+    monkeypatch.setattr(stages, "build_manifests", real)
+    assert not list(folder.glob("*/manifest.json"))
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
+    assert before
+    (folder / ".building/partial/left-by-a-killed-worker").write_bytes(b"x")
+    (folder / "unified/train-00007-of-00099.parquet").write_bytes(b"of another shard count")
+    build(*inputs, "--output", folder, *FLAGS)
+    after = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
+    assert after == before
+    assert digests(folder) == digests(reference)
+
+
+def test_changed_documents_are_not_taken_for_finished(tmp_path, monkeypatch):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
+    from pipelines import stages
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="division"):
+            build("--input", source, "--output", tmp_path / "c")
+    text = source.read_text()
+    source.write_text(text.replace("sleeps", "dreams"))
+    build("--input", source, "--output", tmp_path / "c")
+    rows = open_corpus(tmp_path / "c/sentence_pair").read("train")
+    assert not any("sleeps" in text for text in rows["text_a"].to_pylist())
+
+
+def test_finished_corpora_are_refused_and_overwritten_on_request(tmp_path, capsys):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    folder = tmp_path / "c"
+    build("--input", source, "--output", folder, "--formats", "sentence_pair", "--num_shards", 3)
+    build("--input", source, "--output", folder, expect=2)
+    assert "already holds sentence_pair" in capsys.readouterr().err
+    build("--input", source, "--output", folder, "--formats", "unified")
+    build("--input", source, "--output", folder, "--overwrite")
+    shards = list((folder / "sentence_pair").glob("*.parquet"))
+    assert {p.name for p in shards} == {
+        "train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"
+    }  # fmt: skip
+    assert not (folder / ".building").exists()
+
+
+def test_other_seeds_give_other_examples_of_the_same_split(tmp_path, inputs, reference):
+    build(*inputs, "--output", tmp_path / "c", *FLAGS, "--seed", 7, "--formats", "sentence_pair")
+    mine, other = (
+        open_corpus(tmp_path / "c/sentence_pair"),
+        open_corpus(reference / "sentence_pair"),
+    )
+    for split in ("train", "validation"):
+        a, b = mine.read(split), other.read(split)
+        assert set(a["document_id"].to_pylist()) == set(b["document_id"].to_pylist())
+        assert not a.equals(b)
+
+
+def test_asking_for_one_format_gives_the_same_rows_as_asking_for_all(tmp_path, inputs, reference):
+    build(*inputs, "--output", tmp_path / "c", *FLAGS, "--formats", "unified")
+    names = [p.name for p in (tmp_path / "c").iterdir()]
+    assert sorted(names) == ["rejects", "unified"]
+    alone = {k: v for k, v in digests(tmp_path / "c").items() if k.startswith("unified")}
+    assert alone == {k: v for k, v in digests(reference).items() if k.startswith("unified")}
+
+
+@pytest.mark.parametrize("name", LABEL_WORDS)
+def test_other_tools_open_the_files(reference, name, tmp_path):
+    files = {s: str(reference / name / f"{s}-*.parquet") for s in ("train", "validation")}
+    rows = manifest(reference, name)["stats"]["train"]["rows"]
+    data = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert len(data) == rows
+    assert tuple(data.features["label"].names) == LABEL_WORDS[name]
+    card = load_dataset(str(reference / name), split="train", cache_dir=str(tmp_path / "2"))
+    assert len(card) == rows
+    assert len(pd.concat(map(pd.read_parquet, (reference / name).glob("train-*.parquet")))) == rows
+    found = duckdb.sql(f"select count(*), max(len(options)) from '{files['train']}'").fetchall()[0]
+    assert found[0] == rows
+
+
+def test_documents_and_sentences_are_accounted_for(reference):
+    documents = ledger_holds(reference)
+    assert documents["read"] == documents["kept"] == 136
+    for name in LABEL_WORDS:
+        data = manifest(reference, name)
+        counts = data["sentences"]
+        assert counts["read"] == counts["usable"] + sum(counts["drops"].values())
+        stated = sum(shard["rows"] for shards in data["shards"].values() for shard in shards)
+        stored = sum(
+            pq.read_metadata(path).num_rows for path in (reference / name).glob("*.parquet")
+        )
+        assert stated == stored == data["examples"]["rows"]
+
+
+def test_punkt_can_be_trained_on_the_input(tmp_path, inputs):
+    build(*inputs, "--output", tmp_path / "c", *FLAGS, "--splitter", "punkt:train")
+    assert (tmp_path / "c/punkt/abbrev_types.txt").exists()
+    assert manifest(tmp_path / "c")["config"]["splitter"] == "punkt:train"
+
+
+def test_a_model_labels_through_run_inference(tmp_path):
+    model = save_classifier(tmp_path / "random-model")
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    labeller = ["--labeller", f"model:{model}", "--sentiment_thresholds", "0,0,0,0,0"]
+    for workers in (1, 2):
+        build(
+            "--input", source, "--output", tmp_path / f"c{workers}", "--num_shards", 2, *labeller,
+            "--workers", workers,
+        )  # fmt: skip
+    assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
+    assert manifest(tmp_path / "c1", "sentiment")["examples"]["drops"].get("low_confidence", 0) == 0

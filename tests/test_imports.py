@@ -1,0 +1,100 @@
+"""The laws of the layout: floors, no circles, what a module must not import, quiet imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FLOORS = {
+    0: ["errors", "tensors"],
+    1: ["text", "records", "sentiment"],
+    2: ["pool", "format_options", "punkt"],
+    3: ["sampling", "sentences"],
+    4: ["formats"],
+    5: ["tables"],
+    6: ["corpus"],
+    7: ["cards", "plots"],
+    8: ["inspect"],
+}
+"""A module of `ppt` imports only from lower floors."""
+
+PIPELINE_FLOORS = {
+    0: ["files", "progress", "model_labeller"],
+    1: ["parquet", "labelling"],
+    2: ["readers"],
+    3: ["config", "train_punkt"],
+    4: ["shards", "sinks"],
+    5: ["manifests", "options"],
+    6: ["stages"],
+    7: ["job"],
+    8: ["build_corpus"],
+}
+
+
+def imports(path):
+    """Our own modules that a file imports anywhere, as package.module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path, package):
+    names = {p.stem for p in (ROOT / package).glob("*.py")} - {"__init__"}
+    return {
+        n.split(".")[1]
+        for n in imports(path)
+        if n.startswith(f"{package}.") and n.split(".")[1] in names
+    }
+
+
+@pytest.mark.parametrize(("package", "floors"), [("ppt", FLOORS), ("pipelines", PIPELINE_FLOORS)])
+def test_modules_import_only_from_lower_floors(package, floors):
+    floor_of = {name: floor for floor, names in floors.items() for name in names}
+    modules = {path.stem: path for path in (ROOT / package).glob("*.py")} | {}
+    modules.pop("__init__")
+    assert set(modules) == set(floor_of), "a new module needs its floor"
+    for name, path in modules.items():
+        for other in ours(path, package):
+            assert floor_of[other] < floor_of[name], f"{package}.{name} imports {other}"
+
+
+def test_ppt_never_imports_the_pipelines_or_beam():
+    for path in (ROOT / "ppt").rglob("*.py"):
+        for name in imports(path):
+            assert not name.startswith(("pipelines", "apache_beam")), f"{path.name}: {name}"
+
+
+def loaded_after(module):
+    code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\n")
+
+
+@pytest.mark.parametrize("module", ["pipelines.stages", "pipelines.build_corpus", "pipelines.job"])
+def test_what_workers_import_never_imports_torch(module):
+    loaded = loaded_after(module)
+    assert not {"torch", "transformers", "matplotlib"} & set(loaded)
+
+
+def test_modules_stay_short():
+    for package in ("ppt", "pipelines"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 320, path
+
+
+def test_the_packages_print_nothing_when_imported():
+    for package in ("ppt", "pipelines"):
+        for path in (ROOT / package).glob("*.py"):
+            for node in ast.parse(path.read_text()).body:
+                is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+                assert not is_call, f"{path} runs something at import"

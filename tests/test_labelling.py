@@ -1,0 +1,222 @@
+"""`pipelines.labelling`: names, and both labellers in a real Beam pipeline; no network."""
+
+import json
+import subprocess
+import sys
+
+import apache_beam as beam
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import transformers
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.labelling import check_labeller, make_labeller, parse_labeller
+from pipelines.model_labeller import SCALES, SentencePoolClassifier, class_order
+from ppt.errors import ConfigError, UnknownNameError
+from ppt.sentiment import LABELS, class_distribution, vader_compound
+
+WORDS = ["a", "good", "bad", "film", "and", "then", "some", "more", "words", "follow", "."]
+POOLS = [
+    ("one", [" ".join((WORDS * 3)[start : start + size]) for start, size in
+             [(0, 3), (2, 19), (1, 1), (4, 7), (3, 12), (0, 30), (5, 2), (6, 6), (7, 4), (1, 9)]]),
+    ("two", ["", "words nobody knows", "good " * 300]),
+    ("none", []),
+]  # fmt: skip
+
+
+def save_classifier(folder, names=LABELS, architecture="BertForSequenceClassification"):
+    """A tiny random classifier with a word-piece tokenizer; `names` are its classes."""
+    folder.mkdir()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join([*special, *WORDS]))
+    transformers.BertTokenizer(str(vocabulary)).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(special) + len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        initializer_range=1.0,  # so that a random model has opinions
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+    )
+    getattr(transformers, architecture)(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    return save_classifier(tmp_path_factory.mktemp("models") / "five")
+
+
+COLLECTED = {}
+
+
+def collect(key, probabilities):
+    COLLECTED[key] = probabilities
+
+
+def run_labeller(name, pools=POOLS):
+    """{key: probabilities} of `pools`, out of a real pipeline, which runs in this process."""
+    COLLECTED.clear()
+    with beam.Pipeline("FnApiRunner", options=PipelineOptions([])) as pipeline:
+        pools = pipeline | beam.Create(pools, reshuffle=False)
+        _ = pools | make_labeller(name) | beam.MapTuple(collect)
+    return dict(COLLECTED)
+
+
+def one_at_a_time(folder, sentences):
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    rows = np.empty((len(sentences), 5), dtype=np.float32)
+    for row, sentence in enumerate(sentences):
+        inputs = tokenizer(sentence, return_tensors="pt", truncation=True, max_length=128)
+        with torch.no_grad():
+            rows[row] = model(**inputs).logits.softmax(-1)[0].numpy()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("vader", None), ("model:some/thing", "some/thing"), ("model:C:/m", "C:/m")],
+)
+def test_known_names(name, model):
+    assert parse_labeller(name) == model
+
+
+@pytest.mark.parametrize("name", ["vadr", "", "vader:x", "lm:t5-small", "Model:x"])
+def test_unknown_names(name):
+    with pytest.raises(UnknownNameError, match=r"unknown labeller .* Known: model:<folder"):
+        check_labeller(name)
+
+
+@pytest.mark.parametrize("name", ["model:", "model", "model: "])
+def test_a_model_must_be_named(name):
+    with pytest.raises(ConfigError, match="expected model:<folder or hub id>"):
+        make_labeller(name)
+
+
+def test_importing_the_interface_leaves_torch_alone():
+    code = (
+        "import sys, pipelines.labelling as it; it.make_labeller('vader'); it.check_labeller("
+        "'vader'); it.make_labeller('model:x'); print({'torch', 'transformers'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_vader_labels_pools():
+    labelled = run_labeller("vader")
+    assert labelled.keys() == dict(POOLS).keys()
+    for key, sentences in POOLS:
+        expected = class_distribution(vader_compound(sentences))
+        np.testing.assert_array_equal(labelled[key], expected)
+
+
+def test_a_model_labels_pools_as_it_labels_single_sentences(classifier):
+    labelled = run_labeller(f"model:{classifier}")
+    assert labelled.keys() == dict(POOLS).keys()
+    for key, sentences in POOLS:
+        assert labelled[key].dtype == np.float32
+        expected = one_at_a_time(classifier, sentences)
+        np.testing.assert_allclose(labelled[key], expected, rtol=1e-4, atol=1e-6)
+    assert np.ptp(labelled["one"], axis=0).max() > 0.1, "the model tells no sentences apart"
+
+
+def test_sentences_go_through_the_model_in_batches_of_like_length(classifier, monkeypatch):
+    shapes = []
+    forward = transformers.BertForSequenceClassification.forward
+
+    def spy(self, input_ids, **inputs):
+        assert torch.is_inference_mode_enabled()
+        shapes.append(tuple(input_ids.shape))
+        return forward(self, input_ids, **inputs)
+
+    monkeypatch.setattr(transformers.BertForSequenceClassification, "forward", spy)
+    handler = SentencePoolClassifier(str(classifier), batch_size=4)
+    [result] = handler.run_inference([POOLS[0][1]], handler.load_model())
+    assert result.example == POOLS[0][1]
+    assert result.inference.shape == (10, 5)
+    assert [rows for rows, _ in shapes] == [4, 4, 2]
+    lengths = sorted((2 + len(s.split()) for s in result.example), reverse=True)
+    assert [width for _, width in shapes] == [lengths[0], lengths[4], lengths[8]]
+
+
+def test_a_pool_is_a_batch_of_its_own_in_beam(classifier, monkeypatch):
+    calls = []
+    forward = transformers.BertForSequenceClassification.forward
+
+    def spy(self, input_ids, **inputs):
+        calls.append(len(input_ids))
+        return forward(self, input_ids, **inputs)
+
+    monkeypatch.setattr(transformers.BertForSequenceClassification, "forward", spy)
+    run_labeller(f"model:{classifier}")
+    assert sorted(calls) == [3, 10]  # one pass a pool, none for the empty one
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_classes_are_found_by_their_names(scale, tmp_path):
+    shuffled = [3, 0, 4, 1, 2]
+    folder = save_classifier(tmp_path / "model", [scale[index].title() for index in shuffled])
+    assert class_order(str(folder)) == [shuffled.index(index) for index in range(5)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"],
+        ["VERY_NEGATIVE", "Negative", "neutral", "Positive", "very-positive"],
+        ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4"],
+        ["negative", "bad", "so-so", "good", "great"],
+    ],
+)
+def test_spelling_does_not_matter_and_unknown_names_keep_their_order(names, tmp_path):
+    assert class_order(str(save_classifier(tmp_path / "model", names))) == [0, 1, 2, 3, 4]
+
+
+def test_columns_follow_the_names(tmp_path, classifier):
+    reverse = save_classifier(tmp_path / "model", LABELS[::-1])
+    sentences = POOLS[0][1]
+    forth = run_labeller(f"model:{classifier}", POOLS[:1])["one"]
+    back = run_labeller(f"model:{reverse}", POOLS[:1])["one"]
+    np.testing.assert_allclose(back, forth[:, ::-1], rtol=1e-5)  # the weights are the same
+    assert len(back) == len(sentences)
+
+
+def test_check_accepts_a_classifier_without_its_weights(classifier, tmp_path):
+    (tmp_path / "config.json").write_bytes((classifier / "config.json").read_bytes())
+    check_labeller(f"model:{tmp_path}")
+
+
+def test_check_refuses_another_number_of_classes(tmp_path):
+    folder = save_classifier(tmp_path / "model", ["negative", "neutral", "positive"])
+    message = r"has 3 classes \(negative, neutral, positive\), expected 5"
+    with pytest.raises(ConfigError, match=message):
+        check_labeller(f"model:{folder}")
+
+
+def test_check_refuses_a_model_that_is_no_classifier(tmp_path):
+    folder = save_classifier(tmp_path / "model", architecture="BertForMaskedLM")
+    with pytest.raises(ConfigError, match="is BertForMaskedLM, expected one trained for Seq"):
+        check_labeller(f"model:{folder}")
+
+
+@pytest.mark.parametrize("config", [None, "{", json.dumps({"model_type": "nobody-knows"})])
+def test_check_refuses_what_is_no_model(config, tmp_path):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ConfigError, match="cannot load the classifier") as caught:
+        check_labeller(f"model:{tmp_path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_check_refuses_a_hub_id_that_is_not_at_hand(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match="cannot load the classifier 'some/thing'") as caught:
+        check_labeller("model:some/thing")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,197 @@
+"""`ppt.sentiment`: VADER's scores against the package itself, classes, thresholds, balance."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from vaderSentiment.vaderSentiment import (
+    BOOSTER_DICT,
+    NEGATE,
+    SPECIAL_CASES,
+    SentimentIntensityAnalyzer,
+)
+
+from ppt.errors import ConfigError
+from ppt.sentiment import (
+    LABELS,
+    PUBLISHED_THRESHOLDS,
+    balance,
+    class_distribution,
+    keep,
+    vader_compound,
+)
+
+ORACLE = SentimentIntensityAnalyzer()
+
+# Words of the rules, words of phrases, and letters whose case is odd: the Kelvin sign is a
+# capital k, a capital I with a dot gets longer in lower case, a final sigma has its own.
+RULES = (
+    "no or nor so this never without doubt least at very but kind of sort just enough"
+    " n't don't couldn't CAN'T isn’t the a I table \u212aISS O\u212a İa ΣΑΣ ǅ ß"
+)
+SIGNS = ["", ",", ".", "!", "?", "!!", "???", "!!!!!", "...", "'", '"', "(", ")", "’", "-", "*"]
+GAPS = [" ", " ", " ", "  ", "\n", "\u00a0", "\x1c", "\u200b", ""]
+CASES = [str, str, str.upper, str.title, str.swapcase]
+
+words = st.one_of(
+    st.sampled_from(sorted(ORACLE.lexicon)),
+    st.sampled_from(sorted(BOOSTER_DICT)),
+    st.sampled_from(sorted(NEGATE)),
+    st.sampled_from(sorted(SPECIAL_CASES)),
+    st.sampled_from(RULES.split()),
+    st.sampled_from(sorted(ORACLE.emojis)),
+    st.text(max_size=4),
+)
+tokens = st.builds(
+    lambda case, before, word, after: before + case(word) + after,
+    st.sampled_from(CASES),
+    st.sampled_from(SIGNS),
+    words,
+    st.sampled_from(SIGNS),
+)
+gapped = st.builds(str.__add__, tokens, st.sampled_from(GAPS))
+plain = st.lists(words, max_size=8).map(" ".join)
+texts = st.one_of(st.lists(gapped, max_size=8).map("".join), plain, plain.map(str.upper), st.text())
+
+
+def expected(text):
+    return ORACLE.polarity_scores(text)["compound"]
+
+
+@settings(max_examples=2000, deadline=None)
+@given(texts)
+def test_vader_equals_the_package(text):
+    assert vader_compound([text])[0] == expected(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n ",
+        "Nothing to see.",
+        "The plot was good, but the characters are bad and the rest is not good.",
+        "Good, but good: good!",
+        "GOOD AND BAD",
+        "VERY good, not BAD",
+        "the D: of a :D and a :d",
+        "never so good, never this bad",
+        "never this a good one, never a so good one",
+        "without a doubt good; without doubt good",
+        "without doubt a good one",
+        "He is the bomb, the shit, a bad ass, and to die for",
+        "one two the kiss of death, yeah right, at the bus stop",
+        "It is kind of good, sort of bad, a kind man of a kind",
+        "no good, no or good, no fun nor good, no no",
+        "Very no good",
+        "so this VERY no good",
+        "least good, at least good, very least good",
+        "fun😀fun 😀😀 ❤\ufe0f©❗",
+        "O\u212a and \u212aISS me",
+    ],
+)
+def test_vader_equals_the_package_on_chosen_texts(text):
+    assert vader_compound([text])[0] == expected(text)
+
+
+def test_vader_knows_every_lexicon_entry_and_emoji():
+    entries = [*ORACLE.lexicon, *ORACLE.emojis]
+    texts = [*entries, *(f"so {entry}!" for entry in entries)]
+    assert vader_compound(texts).tolist() == [expected(text) for text in texts]
+
+
+def test_vader_reads_its_lexicon_only_when_asked():
+    code = "import sys, ppt.sentiment; print('vaderSentiment' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_vader_of_no_sentences():
+    assert vader_compound([]).shape == (0,)
+
+
+compounds = st.integers(-10_000, 10_000).map(lambda n: n / 10_000)
+
+
+@given(st.lists(compounds))
+def test_class_distribution_is_a_distribution_over_two_neighbours(scores):
+    rows = class_distribution(np.array(scores))
+    assert rows.shape == (len(scores), len(LABELS))
+    assert (rows >= 0).all()
+    np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=0, atol=1e-12)
+    for row in rows:
+        places = np.flatnonzero(row)
+        assert len(places) in (1, 2)
+        assert places[-1] - places[0] == len(places) - 1
+
+
+@given(compounds, compounds)
+def test_class_distribution_has_a_mean_that_grows_with_the_score(one, other):
+    means = class_distribution(np.array(sorted([one, other]))) @ np.arange(len(LABELS))
+    assert means[0] <= means[1] + 1e-12
+
+
+def test_class_distribution_at_centres_and_between():
+    rows = class_distribution(np.array([-1, -0.6, -0.3, 0, 0.3, 0.6, 1, 0.15, -0.525]))
+    np.testing.assert_allclose(rows[:7], np.eye(5)[[0, 0, 1, 2, 3, 4, 4]], atol=1e-12)
+    np.testing.assert_allclose(rows[7], [0, 0, 0.5, 0.5, 0], atol=1e-12)
+    np.testing.assert_allclose(rows[8], [0.75, 0.25, 0, 0, 0], atol=1e-12)
+
+
+def test_keep_takes_the_likeliest_class_and_its_threshold():
+    scores = np.array([-0.588, -0.582, 0.0, 0.12, 0.513, 0.507, 1.0])
+    labels, confidence, kept = keep(class_distribution(scores), PUBLISHED_THRESHOLDS)
+    assert labels.dtype == np.int8
+    assert labels.tolist() == [0, 0, 2, 2, 4, 4, 4]
+    np.testing.assert_allclose(confidence, [0.96, 0.94, 1, 0.6, 0.71, 0.69, 1])
+    assert kept.tolist() == [True, False, True, True, True, False, True]
+
+
+def test_keep_never_keeps_what_is_not_a_number():
+    rows = np.full((2, 5), np.nan, dtype=np.float32)
+    assert not keep(rows, (0, 0, 0, 0, 0))[2].any()
+
+
+@pytest.mark.parametrize("thresholds", [(0.5,) * 4, (0.5,) * 6, (0.5, 0.5, 0.5, 0.5, 1.5), ()])
+def test_keep_refuses_thresholds_that_are_not_five_shares(thresholds):
+    with pytest.raises(ConfigError, match="expected 5 numbers from 0 to 1"):
+        keep(np.zeros((1, 5)), thresholds)
+
+
+labelled = st.integers(0, 80).flatmap(
+    lambda size: st.tuples(
+        arrays.arrays(np.int8, size, elements=st.integers(0, 4)),
+        arrays.arrays(np.bool_, size),
+        arrays.arrays(np.uint64, size, unique=True),
+    )
+)
+
+
+@given(labelled, st.randoms(use_true_random=False))
+def test_balance_gives_equal_counts_and_follows_the_words(columns, random):
+    labels, kept, order = columns
+    mask = balance(labels, kept, order)
+    assert not (mask & ~kept).any()
+    smallest = np.bincount(labels[kept], minlength=5).min()
+    for label in range(5):
+        chosen, left = order[mask & (labels == label)], order[kept & ~mask & (labels == label)]
+        assert len(chosen) == smallest
+        assert not len(left) or not len(chosen) or chosen.max() < left.min()
+    shuffled = np.array(random.sample(range(len(labels)), len(labels)), dtype=np.intp)
+    again = balance(labels[shuffled], kept[shuffled], order[shuffled])
+    assert (again == mask[shuffled]).all()
+
+
+def test_balance_breaks_ties_by_place():
+    labels = np.array([0, 0, 1, 2, 3, 4], dtype=np.int8)
+    mask = balance(labels, np.ones(6, dtype=np.bool_), np.zeros(6, dtype=np.uint64))
+    assert mask.tolist() == [True, False, True, True, True, True]
+
+
+def test_balance_gives_nothing_where_a_class_is_empty():
+    labels = np.array([0, 1, 2, 3], dtype=np.int8)
+    assert not balance(labels, np.ones(4, dtype=np.bool_), np.arange(4, dtype=np.uint64)).any()
