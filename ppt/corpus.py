@@ -97,7 +97,7 @@ class Corpus:
 
     def read(self, split: str) -> pa.Table:
         """A whole split as one table."""
-        return pa.concat_tables([schema(self.manifest.format).empty_table(), *self.tables(split)])
+        return pa.concat_tables(self.tables(split))
 
 
 def open_corpus(folder: Path | str, format_name: str | None = None, verify: str = "fast") -> Corpus:
@@ -165,29 +165,33 @@ def shard_name(split: str, index: int, count: int) -> str:
     return f"{split}-{index:05d}-of-{count:05d}.parquet"
 
 
-def schema(format_name: str) -> pa.Schema:
-    """`COLUMNS` with the feature metadata from which Hugging Face datasets names the labels."""
+def features(format_name: str) -> str:
+    """The metadata from which Hugging Face datasets knows the columns and names the labels."""
     string = {"dtype": "string", "_type": "Value"}
-    features = dict.fromkeys(COLUMNS.names, string) | {
+    columns = {name: string for name in COLUMNS.names} | {
         "options": {"feature": string, "_type": "List"},
         "label": {"names": list(LABEL_WORDS[format_name]), "_type": "ClassLabel"},
     }
-    return COLUMNS.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    return json.dumps({"info": {"features": columns}})
 
 
 def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, Shard]:
     """The Parquet bytes of a table, and their entry in the manifest."""
     buffer = io.BytesIO()
-    pq.write_table(
-        table.cast(schema(format_name)),
+    with pq.ParquetWriter(
         buffer,
+        table.schema,
         compression="zstd",
         compression_level=1,
         # A sentence stands in several examples: one dictionary for a whole row group.
         use_dictionary=["document_id", "text_b", "options.list.element"],
         dictionary_pagesize_limit=64 << 20,
         write_statistics=False,
-    )
+        # Readers should see strings, not that they were indices when they were written.
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"huggingface": features(format_name)})
     data = buffer.getvalue()
     return data, Shard(name, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
 
@@ -209,14 +213,17 @@ def statistics(table: pa.Table, format_name: str) -> Stats:
             str(n): dict(enumerate(np.bincount(labels[counts == n], minlength=n).tolist()))
             for n in sorted(set(counts.tolist()) - {0})
         },
-        "text_chars": _length_histogram(table["text_a"]),
-        "option_chars": _length_histogram(pc.list_flatten(table["options"])),
+        "text_chars": _length_histogram(table["text_a"].combine_chunks()),
+        "option_chars": _length_histogram(table["options"].combine_chunks().flatten()),
     }
 
 
-def _length_histogram(texts: pa.ChunkedArray) -> dict[str, int]:
-    lengths = pc.utf8_length(texts).to_numpy() // LENGTH_BIN * LENGTH_BIN
-    values, counts = np.unique(lengths, return_counts=True)
+def _length_histogram(texts: pa.Array) -> dict[str, int]:
+    if pa.types.is_dictionary(texts.type):
+        lengths = pc.utf8_length(texts.dictionary).take(texts.indices).to_numpy()
+    else:
+        lengths = pc.utf8_length(texts).to_numpy()
+    values, counts = np.unique(lengths // LENGTH_BIN * LENGTH_BIN, return_counts=True)
     return {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
 
 

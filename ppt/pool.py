@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def build_pool(
     Every sentence is either in the pool or counted in its `drops`.
     """
     keys = [[content_key(sentence) for sentence in doc.sentences] for doc in documents]
-    occurrences = Counter(key for document_keys in keys for key in document_keys)
+    occurrences = Counter(chain.from_iterable(keys))
     text: list[str] = []
     document: list[int] = []
     position: list[int] = []

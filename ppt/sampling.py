@@ -118,18 +118,13 @@ def level_labels(feasible: Mask, words: Words) -> NDArray[np.int8]:
 def _fill(levels: Sequence[int], amount: int) -> list[int]:
     """What to add to each level so that `amount` raises the lowest ones first."""
     added = [0] * len(levels)
-    remaining = amount
-    while remaining:
+    while amount:
         totals = [level + more for level, more in zip(levels, added, strict=True)]
         low = min(totals)
-        lowest = [i for i, total in enumerate(totals) if total == low]
-        above = min((total for total in totals if total > low), default=low + remaining)
-        step = min(above - low, remaining // len(lowest))
+        lowest = [i for i, total in enumerate(totals) if total == low][:amount]
+        above = min((total for total in totals if total > low), default=low + amount)
+        step = min(above - low, amount // len(lowest))
         for i in lowest:
             added[i] += step
-        remaining -= step * len(lowest)
-        if remaining < len(lowest):
-            for i in lowest[:remaining]:
-                added[i] += 1
-            remaining = 0
+        amount -= step * len(lowest)
     return added

@@ -23,6 +23,10 @@ SHORTEST_CUT = 90
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d")
+_ASCII_FOLDED = bytes(range(128)).lower().translate(
+    bytes.maketrans(b"123456789", b"000000000")
+) + bytes(range(128, 256))
+_ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -38,6 +42,9 @@ def normalise(text: str) -> str:
 
 def fold_whitespace(text: str) -> str:
     """Every run of whitespace becomes one space; none at the ends."""
+    # No white space but the space is printable: most sentences need no second look.
+    if "  " not in text and text.isprintable():
+        return text.strip(" ")
     return " ".join(text.split())
 
 
@@ -55,8 +62,11 @@ def content_key(sentence: str) -> str:
     Only what the shortest cut leaves is looked at, so two sentences of
     different keys stay different however they are cut.
     """
-    letters = _NOT_LETTERS.sub("", cut(sentence, SHORTEST_CUT).casefold())
-    return _DIGITS.sub("0", letters[:NEAR_EQUAL_LETTERS])
+    start = cut(sentence, SHORTEST_CUT)
+    if start.isascii():  # the same in one pass
+        letters = start.encode().translate(_ASCII_FOLDED, _ASCII_SIGNS)
+        return letters[:NEAR_EQUAL_LETTERS].decode()
+    return _DIGITS.sub("0", _NOT_LETTERS.sub("", start.casefold())[:NEAR_EQUAL_LETTERS])
 
 
 def cut(text: str, limit: int) -> str:

@@ -28,7 +28,7 @@ def command(*args):
 def build_apart(*args, expect=0, **kwargs):
     """Run the command in a process of its own; returns what it said."""
     done = subprocess.run(
-        command(*args), cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
+        command(*args), cwd=ROOT, capture_output=True, text=True, timeout=120, **kwargs
     )
     assert done.returncode == expect, done.stderr + done.stdout
     return done

@@ -24,6 +24,7 @@ from nltk.tokenize.punkt import PunktSentenceTokenizer
 from ppt.sentences import load_punkt
 
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
+CAPS = (90, 120, 150, 200, 300, 400)
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
 
 
@@ -42,6 +43,15 @@ def split(text):
     for paragraph in re.split(r"\n\s*\n", text):
         found += [" ".join(s.split()) for s in punkt().tokenize(paragraph)]
     return [s for s in found if s]
+
+
+def is_cut(whole, text):
+    """Whether one of the caps cuts `whole` to `text`: no more words would have fitted in it."""
+    if not whole.startswith(text + " "):
+        return False
+    more = whole.find(" ", len(text) + 1)
+    longer = len(whole) if more < 0 else more
+    return any(len(text) <= cap < longer for cap in CAPS)
 
 
 class Source:
@@ -66,7 +76,7 @@ class Source:
         found = []
         for key, position in self.places[letters(text)[:24]]:
             whole = self.sentences[key][position]
-            if whole == text or (whole.startswith(text) and len(text) >= 45):
+            if whole == text or is_cut(whole, text):
                 found.append((key, position))
         return found
 

@@ -85,7 +85,7 @@ def test_workers_in_a_pool_elsewhere_give_the_same_bytes(tmp_path, inputs, refer
     path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
     pool = subprocess.Popen(
         [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main",
-         f"--service_port={port}", "--container_executable=python"],
+         f"--service_port={port}"],
         cwd=ROOT, env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
