@@ -1,19 +1,16 @@
 """A build from checked flags to finished corpora: what `build_corpus` runs."""
 
 import logging
+import os
 import re
-import shlex
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +22,7 @@ from pipelines.progress import shown
 from pipelines.readers import read
 from pipelines.sinks import BUILDING, Output, is_local, locked
 from pipelines.stages import BuildCorpora
+from pipelines.workers import LocalRun, local_runner
 from ppt.corpus import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
 from ppt.plots import draw_histograms
@@ -60,35 +58,24 @@ def run(job: Job) -> None:
 
 def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
     """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
-    folder = None
+    watched, runner, log = "", None, None
     if job.local and is_local(job.output):
-        folder = output.path(f"{BUILDING}/progress")
-        Path(folder).mkdir(exist_ok=True)
+        watched = output.path(f"{BUILDING}/progress")
+        Path(watched).mkdir(exist_ok=True)
+        log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
+    if job.local:
+        runner = local_runner(job.workers, log)
+    local = LocalRun(os.getpid(), watched) if job.local else None
     with (
         _plain_errors(),
-        shown(folder or "", len(config.all_shards()), console),
-        beam.Pipeline(_runner(job, folder), options=job.beam) as pipeline,
+        shown(watched, len(config.all_shards()), console),
+        beam.Pipeline(runner, options=job.beam) as pipeline,
     ):
         _ = (
             pipeline
             | "Inputs" >> beam.Create([*job.slices, *config.all_shards()])
-            | BuildCorpora(config, make_labeller(config.labeller), output, folder)
+            | BuildCorpora(config, make_labeller(config.labeller), output, local)
         )
-
-
-def _runner(job: Job, folder: str | None) -> PipelineRunner | None:
-    """The local runner, with processes if more than one was asked for; None: Beam's flags say.
-
-    Named outright, because Beam's `DirectRunner` looks for another runner to
-    download. The processes' log goes to a file: Beam sends every line of it twice.
-    """
-    if not job.local:
-        return None
-    if job.workers == 1:
-        return FnApiRunner()
-    log = "" if job.verbose or not folder else f" 2>>{shlex.quote(folder)}/../workers.log"
-    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command + log))
 
 
 @contextmanager
@@ -164,19 +151,20 @@ def _summary(
         )
     console.print(table)
     rejected = sum(documents["rejected"].values())
-    console.print(
+    tell = partial(console.print, soft_wrap=True, highlight=False)
+    tell(
         f"Documents: {documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
         f"rejected + {documents['duplicates']:,} duplicates. "
         f"Sentences: {any_manifest.sentences['usable']:,} usable of "
         f"{any_manifest.sentences['read']:,}."
     )
     for reason, count in documents["rejected"].items():
-        console.print(f"  rejected, {reason}: {count:,} (see {folder / 'rejects'})")
+        tell(f"  rejected, {reason}: {count:,} (see {folder / 'rejects'})")
     if documents["sharing_an_id"]:
-        console.print(
+        tell(
             f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
             "of other text; both were kept"
         )
     megabytes = documents["characters"] / 1e6
-    console.print(f"{megabytes:.1f} M characters in {seconds:.1f} s.")
-    console.print(f"Look inside: python -m ppt.inspect {folder / next(iter(manifests))} -n 5")
+    tell(f"{megabytes:.1f} M characters in {seconds:.1f} s.")
+    tell(f"Look inside: python -m ppt.inspect {folder / next(iter(manifests))} -n 5")

@@ -24,8 +24,8 @@ _EVERY_SECONDS = 0.25
 class Board:
     """Counts of this process: documents read, bytes of text read, shards done."""
 
-    def __init__(self, folder: str | None) -> None:
-        """Write to `folder`; with None, count for nobody."""
+    def __init__(self, folder: str) -> None:
+        """Write to `folder`; without one, count for nobody."""
         self._path = Path(folder) / str(os.getpid()) if folder else None
         self._counts = [0, 0, 0]
         self._written = 0.0

@@ -27,6 +27,7 @@ from pipelines.shards import (
     split_shard,
 )
 from pipelines.sinks import Output
+from pipelines.workers import LocalRun, end_with
 from ppt.cards import dataset_card
 from ppt.corpus import MANIFEST
 from ppt.formats import Probabilities
@@ -43,12 +44,13 @@ _METRICS = "ppt"
 class ReadAndShard(beam.DoFn):  # type: ignore[misc]
     """A slice of a file → packets of normalised documents, keyed by their shard."""
 
-    def __init__(self, config: BuildConfig, progress: str | None) -> None:
+    def __init__(self, config: BuildConfig, local: LocalRun | None) -> None:
         self._config = config
-        self._progress = progress
+        self._local = local
 
     def setup(self) -> None:
-        self._board = Board(self._progress)
+        end_with(self._local)
+        self._board = Board(self._local.progress if self._local else "")
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
 
@@ -117,13 +119,13 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
 class WriteShards(beam.DoFn):  # type: ignore[misc]
     """A labelled pool → the shard's files, and its result for the manifests."""
 
-    def __init__(self, config: BuildConfig, output: Output, progress: str | None) -> None:
+    def __init__(self, config: BuildConfig, output: Output, local: LocalRun | None) -> None:
         self._config = config
         self._output = output
-        self._progress = progress
+        self._local = local
 
     def setup(self) -> None:
-        self._board = Board(self._progress)
+        self._board = Board(self._local.progress if self._local else "")
         self._shards = Metrics.counter(_METRICS, "shards_written")
         self._rows = Metrics.counter(_METRICS, "examples_written")
 
@@ -162,19 +164,19 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
 
     def __init__(
-        self, config: BuildConfig, labeller: Labeller, output: Output, progress: str | None = None
+        self, config: BuildConfig, labeller: Labeller, output: Output, local: LocalRun | None = None
     ) -> None:
         super().__init__()
         self._config = config
         self._labeller = labeller
         self._output = output
-        self._progress = progress
+        self._local = local
 
     def expand(self, slices: beam.PCollection) -> beam.PCollection:
         config, output = self._config, self._output
         pools = (
             slices
-            | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._progress))
+            | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._local))
             | "Meet in shards" >> beam.GroupByKey()
             | "Split" >> beam.ParDo(SplitShards(config, output))
         )
@@ -185,7 +187,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         )
         return (
             labelled
-            | "Build and write" >> beam.ParDo(WriteShards(config, output, self._progress))
+            | "Build and write" >> beam.ParDo(WriteShards(config, output, self._local))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
             | "Write manifests"

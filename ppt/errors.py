@@ -35,6 +35,10 @@ class CorpusError(PPTError, ValueError):
     """A corpus on disk is missing, incomplete, corrupt or of another format."""
 
 
+class TrainingError(PPTError, ArithmeticError):
+    """Training cannot go on: the loss or gradient is not a finite number."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for `name`, listing the nearest known name and all others."""
     names = sorted(known)

@@ -13,7 +13,8 @@ def draw_histograms(folder: Path, manifest: Manifest) -> Path:
     """Draw labels, lengths and answer positions of a corpus beside its manifest."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6))
+    figure.subplots_adjust(left=0.06, right=0.97, bottom=0.15, top=0.82, wspace=0.25)
     labels, lengths, positions = figure.subplots(1, 3)
     figure.suptitle(f"{manifest.format}: {manifest.rows['train']:,} training examples")
     for split in SPLITS:
@@ -32,7 +33,7 @@ def draw_histograms(folder: Path, manifest: Manifest) -> Path:
         if axes.has_data():
             axes.legend(fontsize=8)
     path = folder / HISTOGRAMS
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     return path
 
 

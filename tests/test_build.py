@@ -10,6 +10,7 @@ import time
 
 import duckdb
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -127,11 +128,13 @@ def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, refer
             command(*args), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         time.sleep(rng.uniform(0.3, 1.1) * whole)
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
         if not (folder / "unified/manifest.json").exists():
             build_apart(*args)
         assert digests(folder) == digests(reference)
+        assert not psutil.wait_procs(workers, timeout=10)[1], "workers outlive their launcher"
 
 
 def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(

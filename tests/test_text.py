@@ -83,7 +83,7 @@ def test_mixing_is_a_bijection_and_streams_are_even():
     words = np.arange(200_000, dtype=np.uint64)
     assert len(np.unique(mix(words))) == len(words)
     draws = uniform(stream(words, 3))
-    assert 0 <= draws.min()
+    assert draws.min() >= 0
     assert draws.max() < 1
     assert abs(draws.mean() - 0.5) < 0.005
     assert abs(np.corrcoef(draws, uniform(stream(words, 4)))[0, 1]) < 0.01
