@@ -4,11 +4,12 @@
 
 One run measures everything on the same documents, each part in a process of its
 own, and prints a Markdown table. CPU-seconds count all processes of a part;
-peak RSS is the largest single process. Beam's own start-up is counted in.
+Beam's own start-up is counted in, but not in "MB/s while working".
 """
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,19 +29,23 @@ SAMPLE_MEGABYTES = 6
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of wall clock and CPU over all processes; the largest process in MB."""
+    """Seconds of wall clock and CPU over all processes; MB of the launcher, of the largest worker;
+    millions of characters a second from the first document to the last shard.
+    """
 
     wall: float
     cpu: float
-    rss: float
+    launcher: float
+    worker: float
+    rate: float
 
 
 def watch(command: list[str]) -> Cost:
     """Run a command and add up what it and its descendants used, sampled 20 times a second."""
     started = time.monotonic()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cpu: dict[int, float] = {}
-    rss = 0
+    launcher = worker = 0
     while process.poll() is None:
         for each in [process, *_descendants(process)]:
             try:
@@ -48,11 +53,16 @@ def watch(command: list[str]) -> Cost:
             except psutil.Error:
                 continue
             cpu[each.pid] = times.user + times.system
-            rss = max(rss, memory.rss)
+            if each.pid == process.pid:
+                launcher = max(launcher, memory.rss)
+            else:
+                worker = max(worker, memory.rss)
         time.sleep(0.05)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{process.stderr.read().decode()}")
-    return Cost(time.monotonic() - started, sum(cpu.values()), rss / 1e6)
+        raise SystemExit(f"{' '.join(command)}\n{process.stderr.read()}")
+    wall = time.monotonic() - started
+    rate = float(re.findall(r"([\d.]+) M/s while", process.stdout.read())[-1])
+    return Cost(wall, sum(cpu.values()), launcher / 1e6, worker / 1e6, rate)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
@@ -213,11 +223,17 @@ def report(patterns: list[str], megabytes: float, copies: int) -> None:
         mb = gather(patterns, megabytes, 1, whole)
         sample = gather(patterns, min(SAMPLE_MEGABYTES, megabytes), 1, small)
         print(f"{mb:.1f} MB of text; references on {sample:.1f} MB of it where marked *\n")
-        print("| | CPU-s per MB | wall s | peak RSS MB |\n|---|---|---|---|")
+        print(
+            "| | CPU-s per MB | wall s | MB/s while working | launcher MB | largest worker MB |\n"
+            "|---|---|---|---|---|---|"
+        )
 
         def row(what: str, cpu: float, cost: Cost | None = None) -> None:
-            rest = f"{cost.wall:.1f} | {cost.rss:.0f}" if cost else "| "
-            print(f"| {what} | {cpu:.3f} | {rest} |", flush=True)
+            cells = [f"{cpu:.3f}", "", "", "", ""]
+            if cost:
+                worker = f"{cost.worker:.0f}" if cost.worker else "the same"
+                cells[1:] = [f"{cost.wall:.1f}", f"{cost.rate:.2f}", f"{cost.launcher:.0f}", worker]
+            print(f"| {what} | {' | '.join(cells)} |", flush=True)
 
         nltk = run_part("nltk", whole) / mb
         row("NLTK's Punkt alone", nltk)
@@ -236,12 +252,15 @@ def report(patterns: list[str], megabytes: float, copies: int) -> None:
         row("pipeline, all four, 2 processes", two.cpu / mb, two)
         if copies > 1:
             more = gather(patterns, megabytes, copies, larger)
-            big = pipeline(larger, folder / "c", ",".join(LABEL_WORDS), 2)
-            row(f"pipeline, all four, 2 processes, {more:.0f} MB", big.cpu / more, big)
+            for workers in (1, 2):
+                big = pipeline(larger, folder / "c", ",".join(LABEL_WORDS), workers)
+                row(f"pipeline, all four, {workers} processes, {more:.0f} MB", big.cpu / more, big)
+        rest = one.cpu / mb - vader
+        print(f"\nAll four without the labeller over NLTK alone: {rest / nltk:.2f}")
         print(
-            f"\nAll four without the labeller over NLTK alone: {(one.cpu / mb - vader) / nltk:.2f}"
+            f"2 processes over 1: throughput {two.rate / one.rate:.2f}, "
+            f"whole command {one.wall / two.wall:.2f}"
         )
-        print(f"Throughput of 2 processes over 1: {one.wall / two.wall:.2f}")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import ppt.errors
 from pipelines.config import BuildConfig
 from pipelines.labelling import check_labeller, make_labeller
 from pipelines.options import Job
-from pipelines.progress import shown
+from pipelines.progress import Totals, shown, totals
 from pipelines.readers import read
 from pipelines.sinks import BUILDING, Output, is_local, locked
 from pipelines.stages import BuildCorpora
@@ -51,9 +51,11 @@ def run(job: Job) -> None:
         config = _with_trained_splitter(job, output)
         build(job, config, output, console)
         seconds = time.monotonic() - started
+        work = totals(output.path(f"{BUILDING}/progress"))
+        output.finish()
         if is_local(job.output):
             manifests = _finish_locally(Path(job.output), config)
-            _summary(manifests, Path(job.output), seconds, Console())
+            _summary(manifests, Path(job.output), seconds, work, Console())
 
 
 def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
@@ -131,7 +133,11 @@ def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
 
 
 def _summary(
-    manifests: dict[str, Manifest], folder: Path, seconds: float, console: Console
+    manifests: dict[str, Manifest],
+    folder: Path,
+    seconds: float,
+    work: Totals | None,
+    console: Console,
 ) -> None:
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
@@ -166,5 +172,8 @@ def _summary(
             "of other text; both were kept"
         )
     megabytes = documents["characters"] / 1e6
-    tell(f"{megabytes:.1f} M characters in {seconds:.1f} s.")
+    rate = ""
+    if work is not None and work.ended > work.started:
+        rate = f", {megabytes / (work.ended - work.started):.2f} M/s while the workers worked"
+    tell(f"{megabytes:.1f} M characters in {seconds:.1f} s{rate}.")
     tell(f"Look inside: python -m ppt.inspect {folder / next(iter(manifests))} -n 5")

@@ -5,29 +5,31 @@ each process keeps its own small file of counts in a folder, and the launching
 process adds them up a few times a second.
 """
 
-import os
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-_COUNTS = struct.Struct("<3q")
+_COUNTS = struct.Struct("<3q2d")
 _EVERY_SECONDS = 0.25
 
 
 class Board:
-    """Counts of this process: documents read, bytes of text read, shards done."""
+    """Counts of one stage in one process: documents read, bytes of text read, shards done."""
 
     def __init__(self, folder: str) -> None:
         """Write to `folder`; without one, count for nobody."""
-        self._path = Path(folder) / str(os.getpid()) if folder else None
+        self._path = Path(folder) / uuid.uuid4().hex if folder else None
         self._counts = [0, 0, 0]
+        self._started = time.time()
         self._written = 0.0
 
     def add(self, documents: int = 0, text_bytes: int = 0, shards: int = 0) -> None:
@@ -36,24 +38,36 @@ class Board:
             return
         for i, more in enumerate((documents, text_bytes, shards)):
             self._counts[i] += more
-        now = time.monotonic()
+        now = time.time()
         if shards or now - self._written > _EVERY_SECONDS:
             self._written = now
             # Progress is no reason to fail: the folder goes when the launcher does.
             try:
-                self._path.write_bytes(_COUNTS.pack(*self._counts))
+                self._path.write_bytes(_COUNTS.pack(*self._counts, self._started, now))
             except OSError:
                 self._path = None
 
 
-def totals(folder: str) -> tuple[int, int, int]:
-    """Documents, bytes of text and shards, over all processes."""
-    counts = [0, 0, 0]
-    for path in Path(folder).glob("*"):
-        data = path.read_bytes()
-        if len(data) == _COUNTS.size:
-            counts = [a + b for a, b in zip(counts, _COUNTS.unpack(data), strict=True)]
-    return counts[0], counts[1], counts[2]
+class Totals(NamedTuple):
+    """Documents, bytes of text and shards over all processes; when the first started to work
+    and the last one counted, in seconds of the clock.
+    """
+
+    documents: int
+    text_bytes: int
+    shards: int
+    started: float
+    ended: float
+
+
+def totals(folder: str) -> Totals | None:
+    """Add up what the processes have counted; None before any of them has."""
+    found = [path.read_bytes() for path in Path(folder).glob("*")]
+    rows = [_COUNTS.unpack(data) for data in found if len(data) == _COUNTS.size]
+    if not rows:
+        return None
+    documents, text_bytes, shards, started, ended = zip(*rows, strict=True)
+    return Totals(sum(documents), sum(text_bytes), sum(shards), min(started), max(ended))
 
 
 class _Rate(ProgressColumn):
@@ -79,18 +93,19 @@ def shown(folder: str, n_shards: int, console: Console) -> Iterator[None]:
     )
     ended = threading.Event()
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("reading", total=n_shards, documents=0, text_bytes=0)
+        task = bar.add_task("starting", total=n_shards, documents=0, text_bytes=0)
 
         def poll() -> None:
             while not ended.wait(_EVERY_SECONDS):
-                documents, text_bytes, shards = totals(folder)
-                what = "building" if shards else "reading"
+                now = totals(folder)
+                if now is None:
+                    continue
                 bar.update(
                     task,
-                    completed=shards,
-                    description=what,
-                    documents=documents,
-                    text_bytes=text_bytes,
+                    completed=now.shards,
+                    description="building" if now.shards else "reading",
+                    documents=now.documents,
+                    text_bytes=now.text_bytes,
                 )
 
         thread = threading.Thread(target=poll, daemon=True)

@@ -147,7 +147,9 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         yield result
 
 
-def write_manifests(results: Iterable[dict[str, Any]], config: BuildConfig, output: Output) -> None:
+def write_manifests(
+    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, local: LocalRun | None
+) -> None:
     """Cards, a sweep of what older builds left, and last the manifests."""
     results = list(results)
     manifests = build_manifests(results, config)
@@ -157,7 +159,8 @@ def write_manifests(results: Iterable[dict[str, Any]], config: BuildConfig, outp
     output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
-    output.finish()
+    if local is None:  # else the launcher, which still reads what was counted
+        output.finish()
 
 
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
@@ -173,7 +176,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         self._local = local
 
     def expand(self, slices: beam.PCollection) -> beam.PCollection:
-        config, output = self._config, self._output
+        config, output, local = self._config, self._output, self._local
         pools = (
             slices
             | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._local))
@@ -191,5 +194,5 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
             | "Write manifests"
-            >> beam.MapTuple(lambda _, results: write_manifests(results, config, output))
+            >> beam.MapTuple(lambda _, results: write_manifests(results, config, output, local))
         )
