@@ -81,7 +81,8 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
     def _flush(
         self, packets: dict[ShardKey, tuple[list[KeyedDocument], list[Reject]]], held: int
     ) -> Iterator[tuple[ShardKey, bytes]]:
-        for shard, (documents, rejects) in packets.items():
+        # In order: local runners deal shards out to their processes as they first see them.
+        for shard, (documents, rejects) in sorted(packets.items()):
             self._documents.inc(len(documents))
             self._rejects.inc(len(rejects))
             self._board.add(documents=len(documents))
