@@ -168,7 +168,7 @@ def shard_name(split: str, index: int, count: int) -> str:
 def features(format_name: str) -> str:
     """The metadata from which Hugging Face datasets knows the columns and names the labels."""
     string = {"dtype": "string", "_type": "Value"}
-    columns = {name: string for name in COLUMNS.names} | {
+    columns = dict.fromkeys(COLUMNS.names, string) | {
         "options": {"feature": string, "_type": "List"},
         "label": {"names": list(LABEL_WORDS[format_name]), "_type": "ClassLabel"},
     }

@@ -10,15 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    0: ["errors", "tensors"],
-    1: ["text", "records", "sentiment"],
-    2: ["pool", "format_options", "punkt"],
-    3: ["sampling", "sentences"],
-    4: ["formats"],
-    5: ["tables"],
-    6: ["corpus"],
-    7: ["cards", "plots"],
-    8: ["inspect"],
+    0: ["errors", "tensors", "processes", "signals"],
+    1: ["text", "records", "sentiment", "adapters", "checkpoints", "embedded", "flags", "scoring"],
+    2: ["pool", "format_options", "punkt", "causal", "config", "patterns", "prompts"],
+    3: ["sampling", "sentences", "optimizers", "rendering"],
+    4: ["formats", "batches", "seq2seq"],
+    5: ["tables", "backbones", "evaluation"],
+    6: ["corpus", "logs", "positions", "prompt_cards"],
+    7: ["cards", "plots", "examples", "runs"],
+    8: ["inspect", "training"],
+    9: ["pretrain"],
 }
 """A module of `ppt` imports only from lower floors."""
 

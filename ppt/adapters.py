@@ -1,0 +1,140 @@
+"""A prompt on disk: a PEFT adapter folder with our own `prompt.json` beside it.
+
+`PeftModel.from_pretrained` loads it with equal logits. Each file is replaced by a
+rename, the weights first, so that a process killed at any moment leaves a prompt that
+loads. Only safetensors are read; nothing is ever unpickled.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ppt.errors import InputError, OutputError
+
+WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
+
+TENSOR = "prompt_embeddings"
+
+TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
+"""Kind of backbone → PEFT's name for it."""
+
+
+def save_prompt(
+    folder: str | Path, prompt: Tensor, *, kind: str, model: str, card: Mapping[str, Any]
+) -> None:
+    """Write `prompt` [P, H] for the backbone `model` of that `kind` as a PEFT adapter.
+
+    `card` is what else is to be known of it (JSON values), kept in `prompt.json`.
+    """
+    length, hidden_size = prompt.shape
+    config = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": TASK_TYPES[kind],
+        "base_model_name_or_path": model,
+        "num_virtual_tokens": length,
+        "token_dim": hidden_size,
+        "num_transformer_submodules": 1,  # PEFT's default of 2 for seq2seq is twice the rows
+        "prompt_tuning_init": "RANDOM",  # TEXT would ask for a tokenizer
+        "inference_mode": True,
+    }
+    known = {"model": model, "kind": kind, "prompt_length": length, "hidden_size": hidden_size}
+    weights = save({TENSOR: prompt.detach().float().cpu().contiguous()}, {"format": "pt"})
+    files = {WEIGHTS: weights, CONFIG: _json(config), CARD: _json({**known, **card})}
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            temporary = folder / f".{name}.{os.getpid()}"
+            temporary.write_bytes(data)
+            os.replace(temporary, folder / name)
+    except OSError as error:
+        raise OutputError(f"cannot write the prompt to {folder}: {error}.") from error
+
+
+def load_prompt(
+    path: str | Path, *, hidden_size: int | None = None, kind: str | None = None
+) -> Tensor:
+    """The prompt [P, H] float32 of an adapter folder, or of a run folder with `prompt/` in it.
+
+    PEFT's own prompts are read as well. For seq2seq models it saves 2 * P rows by
+    default; it feeds the first P of them to the encoder and never the others.
+    """
+    folder = Path(path) / "prompt" if (Path(path) / "prompt" / CONFIG).is_file() else Path(path)
+    config = _adapter_config(folder)
+    wanted = {"peft_type": "PROMPT_TUNING", "task_type": TASK_TYPES.get(kind or "")}
+    for field, value in wanted.items():
+        if value is not None and config.get(field) != value:
+            raise InputError(
+                f"{folder} has {field} {config.get(field)}, expected {value}: give the folder of"
+                " a soft prompt that was trained for this kind of backbone."
+            )
+    rows = _tensor(folder)
+    length = config.get("num_virtual_tokens")
+    if rows.ndim != 2 or rows.shape[0] not in {length, 2 * (length or 0)}:
+        raise InputError(
+            f"{folder / WEIGHTS} has shape {list(rows.shape)}, expected [{length}, H] by its"
+            f" {CONFIG}: the files are not of one prompt; save it again."
+        )
+    if hidden_size not in {None, rows.shape[1]}:
+        raise InputError(
+            f"the prompt in {folder} has hidden size {rows.shape[1]}, the backbone has"
+            f" {hidden_size}: take a prompt trained for this backbone, or its backbone"
+            f" ({config.get('base_model_name_or_path')})."
+        )
+    if not rows.isfinite().all():
+        raise InputError(f"the prompt in {folder} has NaN or infinite values: train it again.")
+    return rows[:length].float().clone()
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """Our `prompt.json` beside a prompt; empty for prompts made elsewhere."""
+    file = Path(path) / CARD
+    return _read_json(file) if file.is_file() else {}
+
+
+def _adapter_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    if not file.is_file():
+        raise InputError(
+            f"there is no prompt in {folder}: expected a folder with {CONFIG} and {WEIGHTS}, such"
+            " as runs/<name>/prompt."
+        )
+    return _read_json(file)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error}.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{file} holds a {type(value).__name__}, expected a JSON object.")
+    return value
+
+
+def _tensor(folder: Path) -> Tensor:
+    """The only tensor of an adapter's weights."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        pickled = (folder / "adapter_model.bin").is_file()
+        cure = "save it with PEFT as safetensors" if pickled else "copy the whole folder"
+        found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
+        raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
+    try:
+        tensors = load(file.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read {file}: {error}: copy or save it again.") from error
+    if set(tensors) != {TENSOR}:
+        raise InputError(f"{file} holds {', '.join(sorted(tensors))}, expected {TENSOR} alone.")
+    rows: Tensor = tensors[TENSOR]
+    return rows
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,164 @@
+"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and loss.png after it.
+
+metrics.jsonl has a row {"split": "train", "step", "loss", ...} every `logging_steps` and
+a row {"split": "validation", ...} an evaluation. A state remembers how many bytes the
+file had, and a resumed run cuts it there: no row stands twice, none is lost.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ppt.errors import OutputError
+from ppt.evaluation import Evaluation
+
+METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
+
+
+class RunLog:
+    """The logs of a run; of several processes only the first has one."""
+
+    def __init__(
+        self, folder: Path, step: int, steps: int, *, offset: int, tensorboard: bool, progress: str
+    ) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / METRICS).open("ab")
+            self._file.truncate(min(offset, self._file.tell()))
+        except OSError as error:
+            raise _full(folder / METRICS, error) from error
+        self._events = _events(folder / EVENTS, step) if tensorboard else None
+        self._bar: Any = tqdm(
+            total=steps, initial=step, unit="step", disable=progress != "bar", dynamic_ncols=True
+        )
+        self._lines, self._steps = progress == "lines", steps
+        self._shown: dict[str, str] = {}
+        self._path = folder / METRICS
+
+    def step(self) -> None:
+        """One more step is done."""
+        self._bar.update()
+
+    def train(self, row: Mapping[str, float]) -> None:
+        """Means over the last steps."""
+        self._write("train", row)
+        self._show(
+            loss=f"{row['loss']:.3f}",
+            accuracy=f"{row['accuracy']:.3f}",
+            examples=f"{row['examples_per_second']:.1f}/s",
+        )
+
+    def evaluation(self, result: Evaluation) -> None:
+        """Scores on the validation split."""
+        self._write("validation", result.as_dict())
+        self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
+        if self._lines:
+            told = ", ".join(f"{name} {value}" for name, value in self._shown.items())
+            print(f"step {result.step:,} of {self._steps:,}: {told}", file=sys.stderr)
+
+    def offset(self) -> int:
+        """The bytes of metrics.jsonl so far, which are on disk when this returns."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _full(self._path, error) from error
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close everything, after an error too."""
+        self._bar.close()
+        if self._events is not None:
+            self._events.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            raise _full(self._path, error) from error
+
+    def _write(self, split: str, row: Mapping[str, Any]) -> None:
+        try:
+            self._file.write((json.dumps({"split": split, **row}) + "\n").encode())
+            self._file.flush()
+            if self._events is not None:
+                for name, value in row.items():
+                    if name != "step" and isinstance(value, int | float):
+                        self._events.add_scalar(f"{split}/{name}", value, row["step"])
+        except OSError as error:
+            raise _full(self._path, error) from error
+
+    def _show(self, **values: str) -> None:
+        self._shown.update(values)
+        self._bar.set_postfix(self._shown, refresh=False)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's metrics.jsonl; a half-written last line is left out."""
+    lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Path:
+    """Draw training and validation loss, and accuracy against chance, beside metrics.jsonl."""
+    from matplotlib.figure import Figure
+
+    train = [row for row in rows if row["split"] == "train"]
+    validation = [row for row in rows if row["split"] == "validation"]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    losses, accuracies = figure.subplots(1, 2)
+    for axes, name in ((losses, "loss"), (accuracies, "accuracy")):
+        _line(axes, train, name, "train (smoothed)", smooth=True)
+        _line(axes, validation, name, "validation", marker="o", markersize=3)
+        axes.set(xlabel="step", title=name)
+    if validation:
+        accuracies.axhline(validation[-1]["chance"], color="grey", linestyle=":", label="chance")
+    for axes in (losses, accuracies):
+        axes.legend(fontsize=8)
+    path = folder / LOSS_PNG
+    try:
+        figure.savefig(path, dpi=100)
+    except OSError as error:
+        raise _full(path, error) from error
+    return path
+
+
+def smoothed(values: Sequence[float], memory: float = 0.8) -> list[float]:
+    """The exponential moving average, corrected for its start as Adam does."""
+    means, mean = [], 0.0
+    for count, value in enumerate(values, start=1):
+        mean = memory * mean + (1 - memory) * value
+        means.append(mean / (1 - memory**count))
+    return means
+
+
+def _line(
+    axes: Any,
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    label: str,
+    *,
+    smooth: bool = False,
+    **look: Any,
+) -> None:
+    values = [row[name] for row in rows]
+    steps = [row["step"] for row in rows]
+    axes.plot(steps, smoothed(values) if smooth else values, label=label, **look)
+
+
+def _events(folder: Path, step: int) -> Any:
+    """TensorBoard's writer; it hides what an interrupted run wrote past `step`."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+
+def _full(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}: free some space and run the same"
+        " command again to go on."
+    )

@@ -1,0 +1,303 @@
+"""The command, end to end on tiny models: files, resume after kill -9, processes, errors."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ppt.adapters import load_prompt, save_prompt
+from ppt.backbones import load_backbone
+from ppt.corpus import MANIFEST
+from ppt.examples import Renderer, load_examples
+from ppt.logs import read_metrics
+from ppt.pretrain import main
+from tests.tiny import save_tiny, tiny_llama, tiny_t5
+from tests.toys import toy_corpus
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = Path("prompt", "adapter_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Tiny models and corpora on disk."""
+    folder = tmp_path_factory.mktemp("place")
+    save_tiny(folder / "llama")
+    save_tiny(folder / "t5", "t5")
+    toy_corpus(folder / "corpora" / "sentiment")
+    toy_corpus(folder / "corpora" / "unified", "unified")
+    return folder
+
+
+def flags(place, output, **changes):
+    usual = {
+        "format": "sentiment", "corpus": place / "corpora" / changes.get("format", "sentiment"),
+        "model": place / "llama", "output_dir": output, "prompt_length": 5, "max_length": 56,
+        "max_steps": 12, "eval_steps": 6, "save_steps": 2, "logging_steps": 3,
+        "per_device_train_batch_size": 8, "learning_rate": 0.05, "tensorboard": "false",
+        "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in {**usual, **changes}.items()]
+
+
+def command(*argv, launcher=(), threads="1"):
+    env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "ppt.pretrain", *argv],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def fails(capsys, argv, code=2):
+    """The one line that the command prints."""
+    assert main([str(arg) for arg in argv]) == code
+    error = capsys.readouterr().err
+    lines = [line for line in error.split("\n") if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in error
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "format_name", "style"),
+    [("llama", "unified", "soft"), ("t5", "unified", "hybrid"), ("t5", "sentiment", "soft")],
+)
+def test_a_run_leaves_all_that_people_expect(place, tmp_path, capsys, model, format_name, style):
+    output = tmp_path / "run"
+    argv = flags(place, output, model=place / model, format=format_name, style=style,
+                 tensorboard="true", residual=4, init="labels",
+                 dtype="bfloat16" if style == "hybrid" else "float32")  # fmt: skip
+    assert main(argv) == 0
+    shown = capsys.readouterr().out
+    assert "chance" in shown
+    assert str(output / "prompt") in shown
+    names = {path.name for path in output.iterdir()}
+    assert names == {
+        "README.md", "checkpoint-10", "checkpoint-12", "config.json", "loss.png", "metrics.jsonl",
+        "prompt", "result.json", "tensorboard",
+    }  # fmt: skip
+    result = json.loads((output / "result.json").read_text())
+    card = (output / "README.md").read_text()
+    assert f"{result['best']['accuracy']:.3f}" in card
+    assert "base_model:" in card
+    assert (format_name == "unified") == ("accuracy, 3 options (n = " in card)
+    config = json.loads((output / "config.json").read_text())
+    assert config["learning_rate"] == 0.05
+    assert config["init"] == "labels"
+    steps = [row["step"] for row in read_metrics(output) if row["split"] == "validation"]
+    assert steps == [0, 6, 12]
+    assert load_prompt(output).shape == (5, 32)
+
+
+@pytest.mark.parametrize("kind", ["llama", "t5"])
+def test_peft_loads_the_prompt_with_equal_logits(place, tmp_path, kind):
+    from peft import PeftModel
+
+    assert main(flags(place, tmp_path / "run", model=place / kind, residual=4)) == 0
+    prompt = load_prompt(tmp_path / "run")
+    backbone = load_backbone(str(place / kind), device="cpu")
+    ids = torch.tensor([[20, 30, 40, 50], [60, 70, 80, 90]])
+    embeds = torch.cat([prompt.expand(2, -1, -1), backbone._lookup(ids)], 1)
+    extra = {} if kind == "llama" else {"decoder_input_ids": torch.tensor([[0, 3], [0, 3]])}
+    with torch.no_grad():
+        ours = backbone.model(inputs_embeds=embeds, **extra).logits
+        peft = PeftModel.from_pretrained(backbone.model, str(tmp_path / "run" / "prompt")).eval()
+        theirs = peft(input_ids=ids, attention_mask=torch.ones_like(ids), **extra).logits
+    assert torch.equal(ours, theirs)
+
+
+def test_a_finished_run_is_refused_unless_overwritten(place, tmp_path, capsys):
+    output = tmp_path / "run"
+    (output / "checkpoint-notes").mkdir(parents=True)
+    assert "is not empty and holds no config.json" in fails(capsys, flags(place, output))
+    assert main([*flags(place, output), "--overwrite_output_dir"]) == 0
+    before = (output / WEIGHTS).read_bytes()
+    assert "is finished" in fails(capsys, flags(place, output))
+    assert "is finished" in fails(capsys, flags(place, output, seed=1))
+    assert (output / WEIGHTS).read_bytes() == before
+    assert main([*flags(place, output, seed=1), "--overwrite_output_dir"]) == 0
+    assert (output / WEIGHTS).read_bytes() != before
+    assert (output / "checkpoint-notes").is_dir()
+
+
+def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):
+    from ppt import training
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main(flags(place, whole)) == 0
+    real = training._Run._step
+
+    def stopping(self, stop):
+        if self.at.step == 7:
+            raise KeyboardInterrupt
+        real(self, stop)
+
+    monkeypatch.setattr(training._Run, "_step", stopping)
+    assert main(flags(place, cut)) == 130
+    monkeypatch.setattr(training._Run, "_step", real)
+    line = fails(capsys, flags(place, cut, learning_rate=0.1))
+    assert f"the interrupted run in {cut} has --learning_rate 0.05, got 0.1" in line
+    line = fails(capsys, flags(place, cut, resume_from_checkpoint=whole / "checkpoint-10"))
+    assert "has states of its own" in line
+    line = fails(capsys, flags(place, cut, resume_from_checkpoint=tmp_path / "nowhere"))
+    assert f"there are: {cut / 'checkpoint-4'}, {cut / 'checkpoint-6'}" in line
+    manifest = place / "corpora" / "sentiment" / MANIFEST
+    text = manifest.read_text()
+    try:
+        manifest.write_text(text + " ")
+        assert "was made with corpus" in fails(capsys, flags(place, cut))
+    finally:
+        manifest.write_text(text)
+    again = ["--overwrite_output_dir"]  # so that a script may always give it
+    assert main([*flags(place, cut, save_steps=5), *again]) == 0
+    assert "going on with the run" in capsys.readouterr().out
+    assert (cut / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert (cut / "README.md").read_text().split("## Flags")[0] == (
+        (whole / "README.md").read_text().split("## Flags")[0]
+    )
+
+
+def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path):
+    changes = {"max_steps": 300, "eval_steps": 50, "save_steps": 5, "early_stopping_patience": 0}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main(flags(place, whole, **changes)) == 0
+    chance = random.Random(7)
+    reached = []
+    for _ in range(3):
+        process = command(*flags(place, cut, **changes))
+        begun = len(reached) and reached[-1]
+        while process.poll() is None and _step(cut) <= begun + 20:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        reached.append(_step(cut))
+    assert reached == sorted(set(reached))
+    assert reached[-1] < 300, "all of them must have been cut off"
+    process = command(*flags(place, cut, **changes))
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert (cut / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    rows = [[(row["split"], row["step"], row["loss"]) for row in read_metrics(run)]
+            for run in (whole, cut)]  # fmt: skip
+    assert rows[0] == rows[1]
+
+
+def _step(folder):
+    return max([int(path.name[11:]) for path in folder.glob("checkpoint-*")], default=0)
+
+
+def test_sigterm_saves_and_exits_with_143(place, tmp_path):
+    process = command(*flags(place, tmp_path / "run", max_steps=5000, save_steps=4000))
+    while process.poll() is None and not (tmp_path / "run" / "metrics.jsonl").is_file():
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143, error
+    assert "run the same command again to go on" in error
+    assert _step(tmp_path / "run") < 4000
+    assert list((tmp_path / "run").glob("checkpoint-*"))
+
+
+def test_two_processes_give_the_prompt_of_one(place, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    # what accelerate launch starts on GPUs; for CPUs it would want MPI
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    two, one = tmp_path / "two", tmp_path / "one"
+    process = command(
+        *flags(place, two, format="unified", per_device_train_batch_size=4), launcher=launch
+    )
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert out.count("(best)") == 1
+    assert main(flags(place, one, format="unified")) == 0
+    assert torch.allclose(load_prompt(two), load_prompt(one), atol=1e-4)
+    found, wanted = (
+        [row for row in read_metrics(run) if row["split"] == "validation"] for run in (two, one)
+    )
+    for row, other in zip(found, wanted, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert row["accuracy"] == other["accuracy"]
+        assert row["by_options"] == other["by_options"]
+
+
+def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
+    output = tmp_path / "run"
+    corpora = place / "corpora"
+    (tmp_path / "file").touch()
+    (tmp_path / "half").mkdir()
+    cases = {
+        "no corpus at": {"corpus": corpora / "nowhere"},
+        "holds the corpora sentiment, unified": {"corpus": corpora},
+        "has no manifest.json": {"corpus": tmp_path / "half"},
+        "is a unified corpus, expected sentiment": {"corpus": corpora / "unified"},
+        "there is no model folder": {"model": "./nowhere"},
+        "cannot read config.json": {"model": tmp_path / "half"},
+        "unknown init 'vocab'. Did you mean 'vocabulary'?": {"init": "vocab"},
+        "there is no prompt in": {"init": f"checkpoint:{tmp_path}"},
+        "5 and --max_length 60 make 65 tokens": {"max_length": 60},
+        "the pattern's own words": {"max_length": 8, "format": "unified",
+                                    "corpus": corpora / "unified"},
+        "device 'gpu' cannot be used": {"device": "gpu"},
+        "is a file": {"output_dir": tmp_path / "file"},
+        "cannot read the state": {"resume_from_checkpoint": tmp_path / "nowhere"},
+        "expected one of sentence_pair": {"format": "sentimental"},
+        "give one of them": {"resume_from_checkpoint": tmp_path, "overwrite_output_dir": "true"},
+    }  # fmt: skip
+    for message, change in cases.items():
+        argv = flags(place, output, **change)
+        assert message in fails(capsys, argv), message
+    assert not output.exists() or not list(output.glob("checkpoint*"))
+
+
+def test_a_prompt_of_another_hidden_size_is_refused(place, tmp_path, capsys):
+    save_prompt(tmp_path / "p", torch.ones(5, 16), kind="causal", model="other", card={})
+    line = fails(capsys, flags(place, tmp_path / "run", init=f"checkpoint:{tmp_path / 'p'}"))
+    assert "has hidden size 16, the backbone has 32" in line
+
+
+def test_a_corrupt_shard_is_refused_by_name(tmp_path, place, capsys):
+    corpus = toy_corpus(tmp_path / "sentiment")
+    shard = corpus / "train-00000-of-00001.parquet"
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(data)
+    argv = flags(place, tmp_path / "run", corpus=corpus, verify="full")
+    assert re.search(f"shard {shard} is corrupt", fails(capsys, argv))
+    shard.write_bytes(data[:-10])
+    assert f"shard {shard} has" in fails(capsys, flags(place, tmp_path / "run", corpus=corpus))
+    assert not (tmp_path / "run").exists(), "a refusal leaves nothing"
+
+
+def test_an_empty_validation_split_has_its_cure_told(tmp_path, place, capsys):
+    corpus = toy_corpus(tmp_path / "sentiment", validation=0)
+    line = fails(capsys, flags(place, tmp_path / "run", corpus=corpus))
+    assert "has no validation examples: build it from more documents, with --validation" in line
+
+
+@pytest.mark.parametrize("make", [tiny_llama, tiny_t5])
+def test_the_head_of_a_corpus_is_read(tmp_path, make):
+    from ppt.corpus import open_corpus
+
+    backbone = make()
+    corpus = open_corpus(toy_corpus(tmp_path / "unified", "unified"))
+    renderer = Renderer.standard("unified", backbone.kind, "soft", backbone.tokenizer, 50)
+    few, all_ = load_examples(corpus, renderer, 10, 3), load_examples(corpus, renderer)
+    assert (len(few.train), len(few.validation)) == (10, 3)
+    assert (len(all_.train), len(all_.validation)) == (48, 24)
+    assert few.train.ids.tolist() == all_.train.ids[: few.train.starts[-1]].tolist()
+    assert few.train.lengths.max() <= 50
+    assert 0 < all_.cut_share <= 1
+    assert len(few.words.lengths) == 16

@@ -1,0 +1,355 @@
+"""The loop: it learns, resumes bit by bit, keeps the best, stops as asked, fails clearly."""
+
+import errno
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from ppt import checkpoints, training
+from ppt.checkpoints import latest, load_state, save_state
+from ppt.errors import ConfigError, InputError, OutputError, TrainingError
+from ppt.evaluation import Evaluation, best_of, evaluate, has_stalled
+from ppt.logs import RunLog, draw_loss, read_metrics, smoothed
+from ppt.positions import Position
+from ppt.prompts import Residual, SoftPrompt
+from ppt.signals import StopRequest
+from ppt.training import train
+from tests.toys import settings, toy
+
+
+@pytest.fixture(scope="module")
+def llama():
+    return toy("llama")
+
+
+def fresh(backbone, residual=0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(4, backbone.hidden_size, generator=generator) * 0.3
+    network = Residual(backbone.hidden_size, residual, generator) if residual else None
+    return SoftPrompt(values, network)
+
+
+def run(toy, folder, *, residual=0, resume="auto", identity=None, **changes):
+    backbone, examples = toy
+    return train(
+        backbone, fresh(backbone, residual), examples, settings(**changes), folder,
+        resume=resume, identity=identity, progress="none",
+    )  # fmt: skip
+
+
+def same(one, other):
+    assert torch.equal(one.prompt, other.prompt)
+    assert torch.equal(one.last_prompt, other.last_prompt)
+    assert one.history == other.history
+    assert one.steps == other.steps
+
+
+def without_times(rows):
+    return [{k: v for k, v in row.items() if k != "examples_per_second"} for row in rows]
+
+
+class KilledError(Exception):
+    """Stands in for a kill, at whatever place a test puts it."""
+
+
+def stop_in(monkeypatch, owner, name, at):
+    """Let call number `at` of a function raise before it does anything."""
+    real, calls = getattr(owner, name), [0]
+
+    def stopping(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == at:
+            raise KilledError
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, stopping)
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("loss", ["verbalizer", "vocabulary"])
+def test_the_loss_falls_on_what_can_be_learned(tmp_path, family, optimizer, loss):
+    result = run(toy(family), tmp_path, optimizer=optimizer, loss=loss, max_steps=40,
+                 eval_steps=10, learning_rate=0.2)  # fmt: skip
+    assert result.best.loss < 0.9 * result.first.loss
+    assert [one.step for one in result.history] == [0, 10, 20, 30, 40]
+    assert result.best is best_of(result.history, "loss")
+    assert result.examples == 40 * 8
+
+
+def test_training_leaves_the_backbone_alone(tmp_path, llama):
+    before = {name: p.clone() for name, p in llama[0].model.named_parameters()}
+    run(llama, tmp_path)
+    for name, parameter in llama[0].model.named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert parameter.grad is None
+
+
+PLACES = [
+    *((training._Run, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
+    *((training._Run, "_evaluate", at) for at in (1, 2, 4)),
+    *((training, "save_state", at) for at in (1, 2, 4)),
+    *((checkpoints.os, "replace", at) for at in (1, 3)),
+    *((checkpoints, "write_synced", at) for at in (2, 5)),
+    (RunLog, "train", 3),
+    (RunLog, "evaluation", 3),
+]
+
+
+KINDS = {
+    "adamw": {"optimizer": "adamw", "residual": 0},
+    "adafactor": {"optimizer": "adafactor", "residual": 8},
+}
+CUT = {"max_steps": 13, "gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def whole(request, tmp_path_factory, llama):
+    folder = tmp_path_factory.mktemp(request.param)
+    changes = {**CUT, **KINDS[request.param]}
+    return run(llama, folder, **changes), without_times(read_metrics(folder)), changes
+
+
+@pytest.mark.parametrize(("owner", "name", "at"), PLACES)
+def test_a_run_cut_off_anywhere_ends_in_the_same_bits(tmp_path, llama, whole, owner, name, at):
+    result, rows, changes = whole
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in(patch, owner, name, at)
+        with pytest.raises(KilledError):
+            run(llama, tmp_path, **changes)
+    torch.manual_seed(99)
+    same(run(llama, tmp_path, **changes), result)
+    assert without_times(read_metrics(tmp_path)) == rows
+    assert [row["step"] for row in rows if row["split"] == "train"] == [2, 4, 6, 8, 10, 12, 13]
+
+
+def test_a_finished_run_gives_its_result_again(tmp_path, llama):
+    same(run(llama, tmp_path), run(llama, tmp_path))
+
+
+def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
+    run(llama, tmp_path, save_total_limit=3)
+    assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == [
+        "checkpoint-12", "checkpoint-6", "checkpoint-9",
+    ]  # fmt: skip
+    assert not list(tmp_path.glob(".checkpoint*"))
+    state = load_state(latest(tmp_path))
+    assert {"prompt.values", "best", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
+    assert Position.of(state.values).step == 12
+
+
+def test_runs_can_begin_anew_or_go_on_from_a_given_state(tmp_path, llama):
+    whole = run(llama, tmp_path, save_total_limit=9)
+    same(run(llama, tmp_path, resume=str(tmp_path / "checkpoint-6"), save_total_limit=9), whole)
+    same(run(llama, tmp_path, resume="none"), whole)
+    steps = [row["step"] for row in read_metrics(tmp_path) if row["split"] == "validation"]
+    assert steps == [0, 4, 8, 12]
+    with pytest.raises(InputError, match=r"cannot read the state .*nowhere"):
+        run(llama, tmp_path, resume=str(tmp_path / "nowhere"))
+
+
+def test_a_state_of_other_data_is_refused(tmp_path, llama):
+    run(llama, tmp_path, identity={"corpus": "a"})
+    with pytest.raises(ConfigError, match="made with corpus 'a', this run has 'b'"):
+        run(llama, tmp_path, identity={"corpus": "b"})
+    with pytest.raises(ConfigError, match="stored data position has rows 48, this run has 40"):
+        run(toy("llama", train=40), tmp_path, identity={"corpus": "a"})
+
+
+def test_a_corrupt_state_is_named(tmp_path, llama):
+    run(llama, tmp_path)
+    (tmp_path / "checkpoint-12" / "state.json").write_text("{")
+    with pytest.raises(InputError, match=r"cannot read the state .*checkpoint-12.*remove"):
+        run(llama, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("place", ["_step", "_evaluate"])
+def test_signals_save_and_leave_with_the_usual_code(
+    tmp_path, llama, monkeypatch, number, place, capsys
+):
+    whole = run(llama, tmp_path / "whole", logging_steps=4)
+    real, calls = getattr(training._Run, place), [0]
+
+    def with_signal(self, stop):
+        calls[0] += 1
+        if calls[0] == 2:
+            os.kill(os.getpid(), number)
+        real(self, stop)
+
+    before = signal.getsignal(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Run, place, with_signal)
+        leave = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+        with pytest.raises(leave) as left:
+            run(llama, tmp_path / "cut", logging_steps=4)
+    if number == signal.SIGTERM:
+        assert left.value.code == 143
+        assert capsys.readouterr().err == "stopped; run the same command again to go on.\n"
+    assert signal.getsignal(number) is before
+    assert latest(tmp_path / "cut").name == f"checkpoint-{ {'_step': 2, '_evaluate': 4}[place] }"
+    same(run(llama, tmp_path / "cut", logging_steps=4), whole)
+    rows = [without_times(read_metrics(tmp_path / name)) for name in ("whole", "cut")]
+    assert rows[0] == rows[1]
+
+
+def test_a_second_signal_is_not_held_back():
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, llama, monkeypatch, scale):
+    real, calls = training.LOSSES["verbalizer"], [0]
+
+    def spoiled(scores, labels, reduction):
+        calls[0] += 1
+        return real(scores, labels, reduction=reduction) * (scale if calls[0] == 6 else 1)
+
+    monkeypatch.setitem(training.LOSSES, "verbalizer", spoiled)  # call 1 is the evaluation
+    with pytest.raises(TrainingError) as error:
+        run(llama, tmp_path, eval_steps=100)
+    text = str(error.value)
+    assert f"the loss is {scale} at step 4" in text
+    assert f"the last good checkpoint is {tmp_path / 'checkpoint-3'}" in text
+    assert "--learning_rate (now 0.05)" in text
+    assert "\n" not in text
+    assert load_state(latest(tmp_path)).tensors["prompt.values"].isfinite().all()
+
+
+def test_accumulation_is_a_larger_batch(tmp_path, llama):
+    one = run(llama, tmp_path / "one", per_device_train_batch_size=12)
+    for turns, size in ((2, 6), (4, 3), (12, 1)):
+        other = run(llama, tmp_path / str(turns), per_device_train_batch_size=size,
+                    gradient_accumulation_steps=turns)  # fmt: skip
+        assert torch.allclose(one.last_prompt, other.last_prompt, atol=2e-4)
+        assert other.best.loss == pytest.approx(one.best.loss, rel=1e-4)
+
+
+def test_gradients_are_clipped(tmp_path, llama):
+    for norm in (0.0, 1e-3):
+        run(llama, tmp_path / str(norm), max_grad_norm=norm)
+    free, clipped = (read_metrics(tmp_path / str(norm))[1] for norm in (0.0, 1e-3))
+    assert free["grad_norm"] == pytest.approx(clipped["grad_norm"], rel=0.2)  # before clipping
+
+
+def scores(step, loss, accuracy=0.0):
+    return Evaluation(step, loss, accuracy, 0.2, 5, {})
+
+
+def test_the_best_is_by_loss_or_by_accuracy_then_loss():
+    history = [scores(0, 3.0, 0.1), scores(1, 1.0, 0.2), scores(2, 2.0, 0.4), scores(3, 1.5, 0.4),
+               scores(4, 1.0, 0.1)]  # fmt: skip
+    assert best_of(history, "loss").step == 1
+    assert best_of(history, "accuracy").step == 3
+    assert [has_stalled(history, "loss", n) for n in (0, 3, 4)] == [False, True, False]
+    assert not has_stalled(history, "accuracy", 2)
+
+
+def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
+    result = run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
+                 max_steps=30)  # fmt: skip
+    assert result.stopped_early
+    assert result.steps == result.best.step + 2 < 30
+    backbone, examples = llama
+    again = evaluate(backbone, result.prompt, examples.validation, examples.words)
+    assert again.loss == pytest.approx(result.best.loss, rel=1e-6)
+    assert not torch.equal(result.prompt, result.last_prompt)
+    same(run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
+             max_steps=30), result)  # fmt: skip
+
+
+@pytest.mark.parametrize("format_name", ["unified", "multiple_choice", "sentence_pair"])
+def test_evaluation_agrees_with_counting_row_by_row(format_name):
+    backbone, examples = toy("llama", format_name)
+    prompt = fresh(backbone).folded()
+    result = evaluate(backbone, prompt, examples.validation, examples.words, batch_size=5)
+    right, losses, chances = [], [], []
+    for i in range(len(examples.validation)):
+        batch = training.collate(examples.validation, np.array([i]), examples.words)
+        row = backbone.score(prompt, batch)[0]
+        right.append(int(row.argmax()) == int(batch.labels))
+        losses.append(-float(row.log_softmax(-1)[batch.labels]))
+        chances.append(1 / int(batch.allowed.sum()))
+    assert result.accuracy == pytest.approx(np.mean(right))
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-4)
+    assert result.chance == pytest.approx(np.mean(chances))
+    kinds = {"unified": {"2", "3", "4"}, "multiple_choice": {"6"}, "sentence_pair": {"3"}}
+    assert set(result.by_options) == kinds[format_name]
+    assert sum(one["rows"] for one in result.by_options.values()) == result.rows == 24
+    hits = sum(one["rows"] * one["accuracy"] for one in result.by_options.values())
+    assert hits == pytest.approx(sum(right))
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, llama, monkeypatch):
+    whole = run(llama, tmp_path / "whole")
+    real, calls = checkpoints.write_synced, [0]
+
+    def full(path, data):
+        calls[0] += 1
+        if calls[0] > 3:  # the second state's second file
+            path.write_bytes(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        real(path, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "write_synced", full)
+        with pytest.raises(OutputError) as error:
+            run(llama, tmp_path / "full")
+    assert str(error.value) == (
+        f"cannot write {tmp_path / 'full' / 'checkpoint-6'}: No space left on device: free some"
+        " space and run the same command again to go on from step 3."
+    )
+    assert [p.name for p in (tmp_path / "full").glob("*check*")] == ["checkpoint-3"]
+    same(run(llama, tmp_path / "full"), whole)
+
+
+def test_a_full_disk_for_the_metrics_is_one_line_too(tmp_path, llama, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"cannot write .*metrics.jsonl: No space left"):
+        run(llama, tmp_path)
+
+
+def test_a_killed_save_leaves_no_litter(tmp_path):
+    (tmp_path / ".checkpoint-1.77").mkdir()
+    save_state(tmp_path, checkpoints.State({"a": torch.ones(1)}, {"step": 2}), keep=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-2"]
+
+
+def test_logs_for_people(tmp_path, llama):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(llama, tmp_path, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    rows = read_metrics(tmp_path)
+    for split in ("train", "validation"):
+        wanted = [(r["step"], r["loss"]) for r in rows if r["split"] == split]
+        found = [(e.step, e.value) for e in events.Scalars(f"{split}/loss")]
+        assert found == [(step, pytest.approx(loss)) for step, loss in wanted]
+    assert draw_loss(tmp_path, rows, "toy").stat().st_size > 5000
+    assert json.dumps(rows)
+    assert {"grad_norm", "learning_rate", "accuracy", "examples_per_second"} <= set(rows[1])
+
+
+def test_lines_for_log_files(tmp_path, llama, capsys):
+    backbone, examples = llama
+    train(backbone, fresh(backbone), examples, settings(), tmp_path, progress="lines")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"step {n} of 12" for n in (0, 4, 8, 12)]
+    assert all(" validation " in line for line in lines)
+    assert "examples " in lines[-1]
+
+
+def test_smoothing_starts_unbiased():
+    assert smoothed([2.0, 2.0, 2.0]) == pytest.approx([2, 2, 2])
+    assert smoothed([1.0, 0.0])[1] == pytest.approx(0.16 / 0.36)
