@@ -75,7 +75,8 @@ def good_documents(n=6, start=0):
             "id": f"good-{d}",
             "text": " ".join(
                 f"Number {'abcdefgh'[d % 8]} {topics[(d + s) % 8]} {verb} while "
-                f"the {topics[d % 8]} of {'qrstuvwx'[s]} grows {'xyzwvuts'[s]}{'lmnopqrs'[d % 8]} {topics[s]}."
+                f"the {topics[d % 8]} of {'qrstuvwx'[s]} grows "
+                f"{'xyzwvuts'[s]}{'lmnopqrs'[d % 8]} {topics[s]}."
                 for s, verb in enumerate(verbs)
             ),
         }
