@@ -1,7 +1,6 @@
 """A build from checked flags to finished corpora: what `build_corpus` runs."""
 
 import logging
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from pipelines.progress import Totals, shown, totals
 from pipelines.readers import read
 from pipelines.sinks import BUILDING, Output, is_local, locked
 from pipelines.stages import BuildCorpora
-from pipelines.workers import LocalRun, local_runner
+from pipelines.workers import local_runner
 from ppt.corpus import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
 from ppt.plots import draw_histograms
@@ -60,23 +59,21 @@ def run(job: Job) -> None:
 
 def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
     """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
-    watched, runner, log = "", None, None
+    progress, log = None, None
     if job.local and is_local(job.output):
-        watched = output.path(f"{BUILDING}/progress")
-        Path(watched).mkdir(exist_ok=True)
+        progress = output.path(f"{BUILDING}/progress")
+        Path(progress).mkdir(exist_ok=True)
         log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
-    if job.local:
-        runner = local_runner(job.workers, log)
-    local = LocalRun(os.getpid(), watched) if job.local else None
+    runner = local_runner(job.workers, log) if job.local else None
     with (
         _plain_errors(),
-        shown(watched, len(config.all_shards()), console),
+        shown(progress, len(config.all_shards()), console),
         beam.Pipeline(runner, options=job.beam) as pipeline,
     ):
         _ = (
             pipeline
             | "Inputs" >> beam.Create([*job.slices, *config.all_shards()])
-            | BuildCorpora(config, make_labeller(config.labeller), output, local)
+            | BuildCorpora(config, make_labeller(config.labeller), output, progress)
         )
 
 

@@ -78,9 +78,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def shown(folder: str, n_shards: int, console: Console) -> Iterator[None]:
+def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]:
     """Show the counts in `folder` while the block runs, if `console` is a terminal."""
-    if not console.is_terminal:
+    if folder is None or not console.is_terminal:
         yield
         return
     columns = (

@@ -27,7 +27,6 @@ from pipelines.shards import (
     split_shard,
 )
 from pipelines.sinks import Output
-from pipelines.workers import LocalRun, end_with
 from ppt.cards import dataset_card
 from ppt.corpus import MANIFEST
 from ppt.formats import Probabilities
@@ -44,13 +43,12 @@ _METRICS = "ppt"
 class ReadAndShard(beam.DoFn):  # type: ignore[misc]
     """A slice of a file → packets of normalised documents, keyed by their shard."""
 
-    def __init__(self, config: BuildConfig, local: LocalRun | None) -> None:
+    def __init__(self, config: BuildConfig, progress: str | None) -> None:
         self._config = config
-        self._local = local
+        self._progress = progress
 
     def setup(self) -> None:
-        end_with(self._local)
-        self._board = Board(self._local.progress if self._local else "")
+        self._board = Board(self._progress or "")
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
 
@@ -120,13 +118,13 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
 class WriteShards(beam.DoFn):  # type: ignore[misc]
     """A labelled pool → the shard's files, and its result for the manifests."""
 
-    def __init__(self, config: BuildConfig, output: Output, local: LocalRun | None) -> None:
+    def __init__(self, config: BuildConfig, output: Output, progress: str | None) -> None:
         self._config = config
         self._output = output
-        self._local = local
+        self._progress = progress
 
     def setup(self) -> None:
-        self._board = Board(self._local.progress if self._local else "")
+        self._board = Board(self._progress or "")
         self._shards = Metrics.counter(_METRICS, "shards_written")
         self._rows = Metrics.counter(_METRICS, "examples_written")
 
@@ -149,7 +147,7 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
 
 def write_manifests(
-    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, local: LocalRun | None
+    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, progress: str | None
 ) -> None:
     """Cards, a sweep of what older builds left, and last the manifests."""
     results = list(results)
@@ -160,7 +158,7 @@ def write_manifests(
     output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
-    if local is None:  # else the launcher, which still reads what was counted
+    if progress is None:  # else the launcher does, which still reads what was counted
         output.finish()
 
 
@@ -168,19 +166,19 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
 
     def __init__(
-        self, config: BuildConfig, labeller: Labeller, output: Output, local: LocalRun | None = None
+        self, config: BuildConfig, labeller: Labeller, output: Output, progress: str | None = None
     ) -> None:
         super().__init__()
         self._config = config
         self._labeller = labeller
         self._output = output
-        self._local = local
+        self._progress = progress
 
     def expand(self, slices: beam.PCollection) -> beam.PCollection:
-        config, output, local = self._config, self._output, self._local
+        config, output, progress = self._config, self._output, self._progress
         pools = (
             slices
-            | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._local))
+            | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._progress))
             | "Meet in shards" >> beam.GroupByKey()
             | "Split" >> beam.ParDo(SplitShards(config, output))
         )
@@ -191,9 +189,9 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         )
         return (
             labelled
-            | "Build and write" >> beam.ParDo(WriteShards(config, output, self._local))
+            | "Build and write" >> beam.ParDo(WriteShards(config, output, self._progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
             | "Write manifests"
-            >> beam.MapTuple(lambda _, results: write_manifests(results, config, output, local))
+            >> beam.MapTuple(lambda _, results: write_manifests(results, config, output, progress))
         )

@@ -1,50 +1,48 @@
-"""Local worker processes: how they are started, and that they end with their launcher."""
+"""Local worker processes: how they are started, and that they end with their launcher.
+
+Run as a module, this is such a process: Beam's own worker, with a thread beside
+it that ends it when its launcher is gone. Left alone, Beam's workers wait for
+minutes for a launcher that was killed.
+"""
 
 import os
 import shlex
 import sys
 import threading
 import time
-from typing import NamedTuple
-
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 _EVERY_SECONDS = 1.0
 
 
-class LocalRun(NamedTuple):
-    """What the workers of a local run are told: who launched them, where to write progress."""
-
-    launcher: int
-    progress: str
-
-
-def local_runner(workers: int, log: str | None) -> FnApiRunner:
+def local_runner(workers: int, log: str | None):  # type: ignore[no-untyped-def]
     """Beam's local runner, named outright: its `DirectRunner` looks for another to download.
 
     More than one worker means processes; what they log goes to the file `log`,
     or to stderr without one (Beam sends every line of it twice).
     """
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
     if workers == 1:
         return FnApiRunner()
     where = f" 2>>{shlex.quote(log)}" if log else ""
-    command = f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command + where))
+    command = f"exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}{where}"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
 
-def end_with(run: LocalRun | None) -> None:
-    """Let this worker process end soon after its launcher, however that one ended.
+def _end_with(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(_EVERY_SECONDS)
+    os._exit(1)
 
-    Beam's workers wait for minutes for a launcher that was killed.
-    """
-    # Also not for the launcher itself, in whose process a single worker runs.
-    if run is None or os.getppid() != run.launcher:
-        return
 
-    def watch() -> None:
-        while os.getppid() == run.launcher:
-            time.sleep(_EVERY_SECONDS)
-        os._exit(1)
+def main(launcher: int) -> None:
+    """Be a worker of the process `launcher`, and end soon after it, however it ended."""
+    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main
 
-    threading.Thread(target=watch, daemon=True).start()
+    sdk_worker_main.main(sys.argv[:1])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

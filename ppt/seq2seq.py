@@ -17,7 +17,7 @@ from ppt.scoring import Backbone, adapt, later_tokens, merge_states, repeat_rows
 from ppt.tensors import Batch
 
 SEQ2SEQ_TYPES = ("t5", "mt5")
-"""Model types trained with sentinels; T5 v1.1, lm-adapt and ByT5 are of type t5 or mt5."""
+"""Model types trained with sentinels; T5 v1.1, lm-adapt and ByT5 are of type t5."""
 
 
 class Seq2SeqBackbone(Backbone):
