@@ -47,6 +47,8 @@ def split(text):
 
 def is_cut(whole, text):
     """Whether one of the caps cuts `whole` to `text`: no more words would have fitted in it."""
+    if whole.startswith(text) and " " not in text and len(text) in CAPS:
+        return True  # a word longer than the cap, such as an address, is cut within
     if not whole.startswith(text + " "):
         return False
     more = whole.find(" ", len(text) + 1)
