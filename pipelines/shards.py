@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from pipelines.config import BuildConfig, ShardKey
 from ppt.corpus import Shard, encode_shard, shard_name, statistics
 from ppt.formats import Probabilities, Rows, multiple_choice, sentence_pair, sentiment, unified
 from ppt.pool import Pool, SplitDocument, build_pool
-from ppt.records import Reject
+from ppt.records import LABEL_WORDS, Reject
 from ppt.tables import Phrases, to_table
 
 DUPLICATE = "duplicate"
@@ -217,15 +218,21 @@ def _build_rows(
 ) -> dict[str, Rows]:
     """The rows of each asked format; what unified needs of others is built on the way."""
     options = config.examples
-    unlabelled = np.zeros((len(pool), 5))
-    labels = probabilities if probabilities is not None else unlabelled
-    pairs = sentence_pair(pool, options)
-    sentiments = sentiment(pool, options, labels)
+
+    @cache
+    def pairs() -> Rows:
+        return sentence_pair(pool, options)
+
+    @cache
+    def sentiments() -> Rows:
+        unlabelled = np.zeros((len(pool), len(LABEL_WORDS["sentiment"])))
+        return sentiment(pool, options, unlabelled if probabilities is None else probabilities)
+
     builders: dict[str, Callable[[], Rows]] = {
-        "sentence_pair": lambda: pairs,
+        "sentence_pair": pairs,
         "multiple_choice": lambda: multiple_choice(pool, options),
-        "sentiment": lambda: sentiments,
-        "unified": lambda: unified(pool, options, pairs, sentiments),
+        "sentiment": sentiments,
+        "unified": lambda: unified(pool, options, pairs(), sentiments()),
     }
     return {name: builders[name]() for name in config.formats}
 
