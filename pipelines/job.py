@@ -20,7 +20,7 @@ from pipelines.options import Job
 from pipelines.progress import Totals, shown, totals
 from pipelines.readers import read
 from pipelines.sinks import BUILDING, Output, is_local, locked
-from pipelines.stages import BuildCorpora
+from pipelines.stages import BuildCorpora, Local
 from pipelines.workers import local_runner
 from ppt.corpus import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
@@ -59,21 +59,24 @@ def run(job: Job) -> None:
 
 def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
     """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
-    progress, log = None, None
+    local, log = None, None
     if job.local and is_local(job.output):
-        progress = output.path(f"{BUILDING}/progress")
-        Path(progress).mkdir(exist_ok=True)
+        local = Local(
+            progress=output.path(f"{BUILDING}/progress"),
+            spool=output.path(f"{BUILDING}/spool"),
+            workers=job.workers,
+        )
         log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
     runner = local_runner(job.workers, log) if job.local else None
     with (
         _plain_errors(),
-        shown(progress, len(config.all_shards()), console),
+        shown(local.progress if local else None, len(config.all_shards()), console),
         beam.Pipeline(runner, options=job.beam) as pipeline,
     ):
         _ = (
             pipeline
             | "Inputs" >> beam.Create([*job.slices, *config.all_shards()])
-            | BuildCorpora(config, make_labeller(config.labeller), output, progress)
+            | BuildCorpora(config, make_labeller(config.labeller), output, local)
         )
 
 

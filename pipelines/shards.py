@@ -1,108 +1,49 @@
 """One shard, from the documents that met in it to the bytes of its files. No Beam here.
 
-`encode_documents` packs what a reader found for a shard; `decode_documents`
-brings the packets together, in an order that does not depend on who read what;
-`split_shard` turns them into a pool of sentences and `build_shard` into files.
+`split_shard` turns what `pipelines.packets` brought together into a pool of
+sentences, and `build_shard` that into files.
 """
 
 import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.packets import KeyedDocument, ShardInput
 from ppt.corpus import Shard, encode_shard, shard_name, statistics
-from ppt.formats import Probabilities, Rows, multiple_choice, sentence_pair, sentiment, unified
+from ppt.formats import (
+    Probabilities,
+    Rows,
+    anchors_of,
+    multiple_choice,
+    sentence_pair,
+    sentiment,
+    unified,
+)
 from ppt.pool import Pool, SplitDocument, build_pool
-from ppt.records import LABEL_WORDS, Reject
+from ppt.records import LABEL_WORDS
 from ppt.tables import Phrases, to_table
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
 
 
-class KeyedDocument(NamedTuple):
-    """A normalised document with its key, as it travels to its shard."""
-
-    key: bytes
-    id: str
-    text: str
-    source: str
-    offset: int
-
-
-@dataclass
-class ShardInput:
-    """What one shard got: `read` records, of which `documents` and `rejects`, sorted."""
-
-    read: int
-    documents: list[KeyedDocument]
-    rejects: list[Reject]
-
-    def digest(self, config: BuildConfig) -> str:
-        """Equal digests mean equal files: what lets a rerun keep a finished shard."""
-        state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
-        for document in self.documents:
-            place = f"{document.id}\0{document.source}\0{document.offset}"
-            state.update(document.key + place.encode("utf-8", "replace"))
-        for reject in self.rejects:
-            state.update(json.dumps(reject.as_dict(), sort_keys=True).encode())
-        return state.hexdigest()
-
-
-_DOCUMENT_COLUMNS = pa.schema(
-    [
-        ("key", pa.binary(16)),
-        ("id", pa.large_string()),
-        ("text", pa.large_string()),
-        ("source", pa.large_string()),
-        ("offset", pa.int64()),
-    ]
-)
-_COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
-
-
-def encode_documents(
-    read: int, documents: Sequence[KeyedDocument], rejects: Sequence[Reject]
-) -> bytes:
-    """Pack documents, rejects and the count of records as one compressed Arrow stream.
-
-    The shuffle then moves few large elements, a half to a third of the text's size.
-    """
-    notes = {"read": read, "rejects": [reject.as_dict() for reject in rejects]}
-    columns = list(zip(*documents, strict=True)) or [()] * len(_DOCUMENT_COLUMNS)
-    arrays = [
-        pa.array(column, column_schema.type)
-        for column, column_schema in zip(columns, _DOCUMENT_COLUMNS, strict=True)
-    ]
-    notes_schema = _DOCUMENT_COLUMNS.with_metadata({"notes": json.dumps(notes)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, notes_schema, options=_COMPRESSED) as writer:
-        writer.write_batch(pa.record_batch(arrays, schema=notes_schema))
-    return sink.getvalue().to_pybytes()
-
-
-def decode_documents(packets: Iterable[bytes]) -> ShardInput:
-    """Unpack and bring into one order, whatever order the packets came in."""
-    shard = ShardInput(0, [], [])
-    for packet in packets:
-        table = pa.ipc.open_stream(packet).read_all()
-        notes = json.loads(table.schema.metadata[b"notes"])
-        shard.read += notes["read"]
-        shard.rejects += [Reject(**reject) for reject in notes["rejects"]]
-        columns = [table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names]
-        shard.documents += map(KeyedDocument._make, zip(*columns, strict=True))
-    shard.documents.sort(key=attrgetter("key", "source", "offset"))
-    shard.rejects.sort(key=attrgetter("source", "offset", "reason"))
-    return shard
+def shard_digest(found: ShardInput, config: BuildConfig) -> str:
+    """Equal digests mean equal files: what lets a rerun keep a finished shard."""
+    state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
+    for document in found.documents:
+        place = f"{document.id}\0{document.source}\0{document.offset}"
+        state.update(document.key + place.encode("utf-8", "replace"))
+    for reject in found.rejects:
+        state.update(json.dumps(reject.as_dict(), sort_keys=True).encode())
+    return state.hexdigest()
 
 
 @dataclass
@@ -127,7 +68,7 @@ def split_shard(
     duplicates = characters = 0
 
     def reject(document: KeyedDocument, reason: str, detail: str) -> None:
-        place = {"source": document.source, "offset": document.offset}
+        place: dict[str, str | int] = {"source": document.source, "offset": document.offset}
         rejected.append({**place, "reason": reason, "detail": detail})
 
     for document in found.documents:
@@ -155,7 +96,13 @@ def split_shard(
         "characters": characters,
         "id_hashes": base64.b64encode(ids.tobytes()).decode(),
     }
-    return SplitShard(key, found.digest(config), pool, documents, rejected)
+    return SplitShard(key, shard_digest(found, config), pool, documents, rejected)
+
+
+def sentences_to_label(shard: SplitShard, config: BuildConfig) -> list[str]:
+    """The sentences that may become sentiment examples: A anchors, not all N of the pool."""
+    anchors, _ = anchors_of(shard.pool, config.examples)
+    return [shard.pool.text[anchor] for anchor in anchors.tolist()]
 
 
 def hash_id(document_id: str) -> int:
@@ -175,7 +122,10 @@ class BuiltShard:
 def build_shard(
     shard: SplitShard, config: BuildConfig, probabilities: Probabilities | None
 ) -> BuiltShard:
-    """Build all asked formats from one pool; `probabilities` [N, 5] where labels are needed."""
+    """Build all asked formats from one pool.
+
+    `probabilities` [A, 5] of `sentences_to_label`, where labels are needed.
+    """
     split, number = shard.key
     name = shard_name(split, number, config.shards_of[split])
     phrases = Phrases(shard.pool, config.examples)
@@ -225,8 +175,10 @@ def _build_rows(
 
     @cache
     def sentiments() -> Rows:
-        unlabelled = np.zeros((len(pool), len(LABEL_WORDS["sentiment"])))
-        return sentiment(pool, options, unlabelled if probabilities is None else probabilities)
+        if probabilities is not None:
+            return sentiment(pool, options, probabilities)
+        anchors, _ = anchors_of(pool, options)
+        return sentiment(pool, options, np.zeros((len(anchors), len(LABEL_WORDS["sentiment"]))))
 
     builders: dict[str, Callable[[], Rows]] = {
         "sentence_pair": pairs,

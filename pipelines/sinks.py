@@ -49,7 +49,7 @@ class Output:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file that is either there whole or not there. Raises OutputError."""
-        with _told_plainly(self.path(name)):
+        with told_plainly(self.path(name)):
             if is_local(self.root):
                 temporary = self.path(f"{BUILDING}/partial/{uuid.uuid4().hex}")
                 try:
@@ -93,7 +93,7 @@ class Output:
         A finished build whose ``.building/`` still stands, of the same flags and
         inputs, crashed while writing its manifests: it goes on.
         """
-        with _told_plainly(self.root):
+        with told_plainly(self.root):
             previous = self.get(f"{BUILDING}/fingerprint")
             continues = previous == config.fingerprint().encode() and not overwrite
             done = [f for f in config.formats if self.get(f"{f}/{MANIFEST}") is not None]
@@ -109,11 +109,13 @@ class Output:
             if not continues:
                 self.finish()
             if is_local(self.root):
-                for folder in (*config.formats, f"{BUILDING}/partial", f"{BUILDING}/shards"):
+                for transient in (
+                    f"{BUILDING}/{name}" for name in ("partial", "progress", "spool")
+                ):
+                    shutil.rmtree(self.path(transient), ignore_errors=True)
+                    Path(self.path(transient)).mkdir(parents=True)
+                for folder in (*config.formats, "rejects", f"{BUILDING}/shards"):
                     Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
-                Path(self.path("rejects")).mkdir(parents=True, exist_ok=True)
-                for stray in Path(self.path(f"{BUILDING}/partial")).iterdir():
-                    stray.unlink(missing_ok=True)
         self.put(f"{BUILDING}/fingerprint", config.fingerprint().encode())
 
     def finish(self) -> None:
@@ -159,7 +161,7 @@ def locked(output: Output) -> Iterator[None]:
     if not is_local(output.root):
         yield
         return
-    with _told_plainly(output.root):
+    with told_plainly(output.root):
         Path(output.root).mkdir(parents=True, exist_ok=True)
         handle = os.open(output.root, os.O_RDONLY)
     try:
@@ -173,7 +175,7 @@ def locked(output: Output) -> Iterator[None]:
 
 
 @contextmanager
-def _told_plainly(path: str) -> Iterator[None]:
+def told_plainly(path: str) -> Iterator[None]:
     """Turn an OSError into one line with the cure."""
     cures = {
         errno.ENOSPC: "the disk is full: free some space and run the same command again to go on",

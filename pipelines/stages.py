@@ -1,6 +1,6 @@
 """The graph: read → shard → group → split → label → build and write → collect → manifests.
 
-It is linear and shuffles once, because a shard is at once the unit of
+It is linear and documents are shuffled once, because a shard is at once the unit of
 deduplication, the pool that other-document sentences come from, and a file.
 Rejects and counts travel in the data, so they are exact wherever a runner
 retries. Each DoFn only wraps functions that are tested without Beam.
@@ -8,6 +8,8 @@ retries. Each DoFn only wraps functions that are tested without Beam.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import apache_beam as beam
@@ -16,17 +18,24 @@ from apache_beam.metrics import Metrics
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.labelling import Labeller
 from pipelines.manifests import build_manifests
+from pipelines.packets import (
+    KeyedDocument,
+    Packet,
+    Spool,
+    dealt,
+    decode_documents,
+    encode_documents,
+)
 from pipelines.progress import Board
 from pipelines.readers import FileSlice, read
 from pipelines.shards import (
-    KeyedDocument,
     SplitShard,
     build_shard,
-    decode_documents,
-    encode_documents,
+    sentences_to_label,
+    shard_digest,
     split_shard,
 )
-from pipelines.sinks import Output
+from pipelines.sinks import Output, told_plainly
 from ppt.cards import dataset_card
 from ppt.corpus import MANIFEST
 from ppt.formats import Probabilities
@@ -40,22 +49,34 @@ _PACKET_CHARACTERS = 8_000_000
 _METRICS = "ppt"
 
 
+@dataclass(frozen=True)
+class Local:
+    """What a build on one machine has besides: where processes count what they did, a spool
+    for documents, and how many processes the shards are to be shared among.
+    """
+
+    progress: str
+    spool: str
+    workers: int
+
+
 class ReadAndShard(beam.DoFn):  # type: ignore[misc]
     """A slice of a file → packets of normalised documents, keyed by their shard."""
 
-    def __init__(self, config: BuildConfig, progress: str | None) -> None:
+    def __init__(self, config: BuildConfig, spool: Spool, progress: str) -> None:
         self._config = config
+        self._spool = spool
         self._progress = progress
 
     def setup(self) -> None:
-        self._board = Board(self._progress or "")
+        self._board = Board(self._progress)
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
 
-    def process(self, part: FileSlice | ShardKey) -> Iterator[tuple[ShardKey, bytes]]:
+    def process(self, part: FileSlice | ShardKey) -> Iterator[tuple[ShardKey, Packet]]:
         if not isinstance(part, FileSlice):
             # Every shard is asked for by name, so that one without documents is written too.
-            yield part, encode_documents(0, [], [])
+            yield part, Spool().put([encode_documents(0, [], [])])[0]
             return
         packets: dict[ShardKey, tuple[list[KeyedDocument], list[Reject]]] = defaultdict(
             lambda: ([], [])
@@ -78,15 +99,43 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
 
     def _flush(
         self, packets: dict[ShardKey, tuple[list[KeyedDocument], list[Reject]]], held: int
-    ) -> Iterator[tuple[ShardKey, bytes]]:
-        # In order: local runners deal shards out to their processes as they first see them.
-        for shard, (documents, rejects) in sorted(packets.items()):
+    ) -> Iterator[tuple[ShardKey, Packet]]:
+        encoded = []
+        for documents, rejects in packets.values():
             self._documents.inc(len(documents))
             self._rejects.inc(len(rejects))
             self._board.add(documents=len(documents))
-            yield shard, encode_documents(len(documents) + len(rejects), documents, rejects)
+            encoded.append(encode_documents(len(documents) + len(rejects), documents, rejects))
+        with told_plainly(self._spool.folder or ""):
+            spooled = self._spool.put(encoded)
+        yield from zip(packets, spooled, strict=True)
         self._board.add(text_bytes=held)
         packets.clear()
+
+
+class DealOut(beam.PTransform):  # type: ignore[misc]
+    """The shards in an order in which local runners deal them out to processes evenly."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__()
+        self._workers = workers
+
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        workers = self._workers
+
+        def number(_: None, shards: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+            shards = sorted(((key, list(packets)) for key, packets in shards), key=itemgetter(0))
+            sizes = [sum(size for _, _, size in packets) for _, packets in shards]
+            return enumerate(shards[i] for i in dealt(sizes, workers))
+
+        return (
+            shards
+            | "Lay on one table" >> beam.Map(lambda shard: (None, shard))
+            | "Gather" >> beam.GroupByKey()
+            | "Order" >> beam.FlatMapTuple(number)
+            | "Deal" >> beam.GroupByKey()
+            | "Take" >> beam.FlatMapTuple(lambda _, shards: shards)
+        )
 
 
 class SplitShards(beam.DoFn):  # type: ignore[misc]
@@ -95,36 +144,37 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
     A shard that an earlier, crashed run finished passes through as its result.
     """
 
-    def __init__(self, config: BuildConfig, output: Output) -> None:
+    def __init__(self, config: BuildConfig, spool: Spool, output: Output) -> None:
         self._config = config
+        self._spool = spool
         self._output = output
 
     def setup(self) -> None:
         self._splitter = get_splitter(self._config.splitter_source)
 
     def process(
-        self, element: tuple[ShardKey, Iterable[bytes]]
+        self, element: tuple[ShardKey, Iterable[Packet]]
     ) -> Iterator[tuple[SplitShard | dict[str, Any], list[str]]]:
         key, packets = element
-        found = decode_documents(packets)
-        finished = self._output.finished_shard(key, found.digest(self._config))
+        found = decode_documents(map(self._spool.get, packets))
+        finished = self._output.finished_shard(key, shard_digest(found, self._config))
         if finished is not None:
             yield finished, []
             return
         shard = split_shard(key, found, self._config, self._splitter)
-        yield shard, list(shard.pool.text)
+        yield shard, sentences_to_label(shard, self._config)
 
 
 class WriteShards(beam.DoFn):  # type: ignore[misc]
     """A labelled pool → the shard's files, and its result for the manifests."""
 
-    def __init__(self, config: BuildConfig, output: Output, progress: str | None) -> None:
+    def __init__(self, config: BuildConfig, output: Output, progress: str) -> None:
         self._config = config
         self._output = output
         self._progress = progress
 
     def setup(self) -> None:
-        self._board = Board(self._progress or "")
+        self._board = Board(self._progress)
         self._shards = Metrics.counter(_METRICS, "shards_written")
         self._rows = Metrics.counter(_METRICS, "examples_written")
 
@@ -147,9 +197,12 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
 
 def write_manifests(
-    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, progress: str | None
+    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, *, finish: bool
 ) -> None:
-    """Cards, a sweep of what older builds left, and last the manifests."""
+    """Cards, a sweep of what older builds left, and last the manifests.
+
+    `finish` clears up too; a local launcher does that itself, as it still reads the counts.
+    """
     results = list(results)
     manifests = build_manifests(results, config)
     for name, manifest in manifests.items():
@@ -158,7 +211,7 @@ def write_manifests(
     output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
-    if progress is None:  # else the launcher does, which still reads what was counted
+    if finish:
         output.finish()
 
 
@@ -166,22 +219,26 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
 
     def __init__(
-        self, config: BuildConfig, labeller: Labeller, output: Output, progress: str | None = None
+        self, config: BuildConfig, labeller: Labeller, output: Output, local: Local | None = None
     ) -> None:
         super().__init__()
         self._config = config
         self._labeller = labeller
         self._output = output
-        self._progress = progress
+        self._local = local
 
     def expand(self, slices: beam.PCollection) -> beam.PCollection:
-        config, output, progress = self._config, self._output, self._progress
-        pools = (
+        config, output, local = self._config, self._output, self._local
+        progress = local.progress if local else ""
+        spool = Spool(local.spool if local else None)
+        shards = (
             slices
-            | "Read and shard" >> beam.ParDo(ReadAndShard(config, self._progress))
+            | "Read and shard" >> beam.ParDo(ReadAndShard(config, spool, progress))
             | "Meet in shards" >> beam.GroupByKey()
-            | "Split" >> beam.ParDo(SplitShards(config, output))
         )
+        if local and local.workers > 1:
+            shards |= "Deal out" >> DealOut(local.workers)
+        pools = shards | "Split" >> beam.ParDo(SplitShards(config, spool, output))
         labelled = (
             pools | "Label" >> self._labeller
             if config.needs_labels
@@ -189,9 +246,11 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         )
         return (
             labelled
-            | "Build and write" >> beam.ParDo(WriteShards(config, output, self._progress))
+            | "Build and write" >> beam.ParDo(WriteShards(config, output, progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
             | "Write manifests"
-            >> beam.MapTuple(lambda _, results: write_manifests(results, config, output, progress))
+            >> beam.MapTuple(
+                lambda _, results: write_manifests(results, config, output, finish=local is None)
+            )
         )

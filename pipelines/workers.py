@@ -5,16 +5,21 @@ it that ends it when its launcher is gone. Left alone, Beam's workers wait for
 minutes for a launcher that was killed.
 """
 
+import logging
 import os
 import shlex
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 _EVERY_SECONDS = 1.0
 
 
-def local_runner(workers: int, log: str | None):  # type: ignore[no-untyped-def]
+def local_runner(workers: int, log: str | None) -> "FnApiRunner":
     """Beam's local runner, named outright: its `DirectRunner` looks for another to download.
 
     More than one worker means processes; what they log goes to the file `log`,
@@ -42,6 +47,8 @@ def main(launcher: int) -> None:
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])
+    logging.shutdown()
+    os._exit(0)  # all is delivered: the launcher need not wait while memory is tidied up
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ FLOORS = {
 """A module of `ppt` imports only from lower floors."""
 
 PIPELINE_FLOORS = {
-    0: ["files", "progress", "workers", "model_labeller"],
+    0: ["files", "packets", "progress", "workers", "model_labeller"],
     1: ["parquet", "labelling"],
     2: ["readers"],
     3: ["config", "train_punkt"],

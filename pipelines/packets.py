@@ -1,0 +1,133 @@
+"""Documents on their way to their shards: packets, carried by the shuffle or by the disk.
+
+A runner's own shuffle suits many machines. On one machine it would hold the whole
+corpus in the launching process and pass it through sockets, so there the packets lie
+in files (`Spool`) and the shuffle moves only where they are.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from ppt.records import Reject
+
+Packet = tuple[bytes | str, int, int]
+"""The packet itself or the name of the file that it lies in; where it starts there; its bytes."""
+
+
+class KeyedDocument(NamedTuple):
+    """A normalised document with its key, as it travels to its shard."""
+
+    key: bytes
+    id: str
+    text: str
+    source: str
+    offset: int
+
+
+@dataclass
+class ShardInput:
+    """What one shard got: `read` records, of which `documents` and `rejects`, sorted."""
+
+    read: int
+    documents: list[KeyedDocument]
+    rejects: list[Reject]
+
+
+_DOCUMENT_COLUMNS = pa.schema(
+    [
+        ("key", pa.binary(16)),
+        ("id", pa.large_string()),
+        ("text", pa.large_string()),
+        ("source", pa.large_string()),
+        ("offset", pa.int64()),
+    ]
+)
+_COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
+
+
+def encode_documents(
+    read: int, documents: Sequence[KeyedDocument], rejects: Sequence[Reject]
+) -> bytes:
+    """Pack documents, rejects and the count of records as one compressed Arrow stream.
+
+    The shuffle then moves few large elements, a half to a third of the text's size.
+    """
+    notes = {"read": read, "rejects": [reject.as_dict() for reject in rejects]}
+    columns = list(zip(*documents, strict=True)) or [()] * len(_DOCUMENT_COLUMNS)
+    arrays = [
+        pa.array(column, column_schema.type)
+        for column, column_schema in zip(columns, _DOCUMENT_COLUMNS, strict=True)
+    ]
+    notes_schema = _DOCUMENT_COLUMNS.with_metadata({"notes": json.dumps(notes)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, notes_schema, options=_COMPRESSED) as writer:
+        writer.write_batch(pa.record_batch(arrays, schema=notes_schema))
+    return bytes(sink.getvalue())
+
+
+def decode_documents(packets: Iterable[bytes]) -> ShardInput:
+    """Unpack and bring into one order, whatever order the packets came in."""
+    shard = ShardInput(0, [], [])
+    for packet in packets:
+        table = pa.ipc.open_stream(packet).read_all()
+        notes = json.loads(table.schema.metadata[b"notes"])
+        shard.read += notes["read"]
+        shard.rejects += [Reject(**reject) for reject in notes["rejects"]]
+        columns = [table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names]
+        shard.documents += map(KeyedDocument._make, zip(*columns, strict=True))
+    shard.documents.sort(key=attrgetter("key", "source", "offset"))
+    shard.rejects.sort(key=attrgetter("source", "offset", "reason"))
+    return shard
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Carries packets in files of `folder`; without one, in the shuffle itself."""
+
+    folder: str | None = None
+
+    def put(self, packets: Sequence[bytes]) -> list[Packet]:
+        """Hand packets over. All of one call share a file, so that files stay few."""
+        if self.folder is None:
+            return [(packet, 0, len(packet)) for packet in packets]
+        name = uuid.uuid4().hex
+        spooled: list[Packet] = []
+        with (Path(self.folder) / name).open("wb") as file:
+            for packet in packets:
+                spooled.append((name, file.tell(), len(packet)))
+                file.write(packet)
+        return spooled
+
+    def get(self, packet: Packet) -> bytes:
+        """The packet that `put` was given."""
+        where, start, size = packet
+        if isinstance(where, bytes):
+            return where
+        with (Path(self.folder or "") / where).open("rb") as file:
+            return os.pread(file.fileno(), size, start)
+
+
+def dealt(sizes: Sequence[int], workers: int) -> list[int]:
+    """An order of elements in which dealing them out in turn gives workers like shares.
+
+    Element i of the order goes to worker i modulo `workers`: so local runners deal.
+    Largest first, and in each round the one that has least gets most.
+    """
+    order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
+    hands: list[list[int]] = [[] for _ in range(workers)]
+    loads = [0] * workers
+    for start in range(0, len(order), workers):
+        takers = sorted(range(workers), key=lambda worker: loads[worker])
+        for worker, element in zip(takers, order[start : start + workers], strict=False):
+            hands[worker].append(element)
+            loads[worker] += sizes[element]
+    hands.sort(key=len, reverse=True)  # the last round may not go all the way round
+    return [hand[turn] for turn in range(len(hands[0])) for hand in hands if turn < len(hand)]

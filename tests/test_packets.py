@@ -1,0 +1,61 @@
+"""Packets of documents: what goes in comes out in one order; shards are dealt out evenly."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.packets import KeyedDocument, Spool, dealt, decode_documents, encode_documents
+from ppt.records import REASONS, Reject
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
+DOCUMENTS = st.lists(
+    st.builds(KeyedDocument, st.binary(min_size=16, max_size=16), TEXTS, TEXTS, TEXTS,
+              st.integers(0, 2**40)),
+    max_size=8,
+)  # fmt: skip
+REJECTS = st.lists(
+    st.builds(Reject, TEXTS, st.integers(0, 99), st.sampled_from(sorted(REASONS)), TEXTS),
+    max_size=3,
+)
+
+
+@given(DOCUMENTS, REJECTS, st.randoms(use_true_random=False))
+def test_what_is_packed_comes_out_in_one_order(documents, rejects, chance):
+    packets = [encode_documents(1, [document], []) for document in documents]
+    packets.append(encode_documents(len(rejects), [], rejects))
+    found = decode_documents(packets)
+    chance.shuffle(packets)
+    again = decode_documents(packets)
+    assert found.read == len(documents) + len(rejects)
+    assert sorted(found.documents) == sorted(documents)
+    keys = [(d.key, d.source, d.offset) for d in found.documents]
+    assert keys == sorted(keys) == [(d.key, d.source, d.offset) for d in again.documents]
+    assert sorted(r.offset for r in again.rejects) == sorted(r.offset for r in rejects)
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_a_spool_gives_back_each_packet_in_any_order(tmp_path, on_disk):
+    spool = Spool(str(tmp_path) if on_disk else None)
+    calls = [[random.Random(n).randbytes(n * 7) for n in range(k)] for k in (3, 0, 5)]
+    handed = [
+        (packet, data) for call in calls for packet, data in zip(spool.put(call), call, strict=True)
+    ]
+    for packet, data in reversed(handed):
+        assert spool.get(packet) == data
+        assert packet[2] == len(data)
+    moved = sum(isinstance(packet[0], bytes) for packet, _ in handed)
+    assert moved == (0 if on_disk else len(handed))
+
+
+@given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 9))
+def test_shards_are_dealt_out_evenly(sizes, workers):
+    order = dealt(sizes, workers)
+    assert sorted(order) == list(range(len(sizes)))
+    hands = [[sizes[i] for i in order[worker::workers]] for worker in range(workers)]
+    loads = [sum(hand) for hand in hands]
+    # Rounds are sorted, so two workers never differ by more than the largest element.
+    assert max(loads) - min(loads) <= max(sizes, default=0)
+    for hand in hands:
+        assert hand == sorted(hand, reverse=True)
