@@ -1,8 +1,7 @@
 """The `model:` labeller: any five-class sequence classifier, behind Beam's RunInference.
 
 Importing this module imports torch and transformers; only a pipeline that asks
-for a model labeller does so. Beam's own handler for Hugging Face models cannot
-be imported with transformers 5, so its PyTorch handler is the base here.
+for a model labeller does so.
 """
 
 import re
@@ -12,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from apache_beam.ml.inference.base import PredictionResult
-from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
-from numpy.typing import NDArray
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -23,11 +19,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from pipelines.pool_handler import Pool, PoolHandler, Probabilities
 from ppt.errors import ConfigError
 from ppt.sentiment import LABELS
-
-Pool = Sequence[str]
-Probabilities = NDArray[np.float32]
 
 SCALES = (
     LABELS,
@@ -49,53 +43,29 @@ class Classifier:
     order: list[int]
 
 
-class SentencePoolClassifier(PytorchModelHandlerKeyedTensor):  # type: ignore[misc]
-    """A Beam model handler whose example is a whole pool of sentences, `list[str]`.
-
-    The inference is float32 [N, 5]: a row per sentence, in the pool's order, of
-    probabilities of `LABELS`. A worker's GPU is used if it has one.
-    """
+class SentencePoolClassifier(PoolHandler):
+    """The handler of a sequence classifier: pools in, probabilities [N, 5] out."""
 
     def __init__(
         self, model: str, *, batch_size: int = 32, max_length: int = 128, device: str = "GPU"
     ) -> None:
-        super().__init__(device=device, max_batch_size=1)  # the pool is batch enough for Beam
-        self._name = model
+        super().__init__(model, device)
         self._batch_size = batch_size
         self._max_length = max_length
 
     def load_model(self) -> Classifier:
-        """Load the classifier and its tokenizer; RunInference calls this once a process."""
+        """Load the classifier and its tokenizer."""
         order = class_order(self._name)
         model = AutoModelForSequenceClassification.from_pretrained(self._name)
         device = self._device if torch.cuda.is_available() else torch.device("cpu")
         return Classifier(model.to(device).eval(), AutoTokenizer.from_pretrained(self._name), order)
 
-    def run_inference(
-        self,
-        batch: Sequence[Pool],
-        model: Classifier,
-        inference_args: Mapping[str, Any] | None = None,
-    ) -> list[PredictionResult]:
-        """Label each pool; `inference_args` go to the model's forward pass."""
-        args = inference_args or {}
-        return [
-            PredictionResult(pool, self._probabilities(pool, model, args), self._name)
-            for pool in batch
-        ]
-
-    def get_num_bytes(self, batch: Sequence[Pool]) -> int:
-        """The pools' text in UTF-8, for Beam's metrics."""
-        return sum(len(sentence.encode()) for pool in batch for sentence in pool)
-
-    def _probabilities(
-        self, pool: Pool, classifier: Classifier, args: Mapping[str, Any]
+    def probabilities(
+        self, pool: Pool, model: Classifier, args: Mapping[str, Any]
     ) -> Probabilities:
         """Class probabilities [N, 5], from batches of sentences of like length."""
-        model, tokenizer = classifier.model, classifier.tokenizer
+        classifier, tokenizer = model.model, model.tokenizer
         probabilities = np.empty((len(pool), len(LABELS)), dtype=np.float32)
-        if not pool:
-            return probabilities
         limit = min(self._max_length, tokenizer.model_max_length)
         encoded = tokenizer(list(pool), truncation=True, max_length=limit)
         lengths = [len(ids) for ids in encoded["input_ids"]]
@@ -104,10 +74,10 @@ class SentencePoolClassifier(PytorchModelHandlerKeyedTensor):  # type: ignore[mi
         for start in range(0, len(pool), self._batch_size):
             rows = by_length[start : start + self._batch_size]
             columns = {name: [values[row] for row in rows] for name, values in encoded.items()}
-            inputs = tokenizer.pad(columns, return_tensors="pt").to(model.device)
+            inputs = tokenizer.pad(columns, return_tensors="pt").to(classifier.device)
             with torch.inference_mode():
-                scores = model(**inputs, **args).logits.float().softmax(dim=-1)
-            probabilities[rows] = scores[:, classifier.order].cpu().numpy()
+                scores = classifier(**inputs, **args).logits.float().softmax(dim=-1)
+            probabilities[rows] = scores[:, model.order].cpu().numpy()
         return probabilities
 
 

@@ -9,16 +9,18 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.config import BuildConfig, input_names
+from pipelines.labelling import default_thresholds
 from pipelines.readers import AUTO, FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand
 from ppt.errors import ConfigError
+from ppt.flags import Parser
 from ppt.format_options import ADJACENCIES, FormatOptions, Mixture
 from ppt.records import LABEL_WORDS
-from ppt.sentiment import LABELS, PUBLISHED_THRESHOLDS
+from ppt.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 
 _EPILOG = """examples:
   python -m pipelines.build_corpus --input 'docs/*.txt' --output corpora/
@@ -42,16 +44,9 @@ _PLAIN_FIELDS = (
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """An argparse parser whose errors are `ConfigError`s: one line, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see {self.prog} --help)")
-
-
 def flag_parser() -> argparse.ArgumentParser:
     """The flags, grouped as the help shows them."""
-    parser = OneLineParser(
+    parser = Parser(
         prog="python -m pipelines.build_corpus",
         description="Turn raw documents into self-supervised corpora, in one read: sentence "
         "pairs, six-option multiple choice, pseudo-labelled sentiment, and everything as "
@@ -61,9 +56,13 @@ def flag_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    examples, build, read = FormatOptions(), BuildConfig(), ReadOptions()
+    for title, add in _GROUPS.items():
+        add(parser.add_argument_group(title))
+    return parser
 
-    files = parser.add_argument_group("input")
+
+def _add_input(files: Any) -> None:
+    read = ReadOptions()
     files.add_argument(
         "--input", nargs="+", action="extend", required=True, metavar="PATTERN",
         help="files or globs, plain, .gz or .zst; quote globs; may be given several times",
@@ -76,13 +75,14 @@ def flag_parser() -> argparse.ArgumentParser:
     files.add_argument("--id_field", help="field of the document's id (default: 'id' if present)")
     _add(files, "max_document_chars", read, "longer documents are rejected")
 
-    output = parser.add_argument_group("output")
+
+def _add_output(output: Any) -> None:
     output.add_argument("--output", default="corpora", help="folder (default: %(default)s)")
     output.add_argument(
         "--formats", default=",".join(LABEL_WORDS), help="comma-separated (default: %(default)s)"
     )
     output.add_argument("--overwrite", action="store_true", help="replace finished corpora")
-    _add(output, "validation_fraction", build, "share of documents held out")
+    _add(output, "validation_fraction", BuildConfig(), "share of documents held out")
     output.add_argument(
         "--num_shards", type=int,
         help="training shards (default: one per --shard_mb of text, estimated from file sizes)",
@@ -93,7 +93,9 @@ def flag_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )  # fmt: skip
 
-    text = parser.add_argument_group("sentences")
+
+def _add_sentences(text: Any) -> None:
+    build = BuildConfig()
     text.add_argument(
         "--splitter", default="punkt:english",
         help="punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
@@ -103,7 +105,9 @@ def flag_parser() -> argparse.ArgumentParser:
     _add(text, "min_sentence_chars", build, "shorter sentences are left out")
     _add(text, "max_sentence_chars", build, "longer sentences are left out")
 
-    rules = parser.add_argument_group("examples")
+
+def _add_examples(rules: Any) -> None:
+    examples = FormatOptions()
     _add(rules, "seed", examples, "all random choices come from it and the documents")
     rules.add_argument(
         "--adjacency", default=examples.adjacency, choices=ADJACENCIES,
@@ -117,16 +121,20 @@ def flag_parser() -> argparse.ArgumentParser:
         help="shares of the unified corpus, or 'published': selection only (default: %(default)s)",
     )  # fmt: skip
     rules.add_argument(
-        "--labeller", default=build.labeller,
-        help="vader, or model:FOLDER_OR_HUB_ID, any five-class sequence classifier "
+        "--labeller", default=BuildConfig().labeller,
+        help="vader; model:FOLDER_OR_HUB_ID, any five-class sequence classifier; lm:NAME, any "
+        "backbone, zero-shot (lm:smollm2-135m labels 15 to 20 sentences/s on a CPU core, so "
+        "100,000 take an hour and a half: --max_examples_per_document bounds them) "
         "(default: %(default)s)",
     )  # fmt: skip
     rules.add_argument(
-        "--sentiment_thresholds", default=",".join(map(str, PUBLISHED_THRESHOLDS)),
-        help=f"least confidence for {', '.join(LABELS)} (default: %(default)s, as published)",
+        "--sentiment_thresholds",
+        help=f"least confidence for {', '.join(LABELS)} (default: {_joined(PUBLISHED_THRESHOLDS)}, "
+        f"as published; with an lm: labeller {_joined(LM_THRESHOLDS)})",
     )  # fmt: skip
 
-    run = parser.add_argument_group("running")
+
+def _add_running(run: Any) -> None:
     run.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1,
         help="local processes (default: all cores, %(default)s here)",
@@ -136,7 +144,15 @@ def flag_parser() -> argparse.ArgumentParser:
         help="FnApiRunner (local; DirectRunner means the same), or any runner that Beam knows",
     )  # fmt: skip
     run.add_argument("--verbose", action="store_true", help="show Beam's own log")
-    return parser
+
+
+_GROUPS = {
+    "input": _add_input,
+    "output": _add_output,
+    "sentences": _add_sentences,
+    "examples": _add_examples,
+    "running": _add_running,
+}
 
 
 def _add(group: Any, name: str, defaults: Any, help_text: str) -> None:
@@ -176,7 +192,7 @@ def parse(argv: Sequence[str] | None) -> Job:
         max_text_chars=flags.max_text_chars,
         max_option_chars=flags.max_option_chars,
         mixture=Mixture.parse(flags.unified_mixture),
-        thresholds=_thresholds(flags.sentiment_thresholds),
+        thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
     )
     read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
     settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
@@ -201,7 +217,13 @@ def _given(num_shards: int | None) -> int:
     return 1 if num_shards is None else num_shards
 
 
-def _thresholds(text: str) -> tuple[float, ...]:
+def _joined(values: Sequence[float]) -> str:
+    return ",".join(map(str, values))
+
+
+def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
+    if text is None:
+        return default_thresholds(labeller)
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -229,9 +251,7 @@ def _beam_options(runner: str, workers: int, others: Sequence[str]) -> PipelineO
 
 def _refuse_unknown(others: Sequence[str]) -> None:
     """Beam passes over flags that it does not know; a mistyped one must not be lost."""
-    parser = OneLineParser(
-        prog="beam", allow_abbrev=False, add_help=False, conflict_handler="resolve"
-    )
+    parser = Parser(prog="beam", allow_abbrev=False, add_help=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
     _, unknown = parser.parse_known_args(list(others))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ppt.causal import CausalBackbone
-from ppt.embedded import DEFAULT_MODEL, find_model
+from ppt.embedded import DEFAULT_MODEL, find_model, without_bars
 from ppt.errors import ConfigError, InputError, unknown_name
 from ppt.scoring import LOSSES, Backbone, label_loss, word_loss
 from ppt.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
@@ -55,22 +55,25 @@ def load_backbone(
 
     folder = find_model(name)
     with _clear("config.json", name):
+        if not (folder / "config.json").is_file():
+            raise OSError("there is none.")
         config = AutoConfig.from_pretrained(folder)
     loader = _loader(config)
     with _clear("the tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(folder)
     kind = DTYPES.get(precision) or _best_dtype(where)
-    with _clear("the weights", name):
+    with _clear("the weights", name), without_bars():
         model, report = loader.from_pretrained(
             folder, dtype=kind, attn_implementation=attention, output_loading_info=True
         )
+        model = model.to(where)
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise InputError(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
             " a model for another task: take one with a language-model head."
         )
-    return as_backbone(model.to(where), tokenizer, name, shared_prefix=shared_prefix)
+    return as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
 
 
 def as_backbone(

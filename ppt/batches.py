@@ -18,7 +18,7 @@ divide by the rows of the *global* batch (`BatchOrder.batch`).
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,6 +75,18 @@ def pack(rendered: Iterable[Rendered]) -> TokenRows:
         np.array(starts, np.int64),
         np.array(labels, np.int64),
         np.array(options, np.int64),
+    )
+
+
+def join(parts: Sequence[TokenRows]) -> TokenRows:
+    """The rows of all parts, one part after another."""
+    bases = np.cumsum([0, *(len(part.ids) for part in parts)])
+    starts = [part.starts[:-1] + base for part, base in zip(parts, bases[:-1], strict=True)]
+    return TokenRows(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([*starts, bases[-1:]]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.options for part in parts]),
     )
 
 

@@ -20,6 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ppt.errors import InputError, OutputError
+from ppt.files import sync_folder, write_synced
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 STATE_VERSION = 1
@@ -56,7 +57,7 @@ def save_state(folder: Path, state: State, keep: int) -> Path:
         if target.exists():
             shutil.rmtree(target)
         os.replace(scratch, target)
-        _sync_folder(folder)
+        sync_folder(folder)
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
         last = latest(folder)
@@ -151,36 +152,3 @@ def drop_after(folder: Path, step: int) -> None:
     for path in checkpoints(folder):
         if step_of(path) > step:
             shutil.rmtree(path)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write or replace a file in one moment."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(scratch, data)
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}: free some space there, or give"
-            " another --output_dir."
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut (folders cannot be opened on Windows)."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -1,7 +1,8 @@
 """What the training commands are asked to do. Flags bear the names of Hugging Face's Trainer.
 
-`TrainSettings` is what the one loop (`ppt.training`) reads; each command adds what is
-its own. Nothing here imports torch, so that ``--help`` and errors are quick.
+`StepSettings` is what optimizers, schedules and both loops read, `TrainSettings` what the
+loop of pre-training (`ppt.training`) adds; each command adds what is its own. Nothing
+here imports torch, so that ``--help`` and errors are quick.
 """
 
 from dataclasses import dataclass, replace
@@ -35,8 +36,8 @@ embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(Command):
-    """How a soft prompt is trained, whatever the data."""
+class StepSettings(Command):
+    """How fast, how long and by what measure anything is trained."""
 
     GROUPS: ClassVar[tuple[str, ...]] = (DATA, PROMPT, OPTIMISER, STEPS, MACHINE)
 
@@ -80,20 +81,11 @@ class TrainSettings(Command):
         default=16,
         rule=at_least(1),
     )
-    per_device_eval_batch_size: int = flag(
-        "the same for evaluation", group=STEPS, default=32, rule=at_least(1)
-    )
-    gradient_accumulation_steps: int = flag(
-        "forward passes per step; a step sees this times batch size times devices examples",
-        group=STEPS,
-        default=1,
-        rule=at_least(1),
-    )
-    max_steps: int = flag("steps in all", group=STEPS, default=1000, rule=at_least(1))
+    max_steps: int = flag("steps in all", group=STEPS, default=500, rule=at_least(1))
     eval_steps: int = flag(
         "steps between evaluations; there is one before and after training too",
         group=STEPS,
-        default=100,
+        default=50,
         rule=at_least(1),
     )
     metric_for_best_model: str = flag(
@@ -108,25 +100,14 @@ class TrainSettings(Command):
         default=5,
         rule=at_least(0),
     )
-    logging_steps: int = flag(
-        "steps between training rows of metrics.jsonl",
-        group=STEPS,
-        default=10,
-        rule=at_least(1),
-    )
-    tensorboard: bool = flag("write TensorBoard events too", group=STEPS, default=True, free=True)
-    save_steps: int = flag(
-        "steps between resumable states", group=STEPS, default=50, rule=at_least(1), free=True
-    )
-    save_total_limit: int = flag(
-        "states that are kept, the newest", group=STEPS, default=2, rule=at_least(1), free=True
-    )
-    seed: int = flag("of the initial prompt and the order of the data", group=STEPS, default=0)
 
-    @property
-    def local_batch_size(self) -> int:
-        """Examples of a step in each process."""
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_steps > self.max_steps:
+            raise ConfigError(
+                f"--warmup_steps: got {self.warmup_steps}, expected at most --max_steps "
+                f"({self.max_steps})."
+            )
 
     def resolved(self) -> Self:
         """The same with every value that was left open."""
@@ -140,12 +121,75 @@ class TrainSettings(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainSettings):
+class TrainSettings(StepSettings):
+    """How a soft prompt is pre-trained, whatever the data."""
+
+    per_device_eval_batch_size: int = flag(
+        "the same for a forward pass of evaluation", group=STEPS, default=32, rule=at_least(1)
+    )
+    gradient_accumulation_steps: int = flag(
+        "forward passes per step; a step sees this times batch size times devices examples",
+        group=STEPS,
+        default=1,
+        rule=at_least(1),
+    )
+    logging_steps: int = flag(
+        "steps between training rows of metrics.jsonl",
+        group=STEPS,
+        default=10,
+        rule=at_least(1),
+    )
+    tensorboard: bool = flag("write TensorBoard events too", group=STEPS, default=True, free=True)
+    save_steps: int = flag(
+        "steps between resumable states", group=STEPS, default=10, rule=at_least(1), free=True
+    )
+    save_total_limit: int = flag(
+        "states that are kept, the newest", group=STEPS, default=2, rule=at_least(1), free=True
+    )
+    seed: int = flag(
+        "of the initial prompt and the order of the data",
+        group=STEPS,
+        default=0,
+        rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
+    )
+
+    @property
+    def local_batch_size(self) -> int:
+        """Examples of a step in each process."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSettings(Command):
+    """What a command runs on."""
+
+    dtype: str = flag(
+        "precision of the backbone; auto: bfloat16 on a GPU that has it",
+        group=MACHINE,
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str | None = flag(
+        "cpu, cuda or cuda:<number>", group=MACHINE, default=None, unset="a GPU if there is one",
+        free=True,
+    )  # fmt: skip
+    threads: int | None = flag(
+        "CPU threads; a resumed run is bit-identical only with as many as before",
+        group=MACHINE,
+        default=None,
+        rule=at_least(1),
+        unset="PyTorch's choice",
+        free=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainSettings, MachineSettings):
     """``python -m ppt.pretrain``: a corpus and a backbone in, a pre-trained prompt out."""
 
     format: str = flag("kind of the corpus", group=DATA, choices=LABEL_WORDS)
     corpus: str | None = flag(
-        "folder of one corpus", group=DATA, default=None, unset="corpora/<format>"
+        "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
     )
     model: str = flag(
         "the frozen backbone: an embedded name, a folder, or a hub id", group=DATA,
@@ -192,7 +236,7 @@ class PretrainConfig(TrainSettings):
         group=DATA,
         default=None,
         rule=at_least(1),
-        unset="all",
+        unset="as many as the steps take",
     )
     max_eval_examples: int | None = flag(
         "the same for validation; 'auto' takes all", group=DATA, default=256, rule=at_least(1),
@@ -218,32 +262,9 @@ class PretrainConfig(TrainSettings):
         default=0,
         rule=at_least(0),
     )
-    dtype: str = flag(
-        "precision of the backbone; auto: bfloat16 on a GPU that has it",
-        group=MACHINE,
-        default="auto",
-        choices=("auto", "float32", "bfloat16"),
-    )
-    device: str | None = flag(
-        "cpu, cuda or cuda:<number>", group=MACHINE, default=None, unset="a GPU if there is one",
-        free=True,
-    )  # fmt: skip
-    threads: int | None = flag(
-        "CPU threads; a resumed run is bit-identical only with as many as before",
-        group=MACHINE,
-        default=None,
-        rule=at_least(1),
-        unset="PyTorch's choice",
-        free=True,
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.warmup_steps > self.max_steps:
-            raise ConfigError(
-                f"--warmup_steps: got {self.warmup_steps}, expected at most --max_steps "
-                f"({self.max_steps})."
-            )
         if self.overwrite_output_dir and self.resume_from_checkpoint not in ("auto", "none"):
             raise ConfigError(
                 "--overwrite_output_dir begins anew and --resume_from_checkpoint "

@@ -26,6 +26,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SPLITS = ("train", "validation")
 VERIFY = ("fast", "full")
+AGAIN = "build the corpus again with --overwrite"
 
 LENGTH_BIN = 20
 """Characters per bin of the length histograms."""
@@ -93,7 +94,7 @@ class Corpus:
     def tables(self, split: str) -> Iterator[pa.Table]:
         """The shards of a split, in order, each as one table of `COLUMNS`."""
         for shard in self.manifest.shards[split]:
-            yield pq.read_table(self.folder / shard.name)
+            yield _read_shard(self.folder / shard.name)
 
     def read(self, split: str) -> pa.Table:
         """A whole split as one table."""
@@ -136,28 +137,35 @@ def _read_manifest(folder: Path) -> Manifest:
         )
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{path} cannot be read ({error}); build the corpus again.") from None
 
 
+def _read_shard(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise CorpusError(f"shard {path} is corrupt ({reason}); {AGAIN}.") from None
+
+
 def _verify_shard(path: Path, shard: Shard, verify: str) -> None:
-    again = "build the corpus again with --overwrite"
     if not path.is_file():
-        raise CorpusError(f"shard {path} is missing; {again}.")
+        raise CorpusError(f"shard {path} is missing; {AGAIN}.")
     if path.stat().st_size != shard.bytes:
         raise CorpusError(
-            f"shard {path} has {path.stat().st_size} bytes, expected {shard.bytes}; {again}."
+            f"shard {path} has {path.stat().st_size} bytes, expected {shard.bytes}; {AGAIN}."
         )
     if verify == "full":
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != shard.sha256:
-            raise CorpusError(f"shard {path} is corrupt (sha256 differs); {again}.")
+            raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
     try:
         found = pq.read_metadata(path).num_rows
     except pa.ArrowInvalid as error:
-        raise CorpusError(f"shard {path} is corrupt ({error}); {again}.") from None
+        raise CorpusError(f"shard {path} is corrupt ({error}); {AGAIN}.") from None
     if found != shard.rows:
-        raise CorpusError(f"shard {path} has {found} rows, expected {shard.rows}; {again}.")
+        raise CorpusError(f"shard {path} has {found} rows, expected {shard.rows}; {AGAIN}.")
 
 
 def shard_name(split: str, index: int, count: int) -> str:

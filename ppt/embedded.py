@@ -80,12 +80,13 @@ def find_model(name: str) -> Path:
     if name in EMBEDDED:
         return embedded_folder(name)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         return folder
-    if name.startswith((".", "~", "/")) or name.count("/") > 1:
+    if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:
+        found = f"{name!r} is a file" if folder.is_file() else f"there is no model folder {name!r}"
         raise InputError(
-            f"there is no model folder {name!r}: give a folder with config.json, a hub id"
-            f" such as google/t5-v1_1-small, or an embedded name ({', '.join(EMBEDDED)})."
+            f"{found}: give a folder with config.json, a hub id such as google/t5-v1_1-small, or an"
+            f" embedded name ({', '.join(EMBEDDED)})."
         )
     return hub_folder(name)
 
@@ -169,7 +170,7 @@ def _expand(name: str, model: Embedded, weights: Path, target: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     source, file = weights.parent, weights.name
-    with _quiet(), tqdm(total=4, desc=f"{name}: reading the tokenizer", unit="step") as bar:
+    with without_bars(), tqdm(total=4, desc=f"{name}: reading the tokenizer", unit="step") as bar:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=file)
         if model.splits_digits:
             core = tokenizer.backend_tokenizer
@@ -212,7 +213,7 @@ def _sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Silence transformers' own progress bars, which would break ours into pieces."""
     from transformers.utils import logging
 

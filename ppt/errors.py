@@ -36,7 +36,7 @@ class CorpusError(PPTError, ValueError):
 
 
 class TrainingError(PPTError, ArithmeticError):
-    """Training cannot go on: the loss or gradient is not a finite number."""
+    """Training cannot go on: a number that is not finite, or too little memory."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,14 +33,29 @@ class Evaluation:
         return asdict(self)
 
 
-def is_better(new: Evaluation, old: Evaluation, metric: str) -> bool:
+class Scored(Protocol):
+    """What one can choose by."""
+
+    @property
+    def loss(self) -> float:
+        """The mean over rows."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+
+
+S = TypeVar("S", bound=Scored)
+
+
+def is_better(new: Scored, old: Scored, metric: str) -> bool:
     """Whether `new` beats `old`; by accuracy, ties go to the lower loss."""
     if metric == "loss":
         return new.loss < old.loss
     return (new.accuracy, -new.loss) > (old.accuracy, -old.loss)
 
 
-def best_of(history: Sequence[Evaluation], metric: str) -> Evaluation:
+def best_of(history: Sequence[S], metric: str) -> S:
     """The best evaluation, of equals the first."""
     best = history[0]
     for one in history[1:]:
@@ -49,7 +64,7 @@ def best_of(history: Sequence[Evaluation], metric: str) -> Evaluation:
     return best
 
 
-def has_stalled(history: Sequence[Evaluation], metric: str, patience: int) -> bool:
+def has_stalled(history: Sequence[Scored], metric: str, patience: int) -> bool:
     """Whether the last `patience` evaluations brought no better one."""
     if not patience or not history:
         return False
@@ -72,9 +87,13 @@ def evaluate(
     loss: str = "verbalizer",
     batch_size: int = 32,
     processes: Processes | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[float], bool] = lambda _: False,
 ) -> Evaluation | None:
-    """Score `rows` with `prompt` [P, H]; None if `stop` said so in any process meanwhile."""
+    """Score `rows` with `prompt` [P, H].
+
+    `watch` is told before each batch what share of the rows is scored; where it returns
+    true in any process, the evaluation is given up and the result None.
+    """
     processes = processes or Processes()
     options = option_counts(rows, words)
     kinds, kind_of = np.unique(options, return_inverse=True)
@@ -82,8 +101,8 @@ def evaluate(
     batches = evaluation_batches(
         rows.lengths, batch_size * processes.world, processes.rank, processes.world
     )
-    for indices in batches:
-        if stopped := stop():
+    for number, indices in enumerate(batches):
+        if stopped := watch(number / len(batches)):
             break
         batch = collate(rows, indices, words, backbone.tokenizer.pad_token_id).to(backbone.device)
         scores = backbone.score(prompt, batch, full_vocabulary=loss == "vocabulary")

@@ -97,7 +97,7 @@ def parse(
     command: type[C], argv: Sequence[str] | None, *, prog: str, description: str, epilog: str = ""
 ) -> C:
     """The command that `argv` asks for (None: the process's own arguments)."""
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         usage=f"{prog} {_required(command)}[--flag=value ...]",
         description=description,
@@ -163,10 +163,11 @@ def differing(old: C, new: C) -> list[str]:
     ]
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """argparse whose errors are ours: one line, exit code 2 by `exit_status`."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise ConfigError in the place of argparse's own exit."""
         raise ConfigError(f"{message}; --help shows all flags.")
 
 

@@ -87,7 +87,7 @@ def sentence_pair(pool: Pool, options: FormatOptions) -> Rows:
     Labels are a third each as nearly as the documents allow: an anchor that
     cannot have some label gets one of the others, and the rest make up for it.
     """
-    anchors, drops = _anchors(pool, options)
+    anchors, drops = anchors_of(pool, options)
     words = _words(pool, "sentence_pair")[anchors]
     near = adjacent(pool, anchors, options.adjacency, words)
     same, n_same = same_document(pool, anchors, 1, words)
@@ -103,7 +103,7 @@ def sentence_pair(pool: Pool, options: FormatOptions) -> Rows:
 
 def multiple_choice(pool: Pool, options: FormatOptions) -> Rows:
     """Which of six sentences is adjacent to the anchor? One more is of its document."""
-    anchors, drops = _anchors(pool, options)
+    anchors, drops = anchors_of(pool, options)
     words = _words(pool, "multiple_choice")
     n_options = len(LABEL_WORDS["multiple_choice"])
     rows = _selection(pool, anchors, n_options, options.adjacency, words, drops)
@@ -111,14 +111,14 @@ def multiple_choice(pool: Pool, options: FormatOptions) -> Rows:
 
 
 def sentiment(pool: Pool, options: FormatOptions, probabilities: Probabilities) -> Rows:
-    """One sentence and its pseudo-label, from class probabilities [N, 5] over the pool.
+    """One sentence and its pseudo-label, from class probabilities [A, 5] of the anchors.
 
     Kept are labels of enough confidence, then as many of each class as the
     smallest has.
     """
-    anchors, drops = _anchors(pool, options)
+    anchors, drops = anchors_of(pool, options)
     words = _words(pool, "sentiment")[anchors]
-    label, _, kept = keep(probabilities[anchors], options.thresholds)
+    label, _, kept = keep(probabilities, options.thresholds)
     balanced = balance(label, kept, words)
     chosen = np.flatnonzero(balanced)
     drops["low_confidence"] += int((~kept).sum())
@@ -134,7 +134,7 @@ def unified(pool: Pool, options: FormatOptions, pairs: Rows, sentiments: Rows) -
     sentence-pair example; sentiment examples come on top as far as there are any.
     """
     mixture = options.mixture
-    anchors, drops = _anchors(pool, options)
+    anchors, drops = anchors_of(pool, options)
     words = _words(pool, "unified")
     selects = uniform(stream(words, Draw.TASK)) < mixture.choice / (mixture.choice + mixture.pair)
     number = UNIFIED_OPTIONS.start + below(
@@ -184,8 +184,8 @@ def _words(pool: Pool, name: str) -> Words:
     return mix(pool.words ^ np.uint64(seed_word(0, name)))
 
 
-def _anchors(pool: Pool, options: FormatOptions) -> tuple[Indices, Counter[str]]:
-    """The pool indices to build examples around, ascending: the same for every format."""
+def anchors_of(pool: Pool, options: FormatOptions) -> tuple[Indices, Counter[str]]:
+    """The A pool indices to build examples around, ascending: the same for every format."""
     limit = options.max_examples_per_document
     if not limit:
         return np.arange(len(pool)), Counter()

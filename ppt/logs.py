@@ -3,14 +3,19 @@
 metrics.jsonl has a row {"split": "train", "step", "loss", ...} every `logging_steps` and
 a row {"split": "validation", ...} an evaluation. A state remembers how many bytes the
 file had, and a resumed run cuts it there: no row stands twice, none is lost.
+
+The bar counts work, not steps: so evaluations move it too, the first one before any
+step, and the time left is that of the whole run.
 """
 
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
@@ -20,29 +25,71 @@ from ppt.evaluation import Evaluation
 METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
 
 
+TRAINING_WORK = 3
+"""Forward and backward pass of a row over the forward pass alone, about."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of a whole run: steps of `trained` rows each, evaluations of `scored` rows."""
+
+    steps: int
+    trained: int
+    evaluations: int
+    scored: int
+
+    def work(self, steps: int, evaluations: float) -> float:
+        """What is done after so many of them, in rows scored."""
+        return steps * self.trained * TRAINING_WORK + evaluations * self.scored
+
+    @property
+    def total(self) -> float:
+        """The work of all of it, unless the run stops early."""
+        return self.work(self.steps, self.evaluations)
+
+
 class RunLog:
-    """The logs of a run; of several processes only the first has one."""
+    """The logs of a run at `step`, after so many `evaluations`.
+
+    Of several processes only the first has one.
+    """
 
     def __init__(
-        self, folder: Path, step: int, steps: int, *, offset: int, tensorboard: bool, progress: str
+        self,
+        folder: Path,
+        plan: Plan,
+        *,
+        step: int,
+        evaluations: int,
+        offset: int,
+        tensorboard: bool,
+        progress: str,
     ) -> None:
+        self._path = folder / METRICS
+        self._plan, self._step, self._evaluations = plan, step, evaluations
+        self._began, self._start = time.monotonic(), plan.work(step, evaluations)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / METRICS).open("ab")
-            self._file.truncate(min(offset, self._file.tell()))
+            self._file = _open_at(self._path, offset)
+            self._events = _events(folder / EVENTS, step) if tensorboard else None
         except OSError as error:
-            raise _full(folder / METRICS, error) from error
-        self._events = _events(folder / EVENTS, step) if tensorboard else None
+            raise _full(self._path, error) from error
         self._bar: Any = tqdm(
-            total=steps, initial=step, unit="step", disable=progress != "bar", dynamic_ncols=True
-        )
-        self._lines, self._steps = progress == "lines", steps
+            total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+            desc=self._where(),
+        )  # fmt: skip
+        self._lines = progress == "lines"
         self._shown: dict[str, str] = {}
-        self._path = folder / METRICS
 
     def step(self) -> None:
         """One more step is done."""
-        self._bar.update()
+        self._step += 1
+        self._move(self._where())
+
+    def evaluating(self, share: float) -> None:
+        """An evaluation has scored this share of its rows."""
+        self._move(f"{self._where()}, evaluating", share)
 
     def train(self, row: Mapping[str, float]) -> None:
         """Means over the last steps."""
@@ -57,9 +104,11 @@ class RunLog:
         """Scores on the validation split."""
         self._write("validation", result.as_dict())
         self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
+        self._evaluations += 1
+        self._move(self._where())
         if self._lines:
             told = ", ".join(f"{name} {value}" for name, value in self._shown.items())
-            print(f"step {result.step:,} of {self._steps:,}: {told}", file=sys.stderr)
+            print(f"{self._where()}: {told}, {self._left()} left", file=sys.stderr)
 
     def offset(self) -> int:
         """The bytes of metrics.jsonl so far, which are on disk when this returns."""
@@ -94,6 +143,20 @@ class RunLog:
     def _show(self, **values: str) -> None:
         self._shown.update(values)
         self._bar.set_postfix(self._shown, refresh=False)
+
+    def _move(self, where: str, share: float = 0.0) -> None:
+        self._bar.set_description_str(where, refresh=False)
+        self._bar.update(self._plan.work(self._step, self._evaluations + share) - self._bar.n)
+
+    def _where(self) -> str:
+        return f"step {self._step:,} of {self._plan.steps:,}"
+
+    def _left(self) -> str:
+        """The time left at this session's pace, as in 12:34."""
+        done = self._plan.work(self._step, self._evaluations)
+        pace = (time.monotonic() - self._began) / max(done - self._start, 1)
+        shown: str = tqdm.format_interval((self._plan.total - done) * pace)
+        return shown
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -148,6 +211,15 @@ def _line(
     values = [row[name] for row in rows]
     steps = [row["step"] for row in rows]
     axes.plot(steps, smoothed(values) if smooth else values, label=label, **look)
+
+
+def _open_at(path: Path, offset: int) -> BinaryIO:
+    """Open a file of lines to append to, cut to the whole lines of its first `offset` bytes."""
+    file = path.open("a+b")
+    file.seek(0)
+    lines, end, _ = file.read(offset).rpartition(b"\n")
+    file.truncate(len(lines + end))
+    return file
 
 
 def _events(folder: Path, step: int) -> Any:

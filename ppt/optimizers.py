@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ppt.config import TrainSettings
+from ppt.config import StepSettings
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda _: 1.0,
@@ -20,15 +20,13 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 """``--lr_scheduler_type`` → factor for the share of the steps done after the warm-up."""
 
 
-def _adamw(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+def _adamw(parameters: Iterable[nn.Parameter], settings: StepSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         parameters, lr=settings.learning_rate or 0.0, weight_decay=settings.weight_decay or 0.0
     )
 
 
-def _adafactor(
-    parameters: Iterable[nn.Parameter], settings: TrainSettings
-) -> torch.optim.Optimizer:
+def _adafactor(parameters: Iterable[nn.Parameter], settings: StepSettings) -> torch.optim.Optimizer:
     """Shazeer and Stern 2018 as in Lester et al. 2021: neither relative step nor scaling."""
     from transformers.optimization import Adafactor
 
@@ -48,14 +46,14 @@ MAKERS = {"adamw": _adamw, "adafactor": _adafactor}
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: TrainSettings
+    parameters: Iterable[nn.Parameter], settings: StepSettings
 ) -> torch.optim.Optimizer:
     """The optimizer of resolved settings."""
     assert settings.learning_rate is not None, "settings must be resolved"
     return MAKERS[settings.optimizer](parameters, settings)
 
 
-def rate(settings: TrainSettings, step: int) -> float:
+def rate(settings: StepSettings, step: int) -> float:
     """The learning rate of the step after `step` steps."""
     assert settings.learning_rate is not None, "settings must be resolved"
     warm = settings.warmup_steps

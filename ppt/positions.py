@@ -1,8 +1,10 @@
-"""Where a run stands beside its tensors: what a state's JSON file keeps."""
+"""Where a run stands beside its tensors, as a state's JSON file keeps it, and where it ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from torch import Tensor
 
 from ppt.evaluation import Evaluation
 
@@ -59,3 +61,25 @@ class Position:
             values["seconds"],
             values["examples"],
         )
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The best prompt [P, H] float32 on the CPU, the one after the last step, and all scores.
+
+    `seconds` are those of the steps alone, over all sessions of a resumed run.
+    """
+
+    prompt: Tensor
+    last_prompt: Tensor
+    history: tuple[Evaluation, ...]
+    best: Evaluation
+    steps: int
+    stopped_early: bool
+    seconds: float
+    examples: int
+
+    @property
+    def first(self) -> Evaluation:
+        """The scores before training."""
+        return self.history[0]

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import ppt
-from ppt.checkpoints import write_atomically
 from ppt.config import PretrainConfig
 from ppt.corpus import MANIFEST, Corpus, open_corpus
 from ppt.embedded import EMBEDDED
 from ppt.errors import ConfigError, exit_status
+from ppt.files import file_digest, write_atomically
 from ppt.flags import parse
-from ppt.runs import CARD, PROMPT, RESULT, begin_run, check_run, file_digest
 
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
@@ -49,7 +48,8 @@ def _run(argv: Sequence[str] | None) -> int:
         epilog=EPILOG,
     ).resolved()
     corpus = open_corpus(str(config.corpus), config.format, config.verify)
-    from ppt.processes import join
+    from ppt.processes import join  # torch comes in here, so that --help and most errors are quick
+    from ppt.runs import check_run
 
     processes = join(config.device)
     folder = Path(str(config.output_dir))
@@ -71,6 +71,8 @@ def _pretrain(
     """Load, train, and write what is left to write."""
     from ppt.backbones import load_backbone
     from ppt.examples import Renderer, load_examples
+    from ppt.patterns import PATTERNS
+    from ppt.runs import begin_run
     from ppt.training import train
 
     backbone = load_backbone(
@@ -87,13 +89,16 @@ def _pretrain(
     examples = load_examples(
         corpus,
         renderer,
-        config.max_train_examples,
+        config.max_train_examples or config.max_steps * config.local_batch_size * processes.world,
         config.max_eval_examples,
         progress=processes.first,
     )
+    embedded = EMBEDDED.get(config.model)
     facts = {
-        "backbone": config.model,
+        "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
+        "pattern": PATTERNS[config.format][renderer.pattern.layout][config.style],
+        "label words": ", ".join(renderer.verbalizer.words.values()),
         "corpus": str(config.corpus),
         "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),
         "examples": f"{len(examples.train):,} train, {len(examples.validation):,} validation",
@@ -139,7 +144,8 @@ def first_prompt(config: PretrainConfig, backbone: Any, words: Any) -> Any:
 
 def require_room(backbone: Any, config: PretrainConfig) -> None:
     """Refuse lengths that the backbone has no positions for; T5's are relative, without end."""
-    room = getattr(backbone.model.config, "max_position_embeddings", None)
+    own = backbone.model.config
+    room = getattr(own.get_text_config(decoder=True), "max_position_embeddings", None)
     asked = config.prompt_length + config.max_length
     if room is not None and asked > room:
         raise ConfigError(
@@ -163,6 +169,7 @@ def finish(
     from ppt.logs import draw_loss, read_metrics
     from ppt.patterns import PATTERNS_VERSION
     from ppt.prompt_cards import prompt_card, scores_table
+    from ppt.runs import CARD, PROMPT, RESULT
 
     base = EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
     scores = {"first": result.first.as_dict(), "best": result.best.as_dict()}

@@ -1,11 +1,12 @@
 """What is told of a trained prompt: the README.md beside it, and the table on screen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
 from ppt.evaluation import Evaluation
+from ppt.markdown import markdown_table
 
 
 def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str, str]]:
@@ -48,7 +49,9 @@ def prompt_card(
     best: Evaluation,
 ) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads."""
-    scores = _table(("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best))
+    scores = markdown_table(
+        ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
+    )
     shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
     return f"""---
 base_model: {base_model}
@@ -68,7 +71,7 @@ from peft import PeftModel
 model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
 ```
 
-{_table(("", ""), facts.items())}
+{markdown_table(("", ""), facts.items())}
 
 ## Scores on {best.rows:,} validation examples
 
@@ -78,14 +81,5 @@ model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
 
 ## Flags
 
-{_table(("flag", "value"), shown)}
+{markdown_table(("flag", "value"), shown)}
 """
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    names = list(head)
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    for row in rows:
-        cells = (str(cell).replace("|", "\\|").replace("\n", "\\n") for cell in row)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

@@ -7,7 +7,7 @@ for equal generators whatever the device. How prompts are kept is in `ppt.adapte
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from ppt.tensors import LabelWords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+N = TypeVar("N", int, float)
 
 Initialiser = Callable[[tuple[int, int], torch.Generator], Tensor]
 """`(shape, generator) -> [P, H]` for the shape (P, H)."""
@@ -117,9 +119,9 @@ def checkpoint(path: str) -> Initialiser:
 INITS: dict[str, Callable[[Vocabulary, str], Initialiser]] = {
     "random": lambda _, limit: random_uniform(_number("random", limit, 0.5)),
     "vocabulary": lambda vocabulary, count: sampled_vocabulary(
-        vocabulary, int(_number("vocabulary", count, COMMON_TOKENS))
+        vocabulary, _number("vocabulary", count, COMMON_TOKENS)
     ),
-    "labels": lambda vocabulary, _: class_labels(vocabulary),
+    "labels": lambda vocabulary, rest: class_labels(_alone("labels", rest, vocabulary)),
     "text": text,
     "checkpoint": lambda _, path: checkpoint(path),
 }
@@ -137,14 +139,24 @@ def initialiser(init: str, vocabulary: Vocabulary) -> Initialiser:
     return INITS[name](vocabulary, argument)
 
 
-def _number(name: str, argument: str, default: float) -> float:
+def _number(name: str, argument: str, default: N) -> N:
+    """The number in `argument`, of the default's kind."""
+    kind = type(default)
     try:
-        number = float(argument or default)
+        number = kind(argument or default)
     except ValueError:
-        number = -1.0
+        number = kind(-1)
     if not 0 < number < float("inf"):
-        raise ConfigError(f"init '{name}:{argument}': expected a number above 0, as {default}.")
+        what = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"init '{name}:{argument}': expected {what} above 0, as {default}.")
     return number
+
+
+def _alone(name: str, argument: str, vocabulary: Vocabulary) -> Vocabulary:
+    """The vocabulary, where nothing follows the name."""
+    if argument:
+        raise ConfigError(f"init '{name}:{argument}': expected {name} alone.")
+    return vocabulary
 
 
 class Residual(nn.Module):

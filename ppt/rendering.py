@@ -268,8 +268,8 @@ def fit(
     least = [len(ids) for ids in fitted]
     if max(least, default=0) > max_tokens:
         raise ConfigError(
-            f"max_tokens is {max_tokens}, but the pattern's own words, letters and special tokens"
-            f" take {max(least)}: raise it to that at least, or take a shorter pattern."
+            f"at most {max_tokens} tokens are allowed, but the pattern's own words, letters and"
+            f" special tokens take {max(least)}: raise --max_length to that at least."
         )
     ends = iter(encoder.token_ends([text for row in rows for text in row.values()]))
     cells = [[(key, text, next(ends)) for key, text in row.items()] for row in rows]

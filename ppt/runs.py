@@ -1,12 +1,13 @@
 """The run folder: new, interrupted (goes on), finished (refused), or none of ours (refused)."""
 
-import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import TypeVar
 
-from ppt.checkpoints import checkpoints, write_atomically
+from ppt.checkpoints import checkpoints
 from ppt.errors import ConfigError, InputError, OutputError
+from ppt.files import write_atomically
 from ppt.flags import Command, differing, from_json, to_json
 from ppt.logs import EVENTS, LOSS_PNG, METRICS
 
@@ -15,9 +16,9 @@ C = TypeVar("C", bound=Command)
 CONFIG, RESULT, CARD, PROMPT = "config.json", "result.json", "README.md", "prompt"
 """`RESULT` is written last: its presence *is* completion."""
 
-FILES = (RESULT, CONFIG, METRICS, LOSS_PNG, CARD)
+FILES = (METRICS, LOSS_PNG, CARD, CONFIG)
 FOLDERS = (PROMPT, EVENTS)
-"""All that a run writes, beside its checkpoints; nothing else is ever removed."""
+"""With `RESULT` all that a run writes beside its checkpoints; nothing else is ever removed."""
 
 
 def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) -> bool:
@@ -28,24 +29,56 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
     (an unknown model, say) costs nothing.
     """
     instead = "give another --output_dir, or --overwrite_output_dir to begin anew."
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: give another --output_dir.")
+    _require_writable(folder)
+    begun = _config_in(folder, config, overwrite=overwrite)
+    finished = begun is not None and (folder / RESULT).is_file()
     if overwrite:
-        return resume == "auto" and _has_begun(folder, config)
-    if (folder / RESULT).is_file():
+        # what this very command began goes on: that ends in the same bits
+        ours = begun is not None and not finished and not differing(begun, config)
+        return ours and resume == "auto" and bool(checkpoints(folder))
+    if finished:
         raise OutputError(f"the run in {folder} is finished: {instead}")
-    if not (folder / CONFIG).is_file() and any(folder.glob("[!.]*")):
-        raise OutputError(f"{folder} is not empty and holds no {CONFIG} of a run: {instead}")
     if resume == "none" or (resume == "auto" and not checkpoints(folder)):
         return False
     source = folder if resume == "auto" else _home(Path(resume), folder)
-    old = _read_config(source, config, instead)
+    old = _read_config(source, type(config))
     for name in differing(old, config):
         raise ConfigError(
             f"the interrupted run in {source} has --{name} {getattr(old, name)!r}, got"
             f" {getattr(config, name)!r}: give the same to go on, {instead}"
         )
     return True
+
+
+def _config_in(folder: Path, config: C, *, overwrite: bool) -> C | None:
+    """The config of the run in `folder`, or None where nothing is in the way.
+
+    Other people's files may bear the names of ours: a model's folder has a config.json
+    and a README.md, a Trainer's has checkpoints. So only a config of a run proves one.
+    """
+    names = {RESULT, *FILES, *FOLDERS, *(path.name for path in checkpoints(folder))}
+    found = sorted(path.name for path in folder.glob("[!.]*"))
+    in_the_way = [name for name in found if name in names or not overwrite]
+    if not in_the_way:
+        return None
+    try:
+        return _read_config(folder, type(config))
+    except ConfigError as error:
+        why = str(error).rstrip(".") if (folder / CONFIG).is_file() else f"it has {in_the_way[0]}"
+        beside = "" if overwrite else ", or --overwrite_output_dir to write beside what is there"
+        raise OutputError(
+            f"{folder} is not empty and holds no {CONFIG} of a run ({why}): give another"
+            f" --output_dir{beside}."
+        ) from error
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuse a folder that is a file, or that cannot be made or written to."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    if not nearest.is_dir():
+        raise OutputError(f"{nearest} is a file: give another --output_dir.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{nearest} is not writable: give another --output_dir.")
 
 
 def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:
@@ -56,25 +89,16 @@ def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote, the mark of completion first."""
+    """Remove what a run wrote: the mark of completion first, the proof that it is ours last."""
     try:
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
         for path in [*checkpoints(folder), *(folder / name for name in FOLDERS)]:
             if path.is_dir():
                 shutil.rmtree(path)
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot clear {folder}: {error}: give another --output_dir.") from error
-
-
-def _has_begun(folder: Path, config: Command) -> bool:
-    """Whether this very command began a run there; to go on ends in the same bits."""
-    if (folder / RESULT).is_file() or not checkpoints(folder):
-        return False
-    try:
-        return not differing(_read_config(folder, config, ""), config)
-    except ConfigError:
-        return False
 
 
 def _home(state: Path, folder: Path) -> Path:
@@ -82,6 +106,11 @@ def _home(state: Path, folder: Path) -> Path:
     if not state.is_dir():
         known = ", ".join(str(path) for path in checkpoints(folder)) or f"none in {folder}"
         raise InputError(f"cannot read the state {state}: it does not exist; there are: {known}.")
+    if not (state.parent / CONFIG).is_file():
+        raise InputError(
+            f"{state} is in no run folder, as there is no {CONFIG} beside it: give one such as"
+            " runs/<name>/checkpoint-<step>."
+        )
     if checkpoints(folder) and state.parent.resolve() != folder.resolve():
         raise OutputError(
             f"{folder} has states of its own beside {state}: give another --output_dir."
@@ -89,13 +118,8 @@ def _home(state: Path, folder: Path) -> Path:
     return state.parent
 
 
-def _read_config(folder: Path, config: C, instead: str) -> C:
+def _read_config(folder: Path, kind: type[C]) -> C:
     try:
-        return from_json(type(config), (folder / CONFIG).read_text(encoding="utf-8"))
+        return from_json(kind, (folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise ConfigError(f"cannot read {folder / CONFIG}: {error} Or {instead}") from error
-
-
-def file_digest(path: Path) -> str:
-    """The sha256 of a small file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        raise ConfigError(f"cannot read {folder / CONFIG}: {error}") from error

@@ -33,6 +33,10 @@ LABELS = ("terrible", "bad", "maybe", "good", "great")
 PUBLISHED_THRESHOLDS = (0.95, 0.5, 0.5, 0.5, 0.7)
 """The confidence that a pseudo-label of each class needs to be kept (PPT)."""
 
+LM_THRESHOLDS = (0.3,) * 5
+"""The same for a zero-shot language model, which is seldom sure among five words: measured
+(docs/decisions.md)."""
+
 _CENTRE = len(LABELS) // 2
 _CLASSES_PER_UNIT = 1 / 0.3  # one over the distance of two class centres
 

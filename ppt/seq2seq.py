@@ -39,9 +39,7 @@ class Seq2SeqBackbone(Backbone):
     def _speed_up(self) -> None:
         super()._speed_up()
         for block in self.model.decoder.block:
-            own = block.layer[1].EncDecAttention
-            if not isinstance(own, FewQueriesAttention):
-                block.layer[1].EncDecAttention = FewQueriesAttention(own)
+            few_queries(block.layer[1].EncDecAttention)
 
     def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
         text, mask = self._lookup(batch.input_ids), batch.attention_mask
@@ -67,6 +65,13 @@ class Seq2SeqBackbone(Backbone):
         return logits[0, 1:]
 
 
+def few_queries(attention: nn.Module) -> None:
+    """Make a T5Attention one of `FewQueriesAttention` in place; its weights keep their names."""
+    if not isinstance(attention, FewQueriesAttention):
+        own = type(attention)
+        attention.__class__ = type(own.__name__, (FewQueriesAttention, own), {})
+
+
 class FewQueriesAttention(nn.Module):
     """T5's attention to the encoder, for a decoder that reads a handful of tokens.
 
@@ -77,9 +82,11 @@ class FewQueriesAttention(nn.Module):
     words of a row can share them: R rows of states serve R * words rows of tokens.
     """
 
-    def __init__(self, own: Any) -> None:
-        super().__init__()
-        self.own = own
+    n_heads: int
+    q: nn.Module
+    k: nn.Module
+    v: nn.Module
+    o: nn.Module
 
     def forward(
         self,
@@ -93,9 +100,11 @@ class FewQueriesAttention(nn.Module):
         `mask` is [R, 1, Q or 1, S]: true or 0 for what may be read, the same for all Q.
         """
         assert key_value_states is not None
-        own, states = self.own, key_value_states
-        keys, values = (p.weight.view(own.n_heads, -1, states.shape[-1]) for p in (own.k, own.v))
-        asking = own.q(hidden_states).reshape(len(states), -1, *keys.shape[:2])  # [R, Q, h, d]
+        states, size = key_value_states, key_value_states.shape[-1]
+        keys, values = (
+            matrix(part, states).view(self.n_heads, -1, size) for part in (self.k, self.v)
+        )
+        asking = self.q(hidden_states).reshape(len(states), -1, *keys.shape[:2])  # [R, Q, h, d]
         asking = torch.einsum("rqhd,hdm->rqhm", asking, keys)
         scores = asking.flatten(1, 2) @ states.transpose(1, 2)  # [R, Q * h, S]
         if mask is not None:
@@ -104,4 +113,16 @@ class FewQueriesAttention(nn.Module):
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         read = (scores.softmax(-1) @ states).view_as(asking)
         answer = torch.einsum("rqhm,hdm->rqhd", read, values)
-        return own.o(answer.reshape(*hidden_states.shape[:2], -1)), None, None
+        return self.o(answer.reshape(*hidden_states.shape[:2], -1)), None, None
+
+
+def matrix(layer: nn.Module, states: Tensor) -> Tensor:
+    """The weights [out, in] of a linear layer for `states` [..., in].
+
+    A layer that was wrapped (by LoRA) is asked what it makes of the unit vectors.
+    """
+    if type(layer) is nn.Linear:
+        return layer.weight
+    units = torch.eye(states.shape[-1], dtype=states.dtype, device=states.device)
+    made: Tensor = layer(units).T
+    return made

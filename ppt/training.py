@@ -14,7 +14,7 @@ over global rows are added up, so W processes give the gradient of one.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,35 +38,13 @@ from ppt.config import TrainSettings
 from ppt.errors import ConfigError, TrainingError
 from ppt.evaluation import Evaluation, best_of, evaluate, has_stalled
 from ppt.examples import Examples
-from ppt.logs import RunLog
+from ppt.logs import Plan, RunLog
 from ppt.optimizers import make_optimizer, rate
-from ppt.positions import Position, Window
+from ppt.positions import Position, TrainResult, Window
 from ppt.processes import Processes, add_up_gradients
 from ppt.prompts import SoftPrompt
 from ppt.scoring import LOSSES, Backbone
 from ppt.signals import StopRequest
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """The best prompt [P, H] float32 on the CPU, the one after the last step, and all scores.
-
-    `seconds` are those of the steps alone, over all sessions of a resumed run.
-    """
-
-    prompt: Tensor
-    last_prompt: Tensor
-    history: tuple[Evaluation, ...]
-    best: Evaluation
-    steps: int
-    stopped_early: bool
-    seconds: float
-    examples: int
-
-    @property
-    def first(self) -> Evaluation:
-        """The scores before training."""
-        return self.history[0]
 
 
 def train(
@@ -94,6 +72,12 @@ def train(
         run.open_log(offset, progress)
         try:
             return run.to_the_end(stop)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"{backbone.device} has too little memory ({str(error).partition('.')[0]}): begin"
+                " anew with a smaller --per_device_train_batch_size (and as much more"
+                " --gradient_accumulation_steps), --per_device_eval_batch_size or --max_length."
+            ) from error
         finally:
             if run.log:
                 run.log.close()
@@ -165,6 +149,12 @@ class _Run:
     def _evaluate(self, stop: StopRequest) -> None:
         settings = self.settings
         prompt = self.prompt.folded()
+
+        def watch(share: float) -> bool:
+            if self.log:
+                self.log.evaluating(share)
+            return stop.received is not None
+
         result = evaluate(
             self.backbone,
             prompt.to(self.backbone.device),
@@ -174,7 +164,7 @@ class _Run:
             loss=settings.loss,
             batch_size=settings.per_device_eval_batch_size,
             processes=self.processes,
-            stop=lambda: stop.received is not None,
+            watch=watch,
         )
         if result is None:
             stop.agreed = True
@@ -229,7 +219,7 @@ class _Run:
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
         (total / rows).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()
-        return torch.stack([total.detach().double(), right.double()]).cpu()
+        return torch.stack([total.detach(), right.to(total.dtype)]).cpu().double()  # MPS has no double
 
     def _require_finite(self, value: float, what: str) -> None:
         if math.isfinite(value):
@@ -290,9 +280,16 @@ class _Run:
 
     def open_log(self, offset: int, progress: str) -> None:
         """Begin to log; only the first process does."""
-        if self.processes.first:
-            settings = self.settings
-            self.log = RunLog(
-                self.folder, self.at.step, settings.max_steps,
-                offset=offset, tensorboard=settings.tensorboard, progress=progress,
-            )  # fmt: skip
+        if not self.processes.first:
+            return
+        settings = self.settings
+        plan = Plan(
+            steps=settings.max_steps,
+            trained=settings.local_batch_size * self.processes.world,
+            evaluations=1 + -(-settings.max_steps // settings.eval_steps),
+            scored=len(self.examples.validation),
+        )
+        self.log = RunLog(
+            self.folder, plan, step=self.at.step, evaluations=len(self.at.history),
+            offset=offset, tensorboard=settings.tensorboard, progress=progress,
+        )  # fmt: skip

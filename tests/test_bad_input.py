@@ -210,6 +210,7 @@ REFUSED = {
     "unknown labeller": (["--labeller", "vadr"], "vadr"),
     "labeller without a model": (["--labeller", "model:"], "model:"),
     "labeller that is not there": (["--labeller", "model:{tmp}/none"], "none"),
+    "language model that is not there": (["--labeller", "lm:{tmp}/none"], "no model folder"),
     "unknown splitter": (["--splitter", "spacy"], "spacy"),
     "punkt language that is not there": (["--splitter", "punkt:klingon"], "klingon"),
     "unknown mixture": (["--unified_mixture", "choise=1"], "Did you mean 'choice'"),

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from ppt.errors import ConfigError, UnknownNameError
 from ppt.format_options import ADJACENCIES, FormatOptions, Mixture, option_caps
-from ppt.formats import Rows, multiple_choice, sentence_pair, sentiment, unified
+from ppt.formats import (
+    Rows,
+    anchors_of,
+    multiple_choice,
+    sentence_pair,
+    sentiment,
+    unified,
+)
 from ppt.pool import SplitDocument, build_pool
 from ppt.records import LABEL_WORDS
 from ppt.tables import Phrases, to_table
@@ -46,7 +53,8 @@ def built(documents, options, probabilities=None):
     if probabilities is None:
         probabilities = np.random.default_rng(5).dirichlet([0.2] * 5, len(pool))
     pairs = sentence_pair(pool, options)
-    sentiments = sentiment(pool, options, probabilities)
+    anchors, _ = anchors_of(pool, options)
+    sentiments = sentiment(pool, options, probabilities[anchors])
     rows = {
         "sentence_pair": pairs,
         "multiple_choice": multiple_choice(pool, options),

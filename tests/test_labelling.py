@@ -1,4 +1,4 @@
-"""`pipelines.labelling`: names, and both labellers in a real Beam pipeline; no network."""
+"""`pipelines.labelling`: names, VADER and classifiers in a real Beam pipeline; no network."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import torch
 import transformers
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.labelling import check_labeller, make_labeller, parse_labeller
+from pipelines.labelling import MODEL_KINDS, check_labeller, make_labeller, parse_labeller
 from pipelines.model_labeller import SCALES, SentencePoolClassifier, class_order
 from ppt.errors import ConfigError, UnknownNameError
 from ppt.sentiment import LABELS, class_distribution, vader_compound
@@ -81,29 +81,35 @@ def one_at_a_time(folder, sentences):
 
 
 @pytest.mark.parametrize(
-    ("name", "model"),
-    [("vader", None), ("model:some/thing", "some/thing"), ("model:C:/m", "C:/m")],
+    ("name", "kind", "model"),
+    [
+        ("model:some/thing", "model", "some/thing"),
+        ("model:C:/m", "model", "C:/m"),
+        ("lm:smollm2-135m", "lm", "smollm2-135m"),
+    ],
 )
-def test_known_names(name, model):
-    assert parse_labeller(name) == model
+def test_known_names(name, kind, model):
+    assert parse_labeller(name) == (MODEL_KINDS[kind], model)
+    assert parse_labeller("vader") is None
 
 
-@pytest.mark.parametrize("name", ["vadr", "", "vader:x", "lm:t5-small", "Model:x"])
+@pytest.mark.parametrize("name", ["vadr", "", "vader:x", "llm:t5-small", "Model:x"])
 def test_unknown_names(name):
-    with pytest.raises(UnknownNameError, match=r"unknown labeller .* Known: model:<folder"):
+    with pytest.raises(UnknownNameError, match=r"unknown labeller .* Known: lm:<.*model:<folder"):
         check_labeller(name)
 
 
-@pytest.mark.parametrize("name", ["model:", "model", "model: "])
+@pytest.mark.parametrize("name", ["model:", "model", "model: ", "lm:", "lm"])
 def test_a_model_must_be_named(name):
-    with pytest.raises(ConfigError, match="expected model:<folder or hub id>"):
+    with pytest.raises(ConfigError, match=f"expected {name[:2]}.*:<.*folder"):
         make_labeller(name)
 
 
 def test_importing_the_interface_leaves_torch_alone():
     code = (
         "import sys, pipelines.labelling as it; it.make_labeller('vader'); it.check_labeller("
-        "'vader'); it.make_labeller('model:x'); print({'torch', 'transformers'} & {*sys.modules})"
+        "'vader'); it.make_labeller('model:x'); it.make_labeller('lm:x');"
+        "print({'torch', 'transformers'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

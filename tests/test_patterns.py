@@ -410,7 +410,7 @@ def test_every_rendered_example_keeps_the_laws(name, format_name, data):
     least = [r.ids for r in render_batch(empty, pattern, tokenizer, 10**6)]
     whole = list(render_batch(rows, pattern, tokenizer, 10**6))
     if any(len(short) > limit < len(full.ids) for short, full in zip(least, whole, strict=True)):
-        with pytest.raises(ConfigError, match=f"max_tokens is {limit}"):
+        with pytest.raises(ConfigError, match=f"at most {limit} tokens are allowed"):
             list(render_batch(rows, pattern, tokenizer, limit))
         return
 
@@ -508,7 +508,7 @@ def test_too_little_room_names_the_need():
     tokenizer, layout = TOKENIZERS["gpt2"]
     pattern = standard_pattern("multiple_choice", layout, "soft")
     row = {**CHOICE, "text_a": "the sea " * 30}
-    with pytest.raises(ConfigError, match=r"max_tokens is 5, but .* take \d+") as caught:
+    with pytest.raises(ConfigError, match=r"at most 5 tokens .* take \d+") as caught:
         render(row, pattern, tokenizer, 5)
     need = int(re.search(r"take (\d+)", str(caught.value))[1])
     assert len(render(row, pattern, tokenizer, need).ids) == need

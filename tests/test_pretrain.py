@@ -89,6 +89,7 @@ def test_a_run_leaves_all_that_people_expect(place, tmp_path, capsys, model, for
     card = (output / "README.md").read_text()
     assert f"{result['best']['accuracy']:.3f}" in card
     assert "base_model:" in card
+    assert "{mask}" in card  # how texts are shown to the model
     assert (format_name == "unified") == ("accuracy, 3 options (n = " in card)
     config = json.loads((output / "config.json").read_text())
     assert config["learning_rate"] == 0.05
@@ -238,6 +239,9 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
     corpora = place / "corpora"
     (tmp_path / "file").touch()
     (tmp_path / "half").mkdir()
+    save_tiny(tmp_path / "mute")
+    (tmp_path / "mute" / "tokenizer.json").unlink()
+    (tmp_path / "stray" / "checkpoint-1").mkdir(parents=True)
     cases = {
         "no corpus at": {"corpus": corpora / "nowhere"},
         "holds the corpora sentiment, unified": {"corpus": corpora},
@@ -251,7 +255,13 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         "the pattern's own words": {"max_length": 8, "format": "unified",
                                     "corpus": corpora / "unified"},
         "device 'gpu' cannot be used": {"device": "gpu"},
-        "is a file": {"output_dir": tmp_path / "file"},
+        "cannot read the tokenizer": {"model": tmp_path / "mute"},
+        f"{str(tmp_path / 'file')!r} is a file: give a folder": {"model": tmp_path / "file"},
+        f"{tmp_path / 'file'} is a file: give another": {"output_dir": tmp_path / "file"},
+        f"{tmp_path / 'file'} is a file": {"output_dir": tmp_path / "file" / "run"},
+        "--prompt_length: got 0, expected 1 or more": {"prompt_length": 0},
+        "--learning_rate: got nan, expected a finite number": {"learning_rate": "nan"},
+        "is in no run folder": {"resume_from_checkpoint": tmp_path / "stray" / "checkpoint-1"},
         "cannot read the state": {"resume_from_checkpoint": tmp_path / "nowhere"},
         "expected one of sentence_pair": {"format": "sentimental"},
         "give one of them": {"resume_from_checkpoint": tmp_path, "overwrite_output_dir": "true"},
@@ -260,6 +270,29 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         argv = flags(place, output, **change)
         assert message in fails(capsys, argv), message
     assert not output.exists() or not list(output.glob("checkpoint*"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    line = fails(capsys, flags(place, tmp_path / "runs" / "new", model="./nowhere"))
+    assert line == f"error: {tmp_path} is not writable: give another --output_dir."
+
+
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+@pytest.mark.parametrize("names", [["README.md"], ["config.json", "README.md"], ["checkpoint-5"]])
+def test_files_of_others_are_never_touched(place, tmp_path, capsys, overwrite, names):
+    theirs = tmp_path / "theirs"
+    for name in names:
+        (theirs / name).mkdir(parents=True) if "check" in name else _write(theirs / name)
+    line = fails(capsys, flags(place, theirs, overwrite_output_dir=overwrite))
+    assert f"{theirs} is not empty and holds no config.json of a run" in line
+    assert ("or --overwrite_output_dir" in line) == (overwrite == "false")
+    assert sorted(path.name for path in theirs.iterdir()) == sorted(names)
+
+
+def _write(path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"model_type": "llama"}')
 
 
 def test_a_prompt_of_another_hidden_size_is_refused(place, tmp_path, capsys):
@@ -279,6 +312,20 @@ def test_a_corrupt_shard_is_refused_by_name(tmp_path, place, capsys):
     shard.write_bytes(data[:-10])
     assert f"shard {shard} has" in fails(capsys, flags(place, tmp_path / "run", corpus=corpus))
     assert not (tmp_path / "run").exists(), "a refusal leaves nothing"
+
+
+def test_a_shard_that_cannot_be_decoded_is_one_line_too(tmp_path, place, capsys):
+    corpus = toy_corpus(tmp_path / "sentiment")
+    shard = corpus / "train-00000-of-00001.parquet"
+    data = shard.read_bytes()
+    shard.write_bytes(bytes(200) + data[200:])
+    argv = flags(place, tmp_path / "run", corpus=corpus)
+    assert f"shard {shard} is corrupt (" in fails(capsys, argv)
+
+
+def test_no_more_rows_are_read_than_the_steps_take(place, tmp_path, capsys):
+    assert main(flags(place, tmp_path / "run", max_steps=2)) == 0
+    assert "16 train, 24 validation examples" in capsys.readouterr().out
 
 
 def test_an_empty_validation_split_has_its_cure_told(tmp_path, place, capsys):

@@ -129,7 +129,9 @@ def test_gemma_prompts_start_in_the_scaled_space():
         ("text:", "has no tokens"),
         ("random:x", "expected a number above 0"),
         ("random:-1", "expected a number above 0"),
-        ("vocabulary:0", "expected a number above 0"),
+        ("vocabulary:0", "expected a whole number above 0"),
+        ("vocabulary:0.5", "expected a whole number above 0"),
+        ("labels:all", "init 'labels:all': expected labels alone"),
     ],
 )
 def test_wrong_inits_give_one_line(init, says, vocabulary):

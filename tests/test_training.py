@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ppt import checkpoints, training
+from ppt import checkpoints, logs, training
 from ppt.checkpoints import latest, load_state, save_state
 from ppt.errors import ConfigError, InputError, OutputError, TrainingError
 from ppt.evaluation import Evaluation, best_of, evaluate, has_stalled
-from ppt.logs import RunLog, draw_loss, read_metrics, smoothed
+from ppt.logs import Plan, RunLog, draw_loss, read_metrics, smoothed
 from ppt.positions import Position
 from ppt.prompts import Residual, SoftPrompt
 from ppt.signals import StopRequest
@@ -224,6 +224,24 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, llama, monkeypatch, sc
     assert load_state(latest(tmp_path)).tensors["prompt.values"].isfinite().all()
 
 
+def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it.")
+
+    monkeypatch.setattr(type(llama[0]), "score", full)
+    with pytest.raises(TrainingError) as error:
+        run(llama, tmp_path)
+    assert str(error.value).startswith("cpu has too little memory (CUDA out of memory): begin anew")
+    assert "--per_device_train_batch_size" in str(error.value)
+
+
+def test_fewer_examples_than_a_batch_make_one_batch(tmp_path):
+    result = run(toy("llama", train=5, validation=2), tmp_path, per_device_train_batch_size=8,
+                 gradient_accumulation_steps=2, max_steps=3)  # fmt: skip
+    assert result.examples == 15
+    assert result.history[0].rows == 2
+
+
 def test_accumulation_is_a_larger_batch(tmp_path, llama):
     one = run(llama, tmp_path / "one", per_device_train_batch_size=12)
     for turns, size in ((2, 6), (4, 3), (12, 1)):
@@ -341,6 +359,44 @@ def test_logs_for_people(tmp_path, llama):
     assert {"grad_norm", "learning_rate", "accuracy", "examples_per_second"} <= set(rows[1])
 
 
+@pytest.mark.parametrize("torn", ['{"split": "tra', ""])
+def test_metrics_torn_within_what_a_state_counts_on_lose_only_the_torn_row(tmp_path, llama, torn):
+    run(llama, tmp_path)
+    rows = read_metrics(tmp_path)
+    state = tmp_path / "checkpoint-9"
+    kept = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[:4]
+    (tmp_path / "metrics.jsonl").write_text("".join(kept) + torn)  # by a crash of the machine
+    run(llama, tmp_path, resume=str(state))
+    assert without_times(read_metrics(tmp_path)) == without_times(
+        [row for i, row in enumerate(rows) if i < 4 or row["step"] > 9]
+    )
+
+
+def test_the_bar_counts_work_so_that_evaluations_move_it_too():
+    plan = Plan(steps=10, trained=8, evaluations=3, scored=48)
+    assert plan.total == plan.work(10, 3) == 10 * 8 * 3 + 3 * 48
+    assert 0 < plan.work(0, 0.5) < plan.work(0, 1) < plan.work(1, 1)
+
+
+def test_the_bar_ends_at_its_end_and_tells_the_time_left(tmp_path, llama, monkeypatch, capsys):
+    bars = []
+
+    class Bar(logs.tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, "mininterval": 0})
+            bars.append(self)
+
+    monkeypatch.setattr(logs, "tqdm", Bar)
+    backbone, examples = llama
+    train(backbone, fresh(backbone), examples, settings(max_steps=10), tmp_path, progress="bar")
+    assert bars[0].n == bars[0].total
+    shown = capsys.readouterr().err.split("\r")
+    assert any("step 0 of 10, evaluating" in one for one in shown)
+    assert "step 10 of 10: 100%" in shown[-1]
+    assert "validation=" in shown[-1]
+    assert any(f"<00:0{n}" in one for n in range(9) for one in shown)
+
+
 def test_lines_for_log_files(tmp_path, llama, capsys):
     backbone, examples = llama
     train(backbone, fresh(backbone), examples, settings(), tmp_path, progress="lines")
@@ -348,6 +404,7 @@ def test_lines_for_log_files(tmp_path, llama, capsys):
     assert [line.split(":")[0] for line in lines] == [f"step {n} of 12" for n in (0, 4, 8, 12)]
     assert all(" validation " in line for line in lines)
     assert "examples " in lines[-1]
+    assert lines[-1].endswith(", 00:00 left")
 
 
 def test_smoothing_starts_unbiased():

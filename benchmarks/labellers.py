@@ -1,0 +1,137 @@
+"""How good pseudo-labels are: labellers, and patterns of the `lm:` one, on a labelled set.
+
+    python -m benchmarks.labellers --task FOLDER_WITH_validation.jsonl [--rows 600]
+
+Lines are JSON objects with `text` or `sentence` and a `label` of 0 to 4 (terrible to
+great) or of 0 and 1. The rows are a random sample of the file, the same each time. With
+five classes the table tells
+- five: the share of right labels,
+- two: bad against good, by which of the two has more probability; neutral rows left out,
+- r: correlation of the mean class with the label,
+- used: rows that would be in a corpus, at the labeller's thresholds, classes balanced,
+- right: the share of right labels among these (a class at a time, then the mean).
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppt.sentiment import (
+    LABELS,
+    LM_THRESHOLDS,
+    PUBLISHED_THRESHOLDS,
+    class_distribution,
+    keep,
+    vader_compound,
+)
+
+Array = NDArray[Any]
+
+PATTERNS = (
+    "{text_a} It was {mask}",
+    "Review: {text_a}\nIt was {mask}",
+    "Review: {text_a}\nSentiment: {mask}",
+    "Review: {text_a}\nIn one word: {mask}",
+    "{text_a}\nIn one word, it was {mask}",
+    "Review: {text_a}\nIn one word, it was {mask}",
+)
+"""For causal models; the last one became that of `ppt.lm_sentiment`."""
+
+THRESHOLDS = (0.0, 0.3, 0.4, 0.5)
+
+
+def load(path: Path, rows: int) -> tuple[list[str], Array]:
+    """A random sample of at most `rows` texts and their labels."""
+    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    chosen = random.Random(0).sample(records, min(rows, len(records)))
+    texts = [record.get("text") or record["sentence"] for record in chosen]
+    return texts, np.array([record["label"] for record in chosen])
+
+
+def two_classes(probabilities: Array, labels: Array) -> float:
+    """Accuracy of bad against good; of ties half are taken to be right."""
+    if labels.max() > 1:
+        sided = labels != len(LABELS) // 2
+        probabilities, labels = probabilities[sided], labels[sided] > len(LABELS) // 2
+    lead = probabilities[:, 3:].sum(1) - probabilities[:, :2].sum(1)
+    return float(np.where(lead == 0, 0.5, (lead > 0) == labels).mean())
+
+
+def used(probabilities: Array, labels: Array, thresholds: tuple[float, ...]) -> tuple[int, float]:
+    """Rows of a balanced corpus, and the share of right labels, each class weighing the same."""
+    found, _, kept = keep(probabilities, thresholds)
+    counts = np.bincount(found[kept], minlength=len(LABELS))
+    if not counts.min():
+        return 0, float("nan")
+    right = [(labels[kept & (found == label)] == label).mean() for label in range(len(LABELS))]
+    return len(LABELS) * int(counts.min()), float(np.mean(right))
+
+
+def row(
+    name: str, probabilities: Array, labels: Array, thresholds: tuple[float, ...], rate: float
+) -> str:
+    """One line of the table."""
+    cells = [f"{two_classes(probabilities, labels):.3f}"]
+    if labels.max() > 1:
+        count, right = used(probabilities, labels, thresholds)
+        position = probabilities @ np.arange(len(LABELS))
+        cells = [
+            f"{(probabilities.argmax(1) == labels).mean():.3f}",
+            *cells,
+            f"{np.corrcoef(position, labels)[0, 1]:.2f}",
+            f"{count / len(labels):.0%}",
+            f"{right:.2f}",
+        ]
+    return " | ".join([f"| {name}", *cells, f"{rate:.0f} |" if rate else "|"])
+
+
+def lm_rows(backbone_name: str, texts: list[str], labels: Array) -> Iterator[str]:
+    """Each pattern without and with calibration, and the last one at several thresholds."""
+    from ppt.backbones import load_backbone
+    from ppt.calibration import calibrate
+    from ppt.lm_sentiment import LMLabeller
+
+    backbone = load_backbone(backbone_name, dtype="float32")
+    for pattern in PATTERNS:
+        labeller = LMLabeller.of(backbone, pattern)
+        started = time.monotonic()
+        scores = labeller.scores(texts)
+        rate = len(texts) / (time.monotonic() - started)
+        shown = f"`{json.dumps(pattern)[1:-1]}`"
+        raw, calibrated = scores.softmax(-1).numpy(), calibrate(scores, labeller.prior).exp()
+        yield row(shown, raw, labels, LM_THRESHOLDS, rate)
+        yield row(f"{shown}, calibrated", calibrated.numpy(), labels, LM_THRESHOLDS, 0)
+    for threshold in THRESHOLDS:
+        yield row(f"— at {threshold}", calibrated.numpy(), labels, (threshold,) * 5, 0)
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--task", type=Path, required=True)
+    parser.add_argument("--split", default="validation")
+    parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--backbone", default="smollm2-135m")
+    flags = parser.parse_args()
+    texts, labels = load(flags.task / f"{flags.split}.jsonl", flags.rows)
+    print(f"{len(texts)} rows of {flags.task.name}, {flags.split}; lm: {flags.backbone}\n")
+    names = ("five", "two", "r", "used", "right") if labels.max() > 1 else ("two",)
+    print(" | ".join(["| labeller", *names, "sentences/s |"]))
+    print("|---" * (len(names) + 2) + "|")
+    started = time.monotonic()
+    vader = class_distribution(vader_compound(texts))
+    rate = len(texts) / (time.monotonic() - started)
+    print(row("vader", vader, labels, PUBLISHED_THRESHOLDS, rate), flush=True)
+    for line in lm_rows(flags.backbone, texts, labels):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

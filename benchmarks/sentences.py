@@ -1,0 +1,61 @@
+"""Where our Punkt parameters and others end sentences: agreement on the same documents.
+
+    python -m benchmarks.sentences --reference punkt_tab/english --input 'docs/*.jsonl.gz'
+
+`--reference` is a folder in NLTK's own save format, such as NLTK's English model
+(``nltk.download("punkt_tab")``). Its sentence ends count as the truth.
+"""
+
+import argparse
+from pathlib import Path
+
+from pipelines.readers import ReadOptions, expand, read
+from ppt.punkt import PunktParameters, sentence_spans
+from ppt.records import Document
+from ppt.sentences import load_punkt
+from ppt.text import normalise
+
+OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
+
+
+def compare(pattern: str, ours: PunktParameters, reference: PunktParameters, size: float) -> str:
+    """One row of the table, from up to `size` characters of what `pattern` matches."""
+    only_ours = only_theirs = both = 0
+    for part in expand([pattern]):
+        for record in read(part, ReadOptions()):
+            if size <= 0:
+                break
+            if isinstance(record, Document):
+                text = normalise(record.text)
+                size -= len(text)
+                mine, theirs = (
+                    {end for _, end in sentence_spans(text, parameters)}
+                    for parameters in (ours, reference)
+                )
+                only_ours += len(mine - theirs)
+                only_theirs += len(theirs - mine)
+                both += len(mine & theirs)
+    precision, recall = both / max(both + only_ours, 1), both / max(both + only_theirs, 1)
+    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+    scores = " | ".join(f"{score:.4f}" for score in (precision, recall, f1))
+    return f"| {pattern} | {scores} | {only_ours:,} | {only_theirs:,} | {both:,} |"
+
+
+def main() -> None:
+    """Print the table, a row for each `--input`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--input", nargs="+", default=["data/documents/*.jsonl"])
+    parser.add_argument("--megabytes", type=float, default=3, help="of each input (default: 3)")
+    flags = parser.parse_args()
+    ours, reference = load_punkt(OURS), load_punkt(flags.reference)
+    print("| text | precision | recall | F1 | only ours | only the reference's | both |")
+    print("|---|---|---|---|---|---|---|")
+    for pattern in flags.input:
+        print(compare(pattern, ours, reference, flags.megabytes * 1e6), flush=True)
+
+
+if __name__ == "__main__":
+    main()
