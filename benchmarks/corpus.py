@@ -254,7 +254,11 @@ def report(patterns: list[str], megabytes: float, copies: int) -> None:
             more = gather(patterns, megabytes, copies, larger)
             for workers in (1, 2):
                 big = pipeline(larger, folder / "c", ",".join(LABEL_WORDS), workers)
-                row(f"pipeline, all four, {workers} processes, {more:.0f} MB", big.cpu / more, big)
+                row(
+                    f"pipeline, all four, {workers} process{'es' * (workers > 1)}, {more:.0f} MB",
+                    big.cpu / more,
+                    big,
+                )
         rest = one.cpu / mb - vader
         print(f"\nAll four without the labeller over NLTK alone: {rest / nltk:.2f}")
         print(
