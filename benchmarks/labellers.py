@@ -1,6 +1,6 @@
 """How good pseudo-labels are: labellers, and patterns of the `lm:` one, on a labelled set.
 
-    python -m benchmarks.labellers --task FOLDER_WITH_validation.jsonl [--rows 600]
+    python -m benchmarks.labellers --task FOLDER_WITH_validation.jsonl [--rows 400]
 
 Lines are JSON objects with `text` or `sentence` and a `label` of 0 to 4 (terrible to
 great) or of 0 and 1. The rows are a random sample of the file, the same each time. With
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--task", type=Path, required=True)
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--backbone", default="smollm2-135m")
     flags = parser.parse_args()
     texts, labels = load(flags.task / f"{flags.split}.jsonl", flags.rows)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from ppt.errors import ConfigError, unknown_name
 from ppt.format_options import FormatOptions
 from ppt.records import LABEL_WORDS
 from ppt.text import seed_word
+
+_MODEL_LIBRARIES = ("torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -104,22 +107,23 @@ class BuildConfig:
     def fingerprint(self) -> str:
         """A digest of everything that a shard's bytes depend on but its documents."""
         text = json.dumps(
-            [self.formats, self.as_manifest(), versions()], sort_keys=True, ensure_ascii=False
+            [self.formats, self.as_manifest(), self.versions()], sort_keys=True, ensure_ascii=False
         )
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of what decides the bytes."""
+        model_labels = self.needs_labels and self.labeller != "vader"
+        return {
+            "ppt": ppt.__version__,
+            "corpus_format": str(FORMAT_VERSION),
+            "pyarrow": pa.__version__,
+            **({name: version(name) for name in _MODEL_LIBRARIES} if model_labels else {}),
+        }
 
 
 ShardKey = tuple[str, int]
 """A split and the number of a shard in it."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the bytes."""
-    return {
-        "ppt": ppt.__version__,
-        "corpus_format": str(FORMAT_VERSION),
-        "pyarrow": pa.__version__,
-    }
 
 
 def input_names(slices: list[FileSlice]) -> tuple[tuple[str, int], ...]:

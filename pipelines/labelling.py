@@ -68,13 +68,13 @@ def _language_model(model: str) -> Any:
 
 
 def _check_language_model(model: str) -> None:
-    """Load the model, once: only so does it show whether it can be served.
+    """Load the model and label a sentence: only so does it show whether it can be served.
 
     Also an embedded backbone is then expanded before workers ask for it.
     """
     from ppt.lm_sentiment import LMLabeller
 
-    LMLabeller.load(model, device="cpu")
+    LMLabeller.load(model, device="cpu").probabilities(["It was fine."])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import BuildConfig, versions
+from pipelines.config import BuildConfig
 from pipelines.shards import shard_entry
 from ppt.corpus import SPLITS, Manifest, add_counts
 from ppt.errors import InputError
@@ -52,7 +52,7 @@ def _manifest(
     return Manifest(
         format=name,
         config=config.as_manifest(),
-        versions=versions(),
+        versions=config.versions(),
         documents=documents,
         sentences=add_counts(result["sentences"] for result in results),
         examples=examples,

@@ -192,7 +192,7 @@ class PretrainConfig(TrainSettings, MachineSettings):
         "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
     )
     model: str = flag(
-        "the frozen backbone: an embedded name, a folder, or a hub id", group=DATA,
+        "the frozen backbone: an embedded name, a folder or a hub id", group=DATA,
         default=DEFAULT_MODEL,
     )  # fmt: skip
     output_dir: str | None = flag(

@@ -199,6 +199,8 @@ def _required(command: type[Command]) -> str:
 
 def _help(one: "Field[Any]") -> str:
     default = one.metadata["unset"] if one.default is None else one.default
+    if isinstance(default, bool):
+        default = str(default).lower()
     shown = "required" if one.default is MISSING else f"default: {default}"
     return f"{one.metadata['help']} ({shown})".replace("%", "%%")
 

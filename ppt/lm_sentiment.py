@@ -10,8 +10,9 @@ threads. So batches are cut from the sentences given, by length and in a fixed o
 the same list gives the same bytes on one kind of machine and number of threads.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,13 +59,12 @@ class LMLabeller:
     @classmethod
     def of(cls, backbone: Backbone, pattern: str | None = None) -> "LMLabeller":
         """With `pattern` in place of the one in `PATTERNS`. Raises ConfigError."""
-        kind = backbone.kind
-        parsed = parse_pattern(pattern or PATTERNS[kind], LAYOUTS[kind])
-        verbalizer, tokenizer = standard_verbalizer("sentiment"), backbone.tokenizer
-        words = Renderer(parsed, verbalizer, tokenizer, MAX_TOKENS).words()
-        room = getattr(backbone.model.config, "max_position_embeddings", None) or MAX_TOKENS
-        most = min(MAX_TOKENS, room + 1 - words.ids.shape[1])
-        return cls(backbone, Renderer(parsed, verbalizer, tokenizer, most))
+        parsed = parse_pattern(pattern or PATTERNS[backbone.kind], LAYOUTS[backbone.kind])
+        verbalizer = standard_verbalizer("sentiment")
+        renderer = Renderer(parsed, verbalizer, backbone.tokenizer, MAX_TOKENS)
+        room = getattr(backbone.model.config, "max_position_embeddings", None) or math.inf
+        most = min(MAX_TOKENS, room + 1 - renderer.words().ids.shape[1])
+        return cls(backbone, replace(renderer, max_length=int(most)))
 
     @cached_property
     def words(self) -> LabelWords:

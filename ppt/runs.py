@@ -74,7 +74,8 @@ def _config_in(folder: Path, config: C, *, overwrite: bool) -> C | None:
 
 def _require_writable(folder: Path) -> None:
     """Refuse a folder that is a file, or that cannot be made or written to."""
-    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
+    above = folder.absolute().parents
+    nearest = next(path for path in (folder, *above) if os.access(path, os.F_OK))
     if not nearest.is_dir():
         raise OutputError(f"{nearest} is a file: give another --output_dir.")
     if not os.access(nearest, os.W_OK | os.X_OK):

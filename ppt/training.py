@@ -36,7 +36,7 @@ from ppt.checkpoints import (
 )
 from ppt.config import TrainSettings
 from ppt.errors import ConfigError, TrainingError
-from ppt.evaluation import Evaluation, best_of, evaluate, has_stalled
+from ppt.evaluation import best_of, evaluate, has_stalled
 from ppt.examples import Examples
 from ppt.logs import Plan, RunLog
 from ppt.optimizers import make_optimizer, rate
@@ -219,7 +219,7 @@ class _Run:
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
         (total / rows).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()
-        return torch.stack([total.detach(), right.to(total.dtype)]).cpu().double()  # MPS has no double
+        return torch.stack([total.detach(), right.to(total.dtype)]).cpu().double()
 
     def _require_finite(self, value: float, what: str) -> None:
         if math.isfinite(value):

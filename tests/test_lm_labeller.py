@@ -124,8 +124,10 @@ def test_one_process_or_two_give_the_same_bytes(tmp_path):
             "--formats", "sentiment,unified", "--labeller", name, "--workers", workers,
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
-    assert manifest(tmp_path / "c1", "sentiment")["config"]["thresholds"] == list(LM_THRESHOLDS)
-    assert manifest(tmp_path / "c1", "sentiment")["examples"]["rows"] > 0
+    found = manifest(tmp_path / "c1", "sentiment")
+    assert found["config"]["thresholds"] == list(LM_THRESHOLDS)
+    assert {"torch", "transformers"} <= found["versions"].keys()
+    assert found["examples"]["rows"] > 0
 
 
 def test_only_anchors_are_labelled(tmp_path, monkeypatch):
@@ -143,7 +145,7 @@ def test_only_anchors_are_labelled(tmp_path, monkeypatch):
         "--input", source, "--output", tmp_path / "c", "--formats", "sentiment", "--labeller", name,
         "--max_examples_per_document", 2, "--validation_fraction", 0,
     )  # fmt: skip
-    assert counts == [16]
+    assert counts == [1, 16]  # the first one is the check
 
 
 def test_thresholds_depend_on_the_labeller():

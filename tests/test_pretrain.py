@@ -31,7 +31,7 @@ WEIGHTS = Path("prompt", "adapter_model.safetensors")
 def place(tmp_path_factory):
     """Tiny models and corpora on disk."""
     folder = tmp_path_factory.mktemp("place")
-    save_tiny(folder / "llama")
+    save_tiny(folder / "llama", max_position_embeddings=80)
     save_tiny(folder / "t5", "t5")
     toy_corpus(folder / "corpora" / "sentiment")
     toy_corpus(folder / "corpora" / "unified", "unified")
@@ -251,7 +251,9 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         "cannot read config.json": {"model": tmp_path / "half"},
         "unknown init 'vocab'. Did you mean 'vocabulary'?": {"init": "vocab"},
         "there is no prompt in": {"init": f"checkpoint:{tmp_path}"},
-        "5 and --max_length 60 make 65 tokens": {"max_length": 60},
+        "5, --max_length 68 and label words of up to 9 tokens need 81 positions, but": {
+            "max_length": 68
+        },
         "the pattern's own words": {"max_length": 8, "format": "unified",
                                     "corpus": corpora / "unified"},
         "device 'gpu' cannot be used": {"device": "gpu"},
@@ -273,7 +275,12 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(place, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    real = os.access
+
+    def refusing(path, mode):
+        return real(path, mode) and (path != tmp_path or mode == os.F_OK)
+
+    monkeypatch.setattr(os, "access", refusing)
     line = fails(capsys, flags(place, tmp_path / "runs" / "new", model="./nowhere"))
     assert line == f"error: {tmp_path} is not writable: give another --output_dir."
 
