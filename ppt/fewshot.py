@@ -1,0 +1,250 @@
+"""Few-shot tuning and its evaluation: ``python -m ppt.fewshot --tasks=sst2 --prompt=runs/``."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppt.errors import ConfigError, InputError, OutputError, exit_status
+from ppt.fewshot_config import DEFAULT_METHODS, PPT_METHODS, FewshotConfig, split
+from ppt.files import write_atomically
+from ppt.flags import differing, from_json, parse, to_json
+from ppt.methods import METHODS, PRETRAINED, methods_text
+from ppt.patterns import PATTERNS_VERSION
+from ppt.task_files import load_task_file
+from ppt.task_forms import PROMPT_FORMATS
+from ppt.task_table import TASKS_VERSION, named_task
+from ppt.tasks import TaskData, load_task
+from ppt.trials import Trial, banks, content_digest
+
+if TYPE_CHECKING:  # it imports torch, which --help and most errors need not wait for
+    from ppt.prompt_choice import SavedPrompt
+
+CONFIG, REJECTS, PLOTS = "config.json", "rejects", "plots"
+
+DESCRIPTION = f"""\
+Tune on a few labelled examples, and test on all the others, by any number of methods.
+
+Examples are drawn by seed, as many to train on as to validate on; the best step and the
+best learning rate are those of the validation examples, never of the test. The output
+folder gets results.jsonl (a row a run), tables, plots/, predictions.parquet and adapters/.
+What is in it already is not run again, so an interrupted grid goes on when the command is
+given again.
+
+{methods_text()}"""
+
+EPILOG = """\
+examples:
+  python -m ppt.fewshot --tasks=sst2,rte --data_dir=tasks --prompt=runs/
+  python -m ppt.fewshot --task_file=my_task.yaml --prompt=runs/unified --dtype=bfloat16
+  python -m ppt.fewshot --tasks=sst2 --methods=prompt_tuning,ppt,lora --grid=method \\
+      --prompt=runs/sentiment --seeds=3 --max_test_examples=500"""
+
+Choices = Mapping[tuple[str, str], "SavedPrompt | None"]
+"""(task, method) → the prompt that it begins with, if it begins with one."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    config = parse(
+        FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
+    )
+    folder = Path(config.output_dir)
+    check_folder(folder, config)
+    tasks = load_tasks(config)
+    chosen = choose_methods(config, tasks)
+    trials = plan(config, tasks, chosen)
+    from ppt.result_store import ResultStore
+
+    store = ResultStore(folder)
+    missing = store.missing(trials)
+    print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
+    if missing:
+        run_trials(config, tasks, chosen, missing, store)
+    store.write_predictions()
+    tell(folder)
+    return 0
+
+
+def check_folder(folder: Path, config: FewshotConfig) -> None:
+    """Refuse a folder that holds something else, or results of other flags."""
+    instead = "give another --output_dir."
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: {instead}")
+    if not (folder / CONFIG).is_file():
+        if any(folder.glob("[!.]*")):
+            raise OutputError(f"{folder} is not empty and holds no {CONFIG} of results: {instead}")
+        return
+    try:
+        old = from_json(FewshotConfig, (folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"cannot read {folder / CONFIG}: {error} Or {instead}") from error
+    for name in differing(old, config):
+        raise ConfigError(
+            f"the results in {folder} are of --{name} {getattr(old, name)!r}, got"
+            f" {getattr(config, name)!r}: give the same to add to them, or {instead}"
+        )
+
+
+def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
+    """The tasks by name, read and checked; what was not kept of them is told."""
+    tasks = [named_task(name) for name in split(config.tasks or "")]
+    tasks += [load_task_file(path) for path in split(config.task_file or "")]
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
+    where = None if config.data_dir is None else Path(config.data_dir)
+    loaded = {task.name: load_task(task, where) for task in tasks}
+    for data in loaded.values():
+        print(data.report())
+        for shots in config.shot_counts:
+            data.few_shot(shots, seed=0)  # so that too few rows are told before anything runs
+    return loaded
+
+
+def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choices:
+    """The methods of each task, and the prompts that they begin with."""
+    from ppt.prompt_choice import choose_prompt, find_prompts
+
+    prompts = find_prompts(split(config.prompt or ""))
+    named = config.method_names
+    chosen: dict[tuple[str, str], SavedPrompt | None] = {}
+    for name, data in tasks.items():
+        own = PROMPT_FORMATS[data.task.format]
+        for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
+            method = METHODS[method_name]
+            wanted = "unified" if method.unified else own, method.style
+            if method.init != PRETRAINED:
+                chosen[name, method_name] = None
+            elif named or any(prompt.serves(*wanted) for prompt in prompts):
+                chosen[name, method_name] = choose_prompt(
+                    prompts, *wanted, config.model, f"{method_name} on {name}"
+                )
+    if prompts and not named and not any(chosen.values()):
+        raise InputError(
+            f"no prompt in {config.prompt} is of the format of {', '.join(tasks)}: pre-train one"
+            " (python -m ppt.pretrain --format=unified), or leave --prompt out."
+        )
+    return chosen
+
+
+def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
+    """All trials of the grid."""
+    from ppt.prompt_choice import prompt_digest
+
+    versions = {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}
+    contents = {name: content_digest(data) for name, data in tasks.items()}
+    trials = []
+    for (task, method), prompt in chosen.items():
+        decisive = {
+            **config.decisive(),
+            "versions": versions,
+            "content": contents[task],
+            "prompt_sha256": prompt_digest(prompt) if prompt else None,
+        }
+        trials += [
+            Trial(task, method, shots, seed, rate).named(decisive)
+            for shots in config.shot_counts
+            for seed in range(config.seeds)
+            for rate in config.rates_of(METHODS[method])
+        ]
+    return trials
+
+
+def run_trials(
+    config: FewshotConfig,
+    tasks: Mapping[str, TaskData],
+    chosen: Choices,
+    trials: Sequence[Trial],
+    store: Any,
+) -> None:
+    """Run what is missing, bank by bank, with a bar over runs."""
+    from tqdm import tqdm
+
+    from ppt.bank_runs import Workbench, rehearse, run_bank
+
+    backbone = load(config)
+    prompts = {key: prompt.folder for key, prompt in chosen.items() if prompt}
+    bench = Workbench(config, backbone, tasks, prompts)
+    rehearse(bench, trials)
+    write_folder(Path(config.output_dir), config, tasks)
+    hidden = not sys.stderr.isatty()
+    with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
+        for bank in banks(trials, config.side_by_side):
+
+            def on_step(step: int, name: str = str(bank)) -> None:
+                bar.set_postfix_str(f"{name}, step {step} of {config.max_steps}")
+
+            bar.set_postfix_str(str(bank))
+            run_bank(bench, bank, store, on_step)
+            bar.update(len(bank.trials))
+            rows = [store.rows[one.id] for one in bank.trials]
+            bar.write(summary(str(bank), rows), file=sys.stderr)
+
+
+def load(config: FewshotConfig) -> Any:
+    """The backbone. On a CPU in bfloat16 plain attention takes a third less time a step."""
+    import torch
+
+    from ppt.backbones import load_backbone
+
+    on_cpu = config.device == "cpu" or (config.device is None and not torch.cuda.is_available())
+    return load_backbone(
+        config.model,
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        attention="eager" if on_cpu and config.dtype == "bfloat16" else None,
+    )
+
+
+def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskData]) -> None:
+    """Write the flags, and the rows of tasks that were not kept."""
+    write_atomically(folder / CONFIG, to_json(config).encode())
+    for name, data in tasks.items():
+        lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
+        if lines:
+            write_atomically(folder / REJECTS / f"{name}.jsonl", "".join(lines).encode())
+
+
+def summary(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A line for a bank of runs: means over them."""
+    told = [f"{name}: {len(rows)} run{'s' * (len(rows) > 1)}"]
+    for side in ("validation", "test"):
+        mean = sum(row[side]["accuracy"] for row in rows) / len(rows)
+        told.append(f"{side} {mean:.3f}")
+    told.append(f"{sum(row['seconds'] for row in rows):.0f} s")
+    diverged = sum(row["diverged"] for row in rows)
+    return ", ".join(told) + (f"; {diverged} diverged and stopped" if diverged else "")
+
+
+def tell(folder: Path) -> None:
+    """Print the table; write it, as Markdown and CSV, and the plots."""
+    from rich.console import Console
+
+    from ppt.report import make_report
+    from ppt.result_figures import plots_of, save_plots
+    from ppt.result_tables import overview, save_tables, to_rich
+    from ppt.results import PREDICTIONS, RESULTS, shots_of
+
+    report = make_report(folder)
+    console = Console()
+    for shots in shots_of(report.chosen):
+        console.print(to_rich(overview(report.rows, shots)))
+    tables = save_tables(folder, report.rows)
+    save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    written = [folder / RESULTS, folder / PREDICTIONS, *tables, folder / PLOTS]
+    print(*written, sep=", ")
+    print(f"as one page: python -m ppt.report {folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The few-shot methods as data: what is trained, from where, shown how, and how fast.
+
+There is one loop (`ppt.tuning`); a method is a row of this table. A new one is a new row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from ppt.errors import unknown_name
+
+TRAINS = ("nothing", "prompt", "lora", "everything")
+PRETRAINED, RANDOM, TEXT = "pretrained", "random", "text"
+"""Starts that this table knows beside those of ``python -m ppt.pretrain --init``: the
+prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; and
+the words of ``--init_text``."""
+
+PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
+"""AdamW as measured on the embedded backbone, Adafactor as in Lester et al. 2021 for T5."""
+
+PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
+"""A start that is good already is left more slowly: 2e-3 was measured, 0.1 keeps the ratio."""
+
+LORA_RATES = {"adamw": 1e-3, "adafactor": 1e-3}
+FULL_RATES = {"adamw": 2e-5, "adafactor": 1e-3}
+"""Adafactor as the T5 papers fine-tune (Raffel et al. 2020)."""
+
+GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""``--grid method`` tries each method's own rate times these."""
+
+ENSEMBLE_SIZE = 5
+"""Prompts of an ensemble, as in Lester et al. 2021, section 6."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    `style` and `unified` choose the pattern (`Task.pattern`), `init` how a prompt begins,
+    `rates` the learning rate by optimizer. `demonstrations` are training examples before
+    the text; `calibrated` scores are divided by those of a text without content. Of
+    several `members`, trained on the same rows from other starts, `combine` makes one.
+    """
+
+    summary: str
+    trains: str = "prompt"
+    style: str = "soft"
+    unified: bool = False
+    init: str | None = "vocabulary"
+    rates: Mapping[str, float] = field(default_factory=lambda: PROMPT_RATES)
+    demonstrations: bool = False
+    calibrated: bool = False
+    members: int = 1
+    combine: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.trains in TRAINS, self.trains
+        assert (self.trains == "prompt") == (self.init is not None), self
+        assert (self.members > 1) == (self.combine is not None), self
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything is."""
+        return self.trains != "nothing"
+
+    @property
+    def alone(self) -> bool:
+        """Whether its runs cannot share a batch: their weights or their contexts differ."""
+        return self.trains in ("lora", "everything") or self.demonstrations
+
+    def recipe(self) -> dict[str, object]:
+        """What decides the numbers of a run, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if name != "summary"}
+
+    def training(self) -> tuple[object, ...]:
+        """What decides the training: methods of equal value share it."""
+        own = {name: value for name, value in self.recipe().items() if name != "combine"}
+        return tuple(str(value) for value in own.values())
+
+
+def _untrained(summary: str, *, demonstrations: bool = False, calibrated: bool = False) -> Method:
+    return Method(
+        summary,
+        trains="nothing",
+        style="hard",
+        init=None,
+        rates={},
+        demonstrations=demonstrations,
+        calibrated=calibrated,
+    )
+
+
+METHODS: dict[str, Method] = {
+    "zero_shot": _untrained("hard words only; sees no example"),
+    "zero_shot_calibrated": _untrained(
+        "the same, calibrated on texts without content (Zhao et al. 2021)", calibrated=True
+    ),
+    "in_context": _untrained(
+        "as many training examples as fit stand before the text", demonstrations=True
+    ),
+    "in_context_calibrated": _untrained(
+        "the same, calibrated", demonstrations=True, calibrated=True
+    ),
+    "prompt_tuning": Method("a soft prompt, from sampled vocabulary (Lester et al. 2021)"),
+    "prompt_tuning_random": Method("from uniform random numbers", init=RANDOM),
+    "prompt_tuning_labels": Method("from the label words, then vocabulary", init="labels"),
+    "prompt_tuning_text": Method("from the words of --init_text", init=TEXT),
+    "hybrid_prompt_tuning": Method("a soft prompt beside hard words", style="hybrid"),
+    "ppt": Method(
+        "a soft prompt that was pre-trained on the task's format (Gu et al. 2022)",
+        init=PRETRAINED,
+        rates=PRETRAINED_RATES,
+    ),
+    "hybrid_ppt": Method(
+        "the same beside hard words, pre-trained with them",
+        style="hybrid",
+        init=PRETRAINED,
+        rates=PRETRAINED_RATES,
+    ),
+    "unified_ppt": Method(
+        "the task as multiple choice, from the one prompt for all tasks",
+        unified=True,
+        init=PRETRAINED,
+        rates=PRETRAINED_RATES,
+    ),
+    "ensemble_vote": Method(
+        f"{ENSEMBLE_SIZE} prompts from other starts, majority vote (Lester et al. 2021)",
+        members=ENSEMBLE_SIZE,
+        combine="vote",
+    ),
+    "ensemble_mean": Method(
+        f"the same {ENSEMBLE_SIZE} prompts, mean of their probabilities",
+        members=ENSEMBLE_SIZE,
+        combine="mean",
+    ),
+    "lora": Method(
+        "low-rank adapters of all linear layers through PEFT (Hu et al. 2022), hard words",
+        trains="lora",
+        style="hard",
+        init=None,
+        rates=LORA_RATES,
+    ),
+    "fine_tuning": Method(
+        "every weight, in float32, hard words",
+        trains="everything",
+        style="hard",
+        init=None,
+        rates=FULL_RATES,
+    ),
+}
+"""``--methods`` → method."""
+
+
+def find_method(name: str) -> Method:
+    """The method `name`; raises UnknownNameError with the nearest one."""
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]
+
+
+def methods_text() -> str:
+    """The table for ``--help``: a line a method, with its AdamW rate."""
+    lines = []
+    for name, method in METHODS.items():
+        rate = f"{method.rates['adamw']:g}" if method.is_trained else ""
+        lines.append(f"  {name:<22}{rate:>6}  {method.summary}")
+    return "\n".join(["methods (with the learning rate for AdamW):", *lines])

@@ -1,0 +1,111 @@
+"""A few-shot grid's results as one HTML page: ``python -m ppt.report results/``."""
+
+import argparse
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ppt.errors import exit_status
+from ppt.files import write_atomically
+from ppt.flags import Parser
+from ppt.report_page import Report, html_page
+from ppt.result_examples import example_runs, read_examples
+from ppt.result_rows import BASELINE, find_baseline, result_rows
+from ppt.result_tables import overview, to_rich
+from ppt.results import METRICS, PREDICTIONS, read_results, selected, shots_of
+
+REPORT = "report.html"
+
+DESCRIPTION = """\
+Make one HTML page of what python -m ppt.fewshot left in a results folder.
+
+The page needs no network and no other file, so it can be mailed or attached: tables with
+deviations, bootstrap intervals and paired differences to a baseline; box plots; sample
+curves; training curves; confusion; example predictions. Of several learning rates the
+one with the best validation scores counts. A grid that still runs can be reported too."""
+
+EPILOG = """\
+reads, of the folder:
+  results.jsonl        a line a run; a last line that was cut off is left out and told
+  predictions.parquet  for the examples; without it there are none
+
+examples:
+  python -m ppt.report results/
+  python -m ppt.report results/ --baseline=zero_shot --metric=macro_f1 --open
+  python -m ppt.report results/ --output=/tmp/first-grid.html"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    flags = _parser().parse_args(argv)
+    folder = Path(flags.results)
+    report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
+    path = Path(flags.output or folder / REPORT)
+    page = html_page(report).encode("utf-8", "replace")
+    write_atomically(path, page)
+    console = Console()
+    for shots in shots_of(report.chosen):
+        console.print(to_rich(overview(report.rows, shots)))
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")
+    if flags.open:
+        webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def make_report(folder: Path, *, metric: str = "accuracy", baseline: str | None = None) -> Report:
+    """Read a results folder; `baseline` None: `BASELINE` where it was run, else none.
+
+    Raises InputError for files that cannot be read, UnknownNameError for the baseline.
+    """
+    results = read_results(folder)
+    chosen = selected(results.runs)
+    baseline = find_baseline(chosen, baseline)
+    examples = read_examples(folder, example_runs(chosen))
+    notes = list(results.notes)
+    if baseline is None:
+        notes.append(f"No run of {BASELINE}: no differences. Name a --baseline to have them.")
+    missing = sum(not one.predictions for one in examples)
+    if not examples:
+        notes.append(f"There is no {PREDICTIONS}, so no example predictions.")
+    elif missing:
+        notes.append(f"{PREDICTIONS} has no rows of {missing} of the runs that examples are from.")
+    rows = result_rows(chosen, metric=metric, baseline=baseline)
+    return Report("Few-shot results", results.runs, chosen, rows, examples, notes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m ppt.report",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("results", help="the results folder, such as results/")
+    parser.add_argument("--output", metavar="FILE", help=f"the page (default: {REPORT} in there)")
+    parser.add_argument(
+        "--baseline",
+        metavar="METHOD",
+        help=f"the method that others are compared with (default: {BASELINE} where it was run)",
+    )
+    parser.add_argument(
+        "--metric",
+        choices=tuple(METRICS),
+        default="accuracy",
+        help="of overviews, box plots, sample curves and differences (default: %(default)s)",
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

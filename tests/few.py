@@ -1,0 +1,63 @@
+"""Toy few-shot tasks and lanes: files, rows and settings of runs of milliseconds."""
+
+import json
+
+import numpy as np
+
+from ppt.batches import pack
+from ppt.config import StepSettings
+from ppt.examples import Renderer
+from ppt.tuning import Lane
+from tests.toys import toy_rows
+
+GOOD = ("good", "fine", "lovely", "bright", "warm")
+BAD = ("bad", "poor", "ugly", "dull", "cold")
+THINGS = ("tea", "rain", "a song", "the road", "bread", "a lamp")
+
+
+def toy_task(folder, train=40, test=13, flip_test=False):
+    """A two-class task of its own files, and the path of its YAML."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"text": f"{thing} {more} {word}{mark}", "label": label}
+        for mark in ("", "!")
+        for label, words in (("bad", BAD), ("good", GOOD))
+        for word in words
+        for thing in THINGS
+        for more in ("is", "was")
+    ]
+    order = np.random.default_rng(0).permutation(len(rows))
+    sides = {"train": order[:train], "test": order[train : train + test]}
+    for side, chosen in sides.items():
+        picked = [dict(rows[i]) for i in chosen]
+        if flip_test and side == "test":
+            for row in picked:
+                row["label"] = "good" if row["label"] == "bad" else "bad"
+        (folder / f"{side}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in picked))
+    path = folder / "toy.yaml"
+    path.write_text(
+        "name: toy\nformat: sentiment\ntrain: train.jsonl\ntest: test.jsonl\n"
+        "columns:\n  text_a: text\n  label: label\nlabels:\n  bad: bad\n  good: good\n"
+    )
+    return path
+
+
+def toy_lanes(backbone, points, train=13, validation=9, format_name="sentiment"):
+    """A lane for each (seed, rate), with rows of its own, and the label words."""
+    renderer = Renderer.standard(format_name, backbone.kind, "soft", backbone.tokenizer, 48)
+
+    def rows(count, seed):
+        return pack(renderer.rows(iter(toy_rows(format_name, count, seed=seed))))
+
+    lanes = [Lane(rows(train, seed), rows(validation, 100 + seed), rate, seed)
+             for seed, rate in points]  # fmt: skip
+    return lanes, renderer.words()
+
+
+def steps(**changes):
+    """Settings of the loop."""
+    usual = {
+        "max_steps": 7, "eval_steps": 3, "per_device_train_batch_size": 4,
+        "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
+    }  # fmt: skip
+    return StepSettings(**{**usual, **changes})

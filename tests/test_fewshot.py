@@ -1,0 +1,289 @@
+"""The command, end to end on tiny models: every method, restarts, kill -9, errors."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ppt.adapters import load_prompt, read_card, save_prompt
+from ppt.fewshot import main
+from ppt.methods import METHODS
+from tests.few import toy_task
+from tests.test_imports import loaded_after
+from tests.tiny import save_tiny
+
+ROOT = Path(__file__).parents[1]
+CONTEXT = {"max_position_embeddings": 512}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Tiny models, a task, and a pre-trained prompt for each kind of PPT."""
+    folder = tmp_path_factory.mktemp("place")
+    save_tiny(folder / "llama", **CONTEXT)
+    save_tiny(folder / "t5", "t5")
+    toy_task(folder)
+    for name, kind in (("llama", "causal"), ("t5", "seq2seq")):
+        for style, format_name in (
+            ("soft", "sentiment"), ("hybrid", "sentiment"), ("soft", "unified"),
+        ):  # fmt: skip
+            card = {"backbone": str(folder / name), "format": format_name, "style": style}
+            save_prompt(
+                folder / f"runs-{name}" / f"{format_name}-{style}" / "prompt",
+                torch.randn(4, 32, generator=torch.Generator().manual_seed(len(style))),
+                kind=kind, model=str(folder / name), card=card,
+            )  # fmt: skip
+    return folder
+
+
+def flags(place, output, model="llama", **changes):
+    usual = {
+        "task_file": place / "toy.yaml", "model": place / model, "output_dir": output,
+        "prompt": place / f"runs-{model}", "shots": 6, "seeds": 2, "max_length": 60,
+        "prompt_length": 3, "max_steps": 4, "eval_steps": 2, "per_device_train_batch_size": 4,
+        "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    merged = {**usual, **changes}
+    return [f"--{name}={value}" for name, value in merged.items() if value is not None]
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def without_time(rows):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def fails(capsys, argv):
+    """The one line that the command prints."""
+    assert main([str(arg) for arg in argv]) == 2
+    error = capsys.readouterr().err
+    lines = [line for line in error.split("\n") if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in error
+    return lines[0]
+
+
+@pytest.mark.parametrize("model", ["llama", "t5"])
+def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys, model):
+    output = tmp_path / "results"
+    assert main(flags(place, output, model, methods=",".join(METHODS))) == 0
+    shown = capsys.readouterr().out
+    assert "toy train: 40 of 40 rows" in shown
+    rows = rows_of(output)
+    assert {(row["method"], row["seed"]) for row in rows} == {
+        (name, seed) for name in METHODS for seed in (0, 1)
+    }
+    for row in rows:
+        method = METHODS[row["method"]]
+        assert row["method"] in shown
+        assert sum(map(sum, row["confusion"])) == row["test"]["rows"] == row["test_rows"] == 13
+        right = sum(row["confusion"][i][i] for i in range(2))
+        assert row["test"]["accuracy"] == pytest.approx(right / 13)
+        assert row["validation"]["rows"] == 6
+        assert [point["step"] for point in row["curve"]] == ([0, 2, 4] if method.is_trained else [])
+        assert len(row["train_curve"]) == (4 if method.is_trained else 0)
+        assert (row["parameters"] > 0) == method.is_trained
+        assert (row["demonstrations"] or 0) == (6 if method.demonstrations else 0)
+        assert (row["adapter"] is not None) == (method.trains in ("prompt", "lora"))
+    by_method = {row["method"]: row for row in rows if row["seed"] == 1}
+    assert by_method["unified_ppt"]["format"] == "unified"
+    assert by_method["hybrid_ppt"]["init"].endswith("sentiment-hybrid/prompt")
+    assert by_method["ensemble_vote"]["parameters"] == 5 * by_method["prompt_tuning"]["parameters"]
+    predictions = pd.read_parquet(output / "predictions.parquet")
+    assert len(predictions) == 13 * len(rows)
+    assert set(predictions.label) == {"good", "bad"}
+    accuracy = predictions.groupby("run").correct.mean()
+    assert all(accuracy[row["run"]] == pytest.approx(row["test"]["accuracy"]) for row in rows)
+    assert predictions.text.str.contains("<X>").all()
+    for name in ("results.md", "results.csv", "config.json", "plots"):
+        assert (output / name).exists(), name
+    prompt = output / by_method["ppt"]["adapter"]
+    assert load_prompt(prompt, hidden_size=32).shape == (4, 32)
+    assert read_card(prompt)["task"] == "toy"
+    members = output / by_method["ensemble_mean"]["adapter"]
+    first = load_prompt(members / "member-0")
+    assert not torch.equal(first, load_prompt(members / "member-1"))
+    alone = load_prompt(output / by_method["prompt_tuning"]["adapter"])
+    assert torch.allclose(first, alone, atol=1e-3), "member 0 is the run alone"
+
+
+def test_a_rerun_is_identical_and_a_restart_runs_nothing(place, tmp_path, monkeypatch):
+    argv = {"methods": "zero_shot,prompt_tuning,lora,ensemble_vote", "grid": "0.01,0.05"}
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(flags(place, one, **argv)) == main(flags(place, two, **argv)) == 0
+    assert without_time(rows_of(one)) == without_time(rows_of(two))
+    frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)]
+    pd.testing.assert_frame_equal(*frames)
+    before = (one / "results.jsonl").read_bytes()
+    monkeypatch.setattr("ppt.fewshot.load", lambda _: pytest.fail("nothing is left to run"))
+    assert main(flags(place, one, **argv)) == 0
+    assert (one / "results.jsonl").read_bytes() == before
+
+
+def test_more_seeds_and_methods_add_to_what_is_there(place, tmp_path):
+    output = tmp_path / "results"
+    assert main(flags(place, output, methods="prompt_tuning", seeds=1)) == 0
+    (old,) = rows_of(output)
+    assert main(flags(place, output, methods="prompt_tuning,ppt", seeds=2, shots="6,8")) == 0
+    rows = rows_of(output)
+    assert rows[0] == old
+    assert len(rows) == len({row["run"] for row in rows}) == 8
+
+
+def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(place, tmp_path):
+    changes = {"methods": "prompt_tuning,lora,ensemble_mean", "grid": "0.01,0.05,0.1",
+               "seeds": 3, "side_by_side": 3}  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main(flags(place, whole, **changes)) == 0
+    reached = [0]
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ppt.fewshot", *flags(place, cut, **changes)], cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        while process.poll() is None and count(cut) < reached[-1] + 2:
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        reached.append(count(cut))
+    assert reached[0] < reached[1] < reached[2] < 27, "all must have been cut off"
+    with (cut / "results.jsonl").open("ab") as file:
+        file.write(b'{"run": "torn')
+    assert main(flags(place, cut, **changes)) == 0
+    assert without_time(rows_of(cut)) == without_time(rows_of(whole))
+    frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (cut, whole)]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def count(folder):
+    path = folder / "results.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def test_selection_never_looks_at_the_test(place, tmp_path):
+    """With every test label flipped, the same steps are chosen and the same prompts saved."""
+    flipped = toy_task(tmp_path / "flipped", flip_test=True)
+    changes = {"methods": "prompt_tuning,ensemble_vote", "grid": "0.01,0.3", "max_steps": 8}
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(flags(place, one, **changes)) == 0
+    assert main(flags(place, two, task_file=flipped, **changes)) == 0
+    for row, other in zip(rows_of(one), rows_of(two), strict=True):
+        assert row["run"] != other["run"]
+        assert row["test"]["accuracy"] == pytest.approx(1 - other["test"]["accuracy"])
+        for name in ("validation", "curve", "train_curve", "best_step", "adapter"):
+            assert row[name] == other[name]
+    weights = [sorted(folder.glob("adapters/**/*.safetensors")) for folder in (one, two)]
+    assert len(weights[0]) == 2 * 2 * 6
+    for path, other in zip(*weights, strict=True):
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_without_methods_the_prompts_decide(place, tmp_path):
+    assert main(flags(place, tmp_path / "all", seeds=1)) == 0
+    methods = [row["method"] for row in rows_of(tmp_path / "all")]
+    assert methods == ["zero_shot", "prompt_tuning", "ppt", "hybrid_ppt", "unified_ppt"]
+    one = place / "runs-llama" / "unified-soft"
+    assert main(flags(place, tmp_path / "one", seeds=1, prompt=one)) == 0
+    methods = [row["method"] for row in rows_of(tmp_path / "one")]
+    assert methods == ["zero_shot", "prompt_tuning", "unified_ppt"]
+
+
+def test_a_task_of_one_file_is_tested_on_the_rows_that_are_not_drawn(place, tmp_path):
+    path = toy_task(tmp_path / "task")
+    path.write_text(path.read_text().replace("test: test.jsonl\n", ""))
+    argv = flags(place, tmp_path / "r", task_file=path, methods="zero_shot,prompt_tuning")
+    assert main(argv) == 0
+    assert {row["test_rows"] for row in rows_of(tmp_path / "r")} == {40 - 12}
+    frame = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
+    tested = [set(frame[frame.seed == seed].id) for seed in (0, 1)]
+    assert tested[0] != tested[1]
+
+
+def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
+    output = tmp_path / "r"
+    other = tmp_path / "other"
+    card = {"format": "sentiment", "style": "soft", "backbone": "gpt2"}
+    save_prompt(other, torch.ones(4, 32), kind="causal", model="gpt2", card=card)
+    wide = tmp_path / "wide"
+    save_prompt(wide, torch.ones(4, 16), kind="causal", model="x", card={
+        **card, "backbone": str(place / "llama")})  # fmt: skip
+    (tmp_path / "file").touch()
+    again = toy_task(tmp_path / "again")
+    cases = {
+        "no task: give --tasks": {"task_file": None},
+        "unknown task 'sst22'. Did you mean 'sst2'?": {"tasks": "sst22"},
+        "two tasks are called 'toy'": {"task_file": f"{place / 'toy.yaml'},{again}"},
+        "unknown method 'ptt'. Did you mean 'ppt'?": {"methods": "zero_shot,ptt"},
+        "--shots: got '0', expected 1 or more": {"shots": 0},
+        "--grid: got '0.1,x'": {"grid": "0.1,x"},
+        "give one of them": {"grid": "0.1", "learning_rate": 0.2},
+        "lower --shots to 14": {"shots": 30},
+        "needs a prompt of format sentiment, style soft; got no --prompt: make one (python -m "
+        "ppt.pretrain --format=sentiment)": {"methods": "ppt", "prompt": None},
+        "--style=hybrid --output_dir=runs/sentiment-hybrid": {
+            "methods": "hybrid_ppt", "prompt": place / "runs-llama" / "sentiment-soft"},
+        "was trained for gpt2": {"methods": "ppt", "prompt": other},
+        "there is no prompt in": {"prompt": tmp_path / "again"},
+        "no prompt in": {"prompt": place / "runs-llama/sentiment-soft", "task_file": None,
+                         "tasks": "rte", "data_dir": tmp_path / "pairs"},
+        "has hidden size 16, the backbone has 32": {"methods": "ppt", "prompt": wide},
+        "several prompts fit": {"methods": "ppt", "prompt": f"{place / 'runs-llama'},{wide}"},
+        "--max_length 600 and label words of up to": {"methods": "zero_shot", "max_length": 600},
+        "a prompt of 3 tokens, --max_length 507": {"max_length": 507,
+                                                      "methods": "prompt_tuning"},
+        "raise --context_length": {"methods": "in_context", "context_length": 9},
+        "is a file": {"output_dir": tmp_path / "file"},
+        "there is no model folder": {"model": "../nowhere/at/all",
+                                         "methods": "zero_shot"},
+        "holds no config.json of results": {"output_dir": place},
+    }  # fmt: skip
+    (tmp_path / "pairs" / "rte").mkdir(parents=True)
+    for split in ("train", "validation"):
+        rows = [{"premise": f"a {i} {split}", "hypothesis": "b", "label": i % 2} for i in range(40)]
+        path = tmp_path / "pairs" / "rte" / f"{split}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for message, change in cases.items():
+        model = change.pop("model", place / "llama")
+        argv = [*flags(place, output, **change), f"--model={model}"]
+        assert message in fails(capsys, argv), message
+    assert not output.exists(), "a refusal leaves nothing"
+
+
+def test_results_of_other_flags_or_prompts_are_not_mixed(place, tmp_path, capsys):
+    output, prompt = tmp_path / "r", tmp_path / "prompt"
+    card = {"format": "sentiment", "style": "soft", "backbone": str(place / "llama")}
+    known = {"kind": "causal", "model": "m", "card": card}
+    save_prompt(prompt, torch.ones(4, 32), **known)
+    argv = {"methods": "ppt", "prompt": prompt, "seeds": 1}
+    assert main(flags(place, output, **argv)) == 0
+    line = fails(capsys, flags(place, output, **argv, max_steps=6))
+    assert "are of --max_steps 4, got 6" in line
+    save_prompt(prompt, torch.zeros(4, 32), **known)
+    line = fails(capsys, flags(place, output, **argv))
+    assert "toy, ppt, 6 shots, seed 0 with another prompt" in line
+    assert len(rows_of(output)) == 1
+    (output / "results.jsonl").write_text("no json\n")
+    assert "line 1 is no row of results" in fails(capsys, flags(place, output, **argv))
+
+
+def test_help_lists_the_methods_with_their_rates(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    for name, method in METHODS.items():
+        assert f"{name} " in shown
+        assert method.summary in shown
+
+
+def test_help_and_wrong_flags_need_no_torch():
+    assert not {"torch", "transformers"} & set(loaded_after("ppt.fewshot"))

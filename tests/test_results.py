@@ -1,0 +1,386 @@
+"""results.jsonl → runs → selected runs → rows → tables."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ppt.errors import InputError, UnknownNameError
+from ppt.markdown import markdown_table
+from ppt.result_rows import find_baseline, result_rows
+from ppt.result_runs import Run, read_run
+from ppt.result_tables import details, overview, save_tables, to_csv, to_markdown, to_rich
+from ppt.results import METRICS, methods_of, read_results, selected, shots_of
+from ppt.statistics import paired_difference, summary
+from tests.synthetic import synthetic_grid, synthetic_run, write_results
+
+SMALL = {"steps": 2}
+
+
+def runs_of(values):
+    return tuple(read_run(one, "here") for one in values)
+
+
+def run(task="sst2", method="ppt", shots=32, seed=0, rate=1e-3, **changes):
+    return read_run({**synthetic_run(task, method, shots, seed, rate), **changes}, "here")
+
+
+def scored(accuracy, task="sst2", method="ppt", shots=32, seed=0):
+    one = run(task, method, shots, seed)
+    return dataclasses.replace(one, test=dataclasses.replace(one.test, accuracy=accuracy))
+
+
+# --- reading ---------------------------------------------------------------------------
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path):
+    values = synthetic_run("cb", "ppt", 32, 1, 1e-3)
+    (one,) = read_results(write_results(tmp_path, [values], predictions=False)).runs
+    for field in dataclasses.fields(Run):
+        got = getattr(one, field.name)
+        got = dataclasses.asdict(got) if dataclasses.is_dataclass(got) else got
+        assert json.loads(json.dumps(got)) == values[field.name]
+
+
+def test_a_file_cut_off_anywhere_gives_its_whole_lines(tmp_path):
+    values = [synthetic_run("sst2", "ppt", 32, seed, 1e-3, steps=2) for seed in range(3)]
+    folder = write_results(tmp_path, values, predictions=False)
+    data = (folder / "results.jsonl").read_bytes()
+    first = data.index(b"\n")
+    for size in [*range(first, len(data), 11), len(data) - 1, len(data)]:
+        (folder / "results.jsonl").write_bytes(data[:size])
+        results = read_results(folder)
+        # A line is whole when its last brace is there, with its line feed or without.
+        assert len(results.runs) == data[: size + 1].count(b"\n"), size
+        torn = b"\n" not in data[size - 1 : size + 1]
+        assert any("cut off" in note for note in results.notes) == torn, size
+
+
+def test_a_cut_inside_a_letter_is_a_torn_line_too(tmp_path):
+    values = synthetic_run("Kürze", "ppt", 32, 0, 1e-3, labels=["ja", "nein"])
+    text = json.dumps({"task": "Kürze", **values}, ensure_ascii=False).encode()
+    whole = json.dumps(synthetic_run("cb", "ppt", 32, 0, 1e-3)).encode() + b"\n"
+    (tmp_path / "results.jsonl").write_bytes(whole + text[: text.index("ü".encode()) + 1])
+    assert len(read_results(tmp_path).runs) == 1
+
+
+def test_of_a_run_that_stands_twice_the_last_counts(tmp_path):
+    first = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
+    again = {**first, "seconds": 99.0}
+    other = synthetic_run("sst2", "ppt", 32, 1, 1e-3)
+    results = read_results(write_results(tmp_path, [first, other, again], predictions=False))
+    assert [one.seconds for one in results.runs] == [other["seconds"], 99.0]
+    assert results.notes == (
+        "Lines of results.jsonl that repeat a run: 1. The last of each run counts.",
+    )
+
+
+BAD = {
+    "shots": ("32", "a whole number from 0 on"),
+    "seed": (True, "an integer"),
+    "learning_rate": ("fast", "a number or null"),
+    "labels": ([], "a list of names"),
+    "chance": (2, "a number from 0 to 1"),
+    "test": (None, "an object of loss, accuracy, macro_f1 and rows"),
+    "validation": ({"loss": 1}, "an object of loss, accuracy, macro_f1 and rows or null"),
+    "confusion": ([[1, 2]], "a square of counts"),
+    "curve": ([{"step": 1}], "a list of points with step, loss and accuracy"),
+    "train_curve": (1, "a list of points with step and loss"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_value_is_named_with_its_line(tmp_path, name):
+    value, words = BAD[name]
+    good = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
+    write_results(tmp_path, [good, {**good, "run": "x", name: value}], predictions=False)
+    with pytest.raises(InputError) as error:
+        read_results(tmp_path)
+    place = f"{tmp_path / 'results.jsonl'}, line 2"
+    assert str(error.value) == f"{place}: '{name}' is {json.dumps(value)}, expected {words}."
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Run)])
+def test_a_missing_key_is_named(tmp_path, name):
+    values = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
+    del values[name]
+    write_results(tmp_path, [values], predictions=False)
+    with pytest.raises(InputError, match=f"line 1: the key '{name}' is missing"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "cannot read .*results.jsonl: No such file or directory: give the folder"),
+        (b"", "holds no finished run: let python -m ppt.fewshot end one first"),
+        (b'{"run": "a', "holds no finished run"),
+        (b'{"run": "a\n{}\n', r"line 1: no JSON \(.*\): remove that line"),
+        (b"[1]\n", r"line 1: got \[1\], expected a run as a JSON object"),
+        (b"\xff\xfe\n", "line 1: no JSON"),
+    ],
+)
+def test_files_that_are_no_results(tmp_path, data, words):
+    if data is not None:
+        (tmp_path / "results.jsonl").write_bytes(data)
+    with pytest.raises(InputError, match=words) as error:
+        read_results(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_confusion_table_must_count_the_test_rows():
+    values = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
+    with pytest.raises(InputError, match="'confusion' counts 3 rows by 2 labels, expected 200 by"):
+        read_run({**values, "confusion": [[1, 1], [1, 0]]}, "here")
+
+
+def test_what_makes_scores_doubtful_is_told(tmp_path):
+    one, two = (synthetic_run("sst2", name, 32, 0, 1e-3) for name in ("ppt", "lora"))
+    two["test"] = {**two["test"], "rows": 100}
+    two["confusion"] = [[50, 0], [0, 50]]
+    two["validation"] = {**two["validation"], "loss": math.nan}
+    two["model"] = "other"
+    notes = read_results(write_results(tmp_path, [one, two], predictions=False)).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "Runs of sst2 were tested on unlike numbers of rows (100, 200)",
+        "Runs that diverged (no finite validation loss)",
+        "The runs are of 2 models",
+    ]
+
+
+# --- selection -------------------------------------------------------------------------
+
+validations = st.tuples(
+    st.sampled_from([0.25, 0.5, 0.75]), st.sampled_from([0.5, 1.0, math.nan, math.inf])
+)
+
+
+@given(st.lists(validations, min_size=1, max_size=6), st.randoms())
+def test_selection_is_by_accuracy_then_loss_then_rate_and_never_by_test(cases, rng):
+    runs = [
+        run(
+            rate=10.0**-i,
+            validation={"loss": loss, "accuracy": accuracy, "macro_f1": 0.5, "rows": 4},
+        )
+        for i, (accuracy, loss) in enumerate(cases)
+    ]
+    (best,) = selected(rng.sample(runs, len(runs)))
+    accuracy = max(one.validation.accuracy for one in runs)
+    alike = [one for one in runs if one.validation.accuracy == accuracy]
+    losses = [one.validation.loss for one in alike if not math.isnan(one.validation.loss)]
+    loss = min(losses, default=math.inf)
+    alike = [
+        one for one in alike
+        if one.validation.loss == loss or (math.isinf(loss) and math.isnan(one.validation.loss))
+    ]  # fmt: skip
+    assert best.learning_rate == min(one.learning_rate for one in alike)
+    swapped = [dataclasses.replace(one, test=rng.choice(runs).test) for one in runs]
+    assert selected(swapped)[0].learning_rate == best.learning_rate
+
+
+def test_every_task_method_shots_and_seed_keeps_one_run():
+    runs = runs_of(synthetic_grid(shots=(32, 64), seeds=2, rates=(1e-4, 1e-3, 1e-2)))
+    chosen = selected(runs)
+    cells = {(one.task, one.method, one.shots, one.seed) for one in runs}
+    assert len(chosen) == len(cells) == 2 * 10 * 2 * 2
+    assert {one.run for one in chosen} <= {one.run for one in runs}
+
+
+@pytest.mark.parametrize("name", ["model", "format", "style", "init"])
+def test_unlike_runs_are_not_chosen_among(name):
+    with pytest.raises(InputError, match=f"sst2, ppt, 32 shots, seed 0: runs differ in {name} "):
+        selected([run(rate=1e-3), run(rate=1e-4, **{name: "other"})])
+
+
+def test_runs_without_validation_are_not_chosen_among():
+    assert selected([run(validation=None)])[0].validation is None
+    with pytest.raises(InputError, match="2 runs, one without validation scores"):
+        selected([run(rate=1e-3), run(rate=1e-4, validation=None)])
+
+
+# --- rows ------------------------------------------------------------------------------
+
+
+@given(st.sets(st.tuples(st.sampled_from(["sst2", "cb"]), st.sampled_from(["ppt", "prompt_tuning"]),
+                         st.sampled_from([32, 64]), st.integers(0, 3)), min_size=1),
+       st.sampled_from(list(METRICS)))  # fmt: skip
+def test_rows_say_what_the_runs_do(cells, metric):
+    runs = [run(*cell) for cell in sorted(cells)]
+    rows = result_rows(runs, metric=metric, baseline="prompt_tuning")
+    assert len(rows) == len({(row.task, row.shots, row.method) for row in rows})
+    tasks = {one.task for one in runs}
+    for row in rows:
+        by_seed = {}
+        for one in runs:
+            if (one.method, one.shots) == (row.method, row.shots) and row.task in (one.task, None):
+                by_seed.setdefault(one.seed, {})[one.task] = one
+        if row.task is None:
+            by_seed = {seed: own for seed, own in by_seed.items() if set(own) == tasks}
+        for name in METRICS:
+            values = [
+                statistics.fmean(getattr(one.test, name) for one in own.values())
+                for own in by_seed.values()
+            ]
+            assert row.scores[name].mean == pytest.approx(statistics.fmean(values))
+            assert row.scores[name].n == len(values)
+    means = {(row.shots, row.method) for row in rows if row.task is None}
+    for shots, method in means:
+        assert len(tasks) == 2
+        assert all(
+            (task, shots, method) in {(r.task, r.shots, r.method) for r in rows} for task in tasks
+        )
+
+
+def test_a_mean_over_tasks_needs_all_tasks():
+    whole = [scored(0.5, "sst2"), scored(0.7, "cb")]
+    part = [scored(0.9, "sst2", "lora")]
+    rows = result_rows(whole + part)
+    assert [(row.method, row.scores["accuracy"].mean) for row in rows if row.task is None] == [
+        ("ppt", pytest.approx(0.6))
+    ]
+    assert all(row.task is not None for row in result_rows([scored(0.5)]))
+
+
+def test_differences_are_over_common_seeds_of_the_same_task_and_shots():
+    runs = [
+        *(scored(x, seed=i) for i, x in enumerate([0.8, 0.9, 0.7])),
+        *(scored(x, method="lora", seed=i + 1) for i, x in enumerate([0.5, 0.6, 0.1])),
+        scored(0.3, method="lora", shots=64, seed=0),
+        scored(0.3, method="lora", task="cb", seed=0),
+    ]
+    ppt, lora = (
+        next(r for r in result_rows(runs, baseline="lora") if r.method == name and r.task == "sst2")
+        for name in ("ppt", "lora")
+    )
+    assert ppt.difference == paired_difference({1: 0.9, 2: 0.7}, {1: 0.5, 2: 0.6})
+    assert (ppt.difference.n, ppt.scores["accuracy"]) == (2, summary([0.8, 0.9, 0.7]))
+    assert lora.difference is None
+    assert all(row.difference is None for row in result_rows(runs))
+
+
+@pytest.mark.parametrize(
+    ("gains", "mark"),
+    [([0.1] * 5, "▲"), ([-0.1] * 5, "▼"), ([0.1] * 4, ""), ([0.1, -0.2, 0.1, 0.1, -0.1], "")],
+)
+def test_only_clear_differences_of_enough_pairs_are_marked(gains, mark):
+    runs = [scored(0.5 + gain, seed=seed) for seed, gain in enumerate(gains)]
+    runs += [scored(0.5, method="lora", seed=seed) for seed in range(len(gains))]
+    assert [row.mark for row in result_rows(runs, baseline="lora")] == [mark, ""]
+
+
+def test_the_baseline_is_one_that_was_run():
+    runs = [run(method="ppt"), run(method="lora")]
+    assert find_baseline(runs, None) is None
+    assert find_baseline([*runs, run(method="prompt_tuning")], None) == "prompt_tuning"
+    with pytest.raises(UnknownNameError, match=r"unknown baseline 'pppt'\. Did you mean 'ppt'"):
+        find_baseline(runs, "pppt")
+
+
+def test_methods_come_in_the_order_of_their_table():
+    runs = [run(method=name) for name in ("lora", "mine", "ppt", "zero_shot")]
+    assert methods_of(runs) == ("zero_shot", "ppt", "lora", "mine")
+
+
+# --- tables ----------------------------------------------------------------------------
+
+
+def grid_rows(**kwargs):
+    return result_rows(selected(runs_of(synthetic_grid(**kwargs))), baseline="prompt_tuning")
+
+
+def test_the_overview_has_methods_down_and_tasks_across():
+    runs = [
+        scored(0.5, seed=0),
+        scored(0.7, seed=1),
+        scored(0.25, "cb"),
+        scored(1.0, method="lora"),
+    ]
+    one = overview(result_rows(runs), 32)
+    assert one.head == ("method", "sst2", "cb", "all tasks")
+    assert one.rows == (("ppt", "60.0 ±14.1", "25.0", "37.5"), ("lora", "100.0", "–", "–"))
+    assert "▲" not in one.note
+
+
+def test_the_details_hold_everything():
+    runs = [scored(0.5 + 0.01 * i, seed=i) for i in range(5)]
+    runs += [scored(0.4, method="prompt_tuning", seed=i) for i in range(5)]
+    rows = result_rows(runs, baseline="prompt_tuning")
+    sheet = details(rows)
+    line = dict(zip(sheet.head, sheet.rows[1], strict=True))
+    assert line["method"] == "ppt"
+    assert line["accuracy (%)"] == "52.0 ±1.6"
+    assert line["difference"] == "+12.0▲"
+    low, high = (
+        f"{100 * x:.1f}" for x in (rows[1].scores["accuracy"].low, rows[1].scores["accuracy"].high)
+    )
+    assert line["95% interval"] == f"{low} to {high}"
+    assert (line["seeds"], line["pairs"]) == ("5", "5")
+    assert sheet.title.endswith("differences to prompt_tuning over common seeds")
+    assert dict(zip(sheet.head, sheet.rows[0], strict=True))["difference"] == "–"
+
+
+def test_without_a_baseline_there_are_no_differences():
+    sheet = details(result_rows([scored(0.5), scored(0.4, method="lora")]))
+    assert sheet.head[-2:] == ("95% interval", "seeds")
+    assert sheet.title == "Test scores; intervals of accuracy"
+
+
+def test_csv_says_the_numbers_unrounded():
+    rows = grid_rows(shots=(32, 64), seeds=3)
+    back = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert len(back) == len(rows)
+    for row, line in zip(rows, back, strict=True):
+        assert (line["task"] or None, line["shots"], line["method"]) == (
+            row.task,
+            str(row.shots),
+            row.method,
+        )
+        for name, one in {**row.scores, "difference": row.difference}.items():
+            for part in ("n", "mean", "deviation", "low", "high"):
+                value = getattr(one, part, None)
+                assert line[f"{name}_{part}"] == ("" if value is None else str(value))
+
+
+def test_markdown_is_one_table_whatever_the_names_are():
+    rows = result_rows([run(task="a|b\nc", method="[bold]x[/bold]", labels=["n", "y"])])
+    text = to_markdown(overview(rows, 32))
+    table = [line for line in text.split("\n") if line.startswith("|")]
+    assert table[0] == "| method | a\\|b\\nc |"
+    assert table[1] == "|---|---:|"
+    assert len(table) == 3
+    console = Console(width=100, file=io.StringIO())
+    console.print(to_rich(overview(rows, 32)))
+    assert "[bold]x[/bold]" in console.file.getvalue()
+
+
+def test_the_terminal_shows_a_whole_grid_in_132_columns():
+    rows = grid_rows(tasks=("sst2", "sst5", "race_middle", "race_high", "boolq", "rte", "cb", "de"))
+    console = Console(width=132, file=io.StringIO())
+    console.print(to_rich(overview(rows, 32)))
+    lines = console.file.getvalue().split("\n")
+    for row in overview(rows, 32).rows:
+        assert any(all(cell in line for cell in row) for line in lines), row
+
+
+def test_tables_are_saved(tmp_path):
+    rows = grid_rows(shots=(32, 64), seeds=2)
+    paths = save_tables(tmp_path / "new", rows)
+    assert [path.name for path in paths] == ["results.md", "results.csv"]
+    assert paths[1].read_text() == to_csv(rows)
+    text = paths[0].read_text()
+    for shots in shots_of(runs_of(synthetic_grid(shots=(32, 64), seeds=1))):
+        assert f"### Test accuracy (%), {shots} shots" in text
+
+
+def test_markdown_tables_align_numbers():
+    assert (
+        markdown_table(["a", "b"], [[1, "x|y"]], left=1) == "| a | b |\n|---|---:|\n| 1 | x\\|y |"
+    )
+    assert markdown_table(["a", "b"], []) == "| a | b |\n|---|---|"
