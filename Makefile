@@ -27,7 +27,8 @@ quickstart: setup
 	$(BIN)/python -m ppt.inspect corpora/sentiment -n 2
 	$(BIN)/python -m ppt.inspect corpora/unified -n 3
 	$(BIN)/python -m ppt.pretrain --format=unified --output_dir=runs/quickstart --overwrite_output_dir \
-		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=20
+		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=30 \
+		--max_eval_examples=64
 
 test: setup
 	$(BIN)/python -m pytest -n 2

@@ -108,7 +108,7 @@ def lm_rows(backbone_name: str, texts: list[str], labels: Array) -> Iterator[str
         raw, calibrated = scores.softmax(-1).numpy(), calibrate(scores, labeller.prior).exp()
         yield row(shown, raw, labels, LM_THRESHOLDS, rate)
         yield row(f"{shown}, calibrated", calibrated.numpy(), labels, LM_THRESHOLDS, 0)
-    for threshold in THRESHOLDS:
+    for threshold in THRESHOLDS if labels.max() > 1 else ():
         yield row(f"— at {threshold}", calibrated.numpy(), labels, (threshold,) * 5, 0)
 
 

@@ -44,7 +44,7 @@ class ResultStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._path = folder, folder / RESULTS
-        self.rows, self._whole = _read(self._path)
+        self.rows, self._whole, self._size = _read(self._path)
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a row; raises OutputError where one was made from other things."""
@@ -68,18 +68,7 @@ class ResultStore:
             pq.write_table(table, sink, compression="zstd")
             write_atomically(self._part(id_), sink.getvalue().to_pybytes())
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-        try:
-            with self._path.open("ab") as file:
-                file.truncate(self._whole)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self._path}: {error.strerror}: free some space and run the same"
-                " command again to go on."
-            ) from error
-        self._whole += len(data)
+        self._append(data)
         self.rows |= {row["run"]: dict(row) for row in rows}
 
     def write_predictions(self) -> Path:
@@ -96,16 +85,37 @@ class ResultStore:
             raise OutputError(f"cannot write {path}: {error}.") from error
         return path
 
+    def _append(self, data: bytes) -> None:
+        """Add whole lines after those that were read or written, and wait for the disk."""
+        if (self._path.stat().st_size if self._path.exists() else 0) != self._size:
+            raise OutputError(
+                f"{self._path} was changed meanwhile, by another process it seems: give each its"
+                " own --output_dir, and run this command again to go on."
+            )
+        try:
+            with self._path.open("ab") as file:
+                file.truncate(self._whole)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self._path}: {error.strerror}: free some space and run the same"
+                " command again to go on."
+            ) from error
+        self._whole += len(data)
+        self._size = self._whole
+
     def _part(self, id_: str) -> Path:
         return self.folder / PARTS / f"{id_}.parquet"
 
 
-def _read(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
-    """The rows of a file by id, and the bytes of its whole lines."""
+def _read(path: Path) -> tuple[dict[str, dict[str, Any]], int, int]:
+    """The rows of a file by id, the bytes of its whole lines, and all its bytes."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return {}, 0
+        return {}, 0, 0
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     rows, whole = {}, data.rfind(b"\n") + 1
@@ -117,4 +127,4 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
             raise InputError(
                 f"{path}, line {number} is no row of results ({error}): remove that line."
             ) from error
-    return rows, whole
+    return rows, whole, len(data)

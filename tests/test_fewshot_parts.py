@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.batches import collate, join, pack
+from ppt.batches import collate, pack
 from ppt.errors import InputError, OutputError
 from ppt.examples import Renderer
 from ppt.fewshot_config import FewshotConfig
@@ -19,7 +19,7 @@ from ppt.in_context import alternating, demonstrations, without_start
 from ppt.methods import GRID, METHODS
 from ppt.metrics import accuracy, confusion, macro_f1
 from ppt.prompt_choice import SavedPrompt, choose_prompt
-from ppt.rendering import Encoder
+from ppt.rendering import Encoder, Rendered
 from ppt.result_store import PREDICTION_COLUMNS, ResultStore
 from ppt.trials import Trial, banks
 from ppt.verdicts import alone, verdict
@@ -94,8 +94,6 @@ def test_a_context_scores_as_the_texts_in_one_piece(family, starts):
     rendered = renderer.rows(iter(toy_rows("sentiment", 9)))
     rows = pack(replace(row, ids=start + row.ids) for row in rendered)
     words = renderer.words()
-    shown = pack(list(renderer.rows(iter(toy_rows("sentiment", 9))))[:0])
-    assert len(join([rows, shown])) == 9
     layout = renderer.pattern.layout
     ids, count = demonstrations(rows, words, encoder, layout, room=130)
     assert 0 < count < 9
@@ -109,8 +107,7 @@ def test_a_context_scores_as_the_texts_in_one_piece(family, starts):
     context = backbone.input_embeddings()[torch.tensor(ids)]
     for row in range(9):
         own = after.ids[after.starts[row] : after.starts[row + 1]].tolist()
-        whole = pack([replace(next(iter(renderer.rows(iter(toy_rows("sentiment", 1))))),
-                              ids=ids + own, label=0, options=0)])  # fmt: skip
+        whole = pack([Rendered(ids + own, label=0, options=0, cut=False)])
         together = backbone.score(None, collate(whole, np.array([0]), words))
         assert torch.allclose(backbone.score(context, batch)[row], together[0], atol=1e-2)
 
@@ -189,6 +186,15 @@ def test_a_torn_last_line_is_made_again_and_no_row_stands_twice(tmp_path, cut):
     assert ResultStore(tmp_path).missing(TRIALS[:3]) == []
     table = pa.parquet.read_table(store.write_predictions())
     assert table["run"].to_pylist() == [one.id, two.id, three.id]
+
+
+def test_two_processes_do_not_write_over_each_other(tmp_path):
+    first, second = ResultStore(tmp_path), ResultStore(tmp_path)
+    one, two = TRIALS[:2]
+    first.add([row_of(one)], {one.id: part_of(one)})
+    with pytest.raises(OutputError, match="changed meanwhile, by another process"):
+        second.add([row_of(two)], {two.id: part_of(two)})
+    assert list(ResultStore(tmp_path).rows) == [one.id]
 
 
 def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):

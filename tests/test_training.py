@@ -374,7 +374,7 @@ def test_metrics_torn_within_what_a_state_counts_on_lose_only_the_torn_row(tmp_p
 
 def test_the_bar_counts_work_so_that_evaluations_move_it_too():
     plan = Plan(steps=10, trained=8, evaluations=3, scored=48)
-    assert plan.total == plan.work(10, 3) == 10 * 8 * 3 + 3 * 48
+    assert plan.total == plan.work(10, 3) == 10 * 8 * 2 + 3 * 48
     assert 0 < plan.work(0, 0.5) < plan.work(0, 1) < plan.work(1, 1)
 
 
