@@ -55,6 +55,7 @@ def read_results(folder: Path) -> Results:
     if twice := len(lines) - len(runs):
         notes.append(f"Lines of {RESULTS} that repeat a run: {twice}. The last of each run counts.")
     kept = tuple(runs.values())
+    _check_labels(kept, path)
     return Results(kept, (*notes, *_warnings(kept)))
 
 
@@ -115,6 +116,17 @@ def _check_alike(candidates: Sequence[Run]) -> None:
             raise InputError(
                 f"{cell}: runs differ in {name} ({', '.join(map(str, values))}); expected only"
                 " learning rates to differ: keep one grid in a results folder."
+            )
+
+
+def _check_labels(runs: Sequence[Run], path: Path) -> None:
+    for task in distinct(runs, "task"):
+        known = distinct((run for run in runs if run.task == task), "labels")
+        if len(known) > 1:
+            shown = " and ".join(", ".join(labels) for labels in known[:2])
+            raise InputError(
+                f"{path}: runs of {task} differ in labels ({shown}); expected one set a task:"
+                " give tasks of their own names."
             )
 
 

@@ -141,6 +141,12 @@ def test_a_confusion_table_must_count_the_test_rows():
         read_run({**values, "confusion": [[1, 1], [1, 0]]}, "here")
 
 
+def test_a_task_has_one_set_of_labels(tmp_path):
+    runs = [synthetic_run("a", "ppt", 32, i, 1e-3, labels=["n", "y", "z"][: 2 + i]) for i in (0, 1)]
+    with pytest.raises(InputError, match=r"runs of a differ in labels \(n, y and n, y, z\)"):
+        read_results(write_results(tmp_path, runs, predictions=False))
+
+
 def test_what_makes_scores_doubtful_is_told(tmp_path):
     one, two = (synthetic_run("sst2", name, 32, 0, 1e-3) for name in ("ppt", "lora"))
     two["test"] = {**two["test"], "rows": 100}
