@@ -2,11 +2,8 @@
 
 The prompt comes first, so what attention keeps of it does not depend on the text. It
 is computed for one row, with gradient, and expanded over B; the backward pass sums over
-B before it enters the prompt again. Measured on the embedded backbone (float32, B 16, T
-40, 2 cores with AVX-512) against PEFT: 3.9 times the examples/s at P = 100 with 0.42 of
-the memory, 1.7 times at P = 20 with 0.69. What is left is the text: 70% of a step are
-matrix products at the machine's peak rate. One pass over prompt and text packed side by
-side, with attention of our own, was 3% faster: not worth its code.
+B before it enters the prompt again. Frozen models of Llama's kind on a CPU go through
+`ppt.llama`, which does the same with fewer passes. docs/performance.md compares with PEFT.
 
 Tokens of longer label words follow the text in the same pass, as branches of a tree: a
 token sees prompt, text and its own word, and has the position that it would have right
@@ -22,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ppt import llama
 from ppt.errors import ConfigError, InputError
 from ppt.scoring import Backbone, adapt, later_tokens, merge_states, repeat_rows
 from ppt.tensors import Batch
@@ -69,14 +67,14 @@ class CausalBackbone(Backbone):
         """
         rows, length = batch.input_ids.shape
         branches = later_tokens(batch.words).flatten().expand(rows, -1)
+        embeds = self._lookup(torch.cat([batch.input_ids, branches], 1))
+        seen = {} if batch.words.single else self._tree(batch, 0 if bank is None else bank.shape[1])
+        if bank is not None and self._layers == {FULL} and llama.serves(self.model):
+            after = torch.arange(length, embeds.shape[1]).expand(rows, -1)
+            read = torch.cat([last, after], 1)
+            return llama.hidden_states(self.model, bank, embeds, read, **seen)
         cache = None if bank is None else self._prefix(bank, rows // len(bank))
-        before = 0 if bank is None else bank.shape[1]
-        hidden = self._hidden(
-            self._lookup(torch.cat([batch.input_ids, branches], 1)),
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **({} if batch.words.single else self._tree(batch, before)),
-        )
+        hidden = self._hidden(embeds, past_key_values=cache, use_cache=cache is not None, **seen)
         label = hidden.take_along_dim(last[:, :, None], 1)
         return torch.cat([label, hidden[:, length:]], 1)
 

@@ -1,5 +1,6 @@
 """Scores against plain references on the models themselves; what is frozen, what is refused."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,13 +10,14 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ppt import scoring
+from ppt import llama, scoring
 from ppt.backbones import as_backbone, load_backbone
 from ppt.errors import ConfigError, InputError, PPTError, UnknownNameError
 from ppt.scoring import LOSSES, label_loss, word_loss
 from ppt.tensors import LabelWords
 from tests.tiny import (
     CAUSAL,
+    LLAMA,
     SEQ2SEQ,
     WORDS,
     save_tiny,
@@ -254,12 +256,61 @@ def test_bfloat16_runs_and_is_near_float32(family):
     assert functional.cosine_similarity(grad.flatten(), direction.flatten(), dim=0) > 0.8
 
 
-def test_the_prompt_is_computed_once_a_batch():
-    backbone, seen = tiny_llama(), []
-    layer = backbone.model.model.layers[0].mlp
-    layer.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[:2]))
+TEXT_AND_BRANCHES = 4, 7 + 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("qwen3", [(1, 6), TEXT_AND_BRANCHES]), ("llama", [(6 + math.prod(TEXT_AND_BRANCHES),)])],
+)
+def test_the_prompt_is_computed_once_a_batch(family, expected):
+    backbone, seen = tiny(family), []
+    projection = backbone.model.model.layers[0].self_attn.q_proj
+    projection.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0].shape[:-1]))
     backbone.score(tiny_prompt(backbone, length=6), tiny_batch("multi", lengths=(7, 3, 5, 1)))
-    assert seen == [(1, 6), (4, 7 + 4 * 2)]  # the prompt alone; text and branches
+    assert seen == expected
+
+
+# --- layers with a backward pass of their own ---------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+@pytest.mark.parametrize("words", WORDS)
+def test_layers_of_our_own_equal_those_of_transformers(family, words, monkeypatch):
+    backbone, batch = tiny(family), tiny_batch(words)
+    backbone.model.double()
+    assert llama.serves(backbone.model)
+    bank = tiny_prompt(backbone, bank=(2,)).double()
+    ours = gradient(backbone, bank, batch)
+    monkeypatch.setattr(llama, "serves", lambda model: False)
+    for mine, theirs in zip(ours, gradient(backbone, bank, batch), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)  # norms in float32
+
+
+@pytest.mark.parametrize("family", [*CAUSAL])
+def test_only_layers_like_llama_are_served(family):
+    backbone = tiny(family)
+    assert llama.serves(backbone.model) == (family in llama.MODEL_TYPES)
+
+
+def test_models_that_train_or_are_wrapped_are_not_served():
+    backbone, batch = tiny("llama"), tiny_batch("single")
+    layer = backbone.model.model.layers[1]
+    layer.mlp.up_proj.requires_grad_(True)
+    assert not llama.serves(backbone.model)
+    label_loss(backbone.score(tiny_prompt(backbone), batch), batch.labels).backward()
+    assert layer.mlp.up_proj.weight.grad.abs().sum() > 0
+    backbone.model.requires_grad_(False)
+    assert llama.serves(backbone.model)
+    layer.self_attn.o_proj = torch.nn.Sequential(layer.self_attn.o_proj)
+    assert not llama.serves(backbone.model)
+
+
+def test_a_bias_that_our_layers_leave_out_is_seen():
+    config = transformers.LlamaConfig(**LLAMA, attention_bias=True)
+    assert not llama.serves(
+        as_backbone(transformers.LlamaForCausalLM(config), tiny_tokenizer()).model
+    )
 
 
 class Widths(TorchDispatchMode):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     0: [
+        "llama",
         "errors",
         "tensors",
         "processes",
