@@ -22,6 +22,7 @@ __all__ = [
     "LOSSES",
     "Backbone",
     "as_backbone",
+    "dtype_hint",
     "label_loss",
     "load_backbone",
     "word_loss",
@@ -74,6 +75,19 @@ def load_backbone(
             " a model for another task: take one with a language-model head."
         )
     return as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+
+
+def dtype_hint(backbone: Backbone) -> str | None:
+    """What users of float32 should know where the CPU has units for bfloat16.
+
+    "auto" does not choose it there: results of CPUs should differ by rounding in float32 only.
+    """
+    if backbone.device.type != "cpu" or backbone.dtype != torch.float32:
+        return None
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in PyTorch 2.8
+    if not capabilities.get("amx_bf16"):
+        return None
+    return "hint: this CPU has units for bfloat16 (AMX): --dtype=bfloat16 is faster"
 
 
 def as_backbone(

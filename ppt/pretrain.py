@@ -74,7 +74,7 @@ def _pretrain(
     config: PretrainConfig, corpus: Corpus, folder: Path, processes: Any, *, goes_on: bool
 ) -> None:
     """Load, train, and write what is left to write."""
-    from ppt.backbones import load_backbone
+    from ppt.backbones import dtype_hint, load_backbone
     from ppt.examples import Renderer, load_examples
     from ppt.patterns import PATTERNS
     from ppt.runs import begin_run
@@ -115,6 +115,8 @@ def _pretrain(
     if processes.first:
         print(f"{facts['examples']} examples of {corpus.folder}; {facts['cut to --max_length']}"
               f" cut to {config.max_length} tokens")  # fmt: skip
+        if hint := dtype_hint(backbone):
+            print(hint, file=sys.stderr)
         if goes_on:
             print(f"going on with the run in {folder}")
         begin_run(folder, config, goes_on=goes_on)

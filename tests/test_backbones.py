@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ppt import llama, scoring
-from ppt.backbones import as_backbone, load_backbone
+from ppt.backbones import as_backbone, dtype_hint, load_backbone
 from ppt.errors import ConfigError, InputError, PPTError, UnknownNameError
 from ppt.scoring import LOSSES, label_loss, word_loss
 from ppt.tensors import LabelWords
@@ -484,3 +484,19 @@ def test_wrong_names_give_one_line(tmp_path, monkeypatch):
         load_backbone("x", dtype="float3")
     with pytest.raises(PPTError, match="device 'nosuch' cannot be used"):
         load_backbone("x", device="nosuch")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "capabilities", "hinted"),
+    [
+        (torch.float32, {"amx_bf16": True}, True),
+        (torch.bfloat16, {"amx_bf16": True}, False),
+        (torch.float32, {"amx_bf16": False}, False),
+        (torch.float32, {}, False),
+    ],
+)
+def test_a_faster_precision_is_hinted_at(dtype, capabilities, hinted, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    backbone = tiny_llama()
+    backbone.model.to(dtype)
+    assert ("--dtype=bfloat16" in (dtype_hint(backbone) or "")) == hinted
