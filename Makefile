@@ -1,5 +1,6 @@
 # make setup       a virtual environment in .venv with pinned versions
-# make quickstart  documents -> corpora -> samples -> a pre-trained prompt, from nothing
+# make quickstart  documents -> corpora -> samples -> a pre-trained prompt -> a few-shot table,
+#                  from nothing; may be given again
 # make test        the tests, from nothing
 # make check       lint, types and tests: what CI runs
 VENV ?= .venv
@@ -29,6 +30,15 @@ quickstart: setup
 	$(BIN)/python -m ppt.pretrain --format=unified --output_dir=runs/quickstart --overwrite_output_dir \
 		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=30 \
 		--max_eval_examples=64
+	$(BIN)/python -m ppt.fewshot --task_file=data/tasks/verdicts/task.yaml \
+		--prompt=runs/quickstart,data/prompts/sentiment \
+		--methods=zero_shot,prompt_tuning,ppt,unified_ppt --seeds=3 --max_steps=16 \
+		--per_device_train_batch_size=8 --output_dir=results/quickstart --overwrite_output_dir
+	$(BIN)/python -m ppt.report results/quickstart
+	@echo
+	@echo 'The table:  results/quickstart/results.md'
+	@echo 'The plot:   results/quickstart/plots/boxes-32.png'
+	@echo 'The page:   results/quickstart/report.html'
 
 test: setup
 	$(BIN)/python -m pytest -n 2

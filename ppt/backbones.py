@@ -84,7 +84,7 @@ def dtype_hint(backbone: Backbone) -> str | None:
     """
     if backbone.device.type != "cpu" or backbone.dtype != torch.float32:
         return None
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in PyTorch 2.8
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from 2.10 on
     if not capabilities.get("amx_bf16"):
         return None
     return "hint: this CPU has units for bfloat16 (AMX): --dtype=bfloat16 is faster"

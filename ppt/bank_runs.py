@@ -14,7 +14,8 @@ from ppt.embedded import EMBEDDED
 from ppt.fewshot_config import FewshotConfig
 from ppt.material import Shown, TaskView
 from ppt.methods import METHODS, Method
-from ppt.result_store import ADAPTERS, ResultStore
+from ppt.result_folder import ADAPTERS
+from ppt.result_store import ResultStore
 from ppt.scoring import Backbone
 from ppt.starts import Start, require_room, started
 from ppt.tasks import TaskData

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppt.errors import ConfigError, InputError, OutputError, exit_status
+from ppt.errors import ConfigError, InputError, exit_status
 from ppt.fewshot_config import DEFAULT_METHODS, PPT_METHODS, FewshotConfig, split
 from ppt.files import write_atomically
-from ppt.flags import differing, from_json, parse, to_json
+from ppt.flags import parse, to_json
 from ppt.methods import METHODS, PRETRAINED, methods_text
 from ppt.patterns import PATTERNS_VERSION
+from ppt.result_folder import CONFIG, PLOTS, REJECTS, check_folder
 from ppt.task_files import load_task_file
 from ppt.task_forms import PROMPT_FORMATS
 from ppt.task_table import TASKS_VERSION, named_task
@@ -20,8 +21,6 @@ from ppt.trials import Trial, banks, content_digest
 
 if TYPE_CHECKING:  # it imports torch, which --help and most errors need not wait for
     from ppt.prompt_choice import SavedPrompt
-
-CONFIG, REJECTS, PLOTS = "config.json", "rejects", "plots"
 
 DESCRIPTION = f"""\
 Tune on a few labelled examples, and test on all the others, by any number of methods.
@@ -55,13 +54,13 @@ def _run(argv: Sequence[str] | None) -> int:
         FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
     )
     folder = Path(config.output_dir)
-    check_folder(folder, config)
+    check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
     chosen = choose_methods(config, tasks)
     trials = plan(config, tasks, chosen)
-    from ppt.result_store import ResultStore
+    from ppt.result_store import open_store
 
-    store = ResultStore(folder)
+    store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
     missing = store.missing(trials)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
@@ -71,29 +70,15 @@ def _run(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def check_folder(folder: Path, config: FewshotConfig) -> None:
-    """Refuse a folder that holds something else, or results of other flags."""
-    instead = "give another --output_dir."
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: {instead}")
-    if not (folder / CONFIG).is_file():
-        if any(folder.glob("[!.]*")):
-            raise OutputError(f"{folder} is not empty and holds no {CONFIG} of results: {instead}")
-        return
-    try:
-        old = from_json(FewshotConfig, (folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise ConfigError(f"cannot read {folder / CONFIG}: {error} Or {instead}") from error
-    for name in differing(old, config):
-        raise ConfigError(
-            f"the results in {folder} are of --{name} {getattr(old, name)!r}, got"
-            f" {getattr(config, name)!r}: give the same to add to them, or {instead}"
-        )
-
-
 def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
     """The tasks by name, read and checked; what was not kept of them is told."""
-    tasks = [named_task(name) for name in split(config.tasks or "")]
+    names = split(config.tasks or "")
+    for name in names:
+        if name.endswith((".yaml", ".yml")):
+            raise ConfigError(
+                f"--tasks: got the file {name}, expected names: give --task_file={name}."
+            )
+    tasks = [named_task(name) for name in names]
     tasks += [load_task_file(path) for path in split(config.task_file or "")]
     names = [task.name for task in tasks]
     for name in names:
@@ -110,7 +95,7 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
 
 def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choices:
     """The methods of each task, and the prompts that they begin with."""
-    from ppt.prompt_choice import choose_prompt, find_prompts
+    from ppt.prompt_choice import choose_prompt, described, find_prompts
 
     prompts = find_prompts(split(config.prompt or ""))
     named = config.method_names
@@ -127,8 +112,10 @@ def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choi
                     prompts, *wanted, config.model, f"{method_name} on {name}"
                 )
     if prompts and not named and not any(chosen.values()):
+        suiting = {"unified", *(PROMPT_FORMATS[data.task.format] for data in tasks.values())}
         raise InputError(
-            f"no prompt in {config.prompt} is of the format of {', '.join(tasks)}: pre-train one"
+            f"no prompt suits {', '.join(tasks)}: expected one of format"
+            f" {' or '.join(sorted(suiting))}, got {described(prompts)}: pre-train one"
             " (python -m ppt.pretrain --format=unified), or leave --prompt out."
         )
     return chosen
@@ -173,6 +160,7 @@ def run_trials(
     prompts = {key: prompt.folder for key, prompt in chosen.items() if prompt}
     bench = Workbench(config, backbone, tasks, prompts)
     rehearse(bench, trials)
+    store.begin()
     write_folder(Path(config.output_dir), config, tasks)
     hidden = not sys.stderr.isatty()
     with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:

@@ -73,6 +73,12 @@ class FewshotConfig(StepSettings, MachineSettings):
         default="results",
         free=True,
     )
+    overwrite_output_dir: bool = flag(
+        "begin anew; but if what is there is a beginning of this very grid, go on",
+        group=DATA,
+        default=False,
+        free=True,
+    )
     methods: str | None = flag(
         "names of the table below",
         group=METHOD,

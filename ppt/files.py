@@ -7,6 +7,16 @@ from pathlib import Path
 from ppt.errors import OutputError
 
 
+def require_writable(folder: Path) -> None:
+    """Refuse an ``--output_dir`` that is a file, or that cannot be made or written to."""
+    above = folder.absolute().parents
+    nearest = next(path for path in (folder, *above) if os.access(path, os.F_OK))
+    if not nearest.is_dir():
+        raise OutputError(f"{nearest} is a file: give another --output_dir.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{nearest} is not writable: give another --output_dir.")
+
+
 def write_synced(path: Path, data: bytes) -> None:
     """Write a file and wait until the disk has it."""
     with path.open("wb") as file:

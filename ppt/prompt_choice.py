@@ -50,8 +50,9 @@ def find_prompts(places: Iterable[str]) -> list[SavedPrompt]:
         folders = [here, here / FOLDER, *inside, *(folder / FOLDER for folder in inside)]
         prompts = [folder for folder in folders if (folder / CONFIG).is_file()]
         if not prompts:
+            what = "no prompt in" if here.exists() else "no folder"
             raise InputError(
-                f"there is no prompt in {here}: expected a folder of python -m ppt.pretrain such"
+                f"there is {what} {here}: expected a folder of python -m ppt.pretrain such"
                 f" as runs/unified, a folder of them such as runs/, or one with {CONFIG}."
             )
         found |= {folder: SavedPrompt(folder, read_card(folder)) for folder in prompts}
@@ -77,7 +78,7 @@ def choose_prompt(
             f" got --model {model}: give its backbone, or make one: {make} --model={model}"
         )
     if not fitting:
-        given = ", ".join(_described(prompt) for prompt in prompts) or "no --prompt"
+        given = described(prompts) or "no --prompt"
         raise InputError(
             f"{purpose}: it needs a prompt of format {format_name}, style {style}; got {given}:"
             f" make one ({make}) and give its folder as --prompt."
@@ -93,9 +94,13 @@ def prompt_digest(prompt: SavedPrompt) -> str:
     return file_digest(prompt.folder / WEIGHTS)
 
 
-def _described(prompt: SavedPrompt) -> str:
-    told = (str(prompt.card.get(key, "?")) for key in ("format", "style", "backbone"))
-    return f"{prompt.folder} ({', '.join(told)})"
+def described(prompts: Iterable[SavedPrompt]) -> str:
+    """Where prompts lie, each with its format, style and backbone."""
+    told = []
+    for prompt in prompts:
+        known = (str(prompt.card.get(key, "?")) for key in ("format", "style", "backbone"))
+        told.append(f"{prompt.folder} ({', '.join(known)})")
+    return ", ".join(told)
 
 
 def _name(model: str) -> str:

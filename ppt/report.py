@@ -13,11 +13,10 @@ from ppt.files import write_atomically
 from ppt.flags import Parser
 from ppt.report_page import Report, html_page
 from ppt.result_examples import example_runs, read_examples
+from ppt.result_folder import PAGE
 from ppt.result_rows import BASELINE, find_baseline, result_rows
 from ppt.result_tables import overview, to_rich
 from ppt.results import METRICS, PREDICTIONS, read_results, selected, shots_of
-
-REPORT = "report.html"
 
 DESCRIPTION = """\
 Make one HTML page of what python -m ppt.fewshot left in a results folder.
@@ -47,7 +46,7 @@ def _run(argv: Sequence[str] | None) -> int:
     flags = _parser().parse_args(argv)
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
-    path = Path(flags.output or folder / REPORT)
+    path = Path(flags.output or folder / PAGE)
     page = html_page(report).encode("utf-8", "replace")
     write_atomically(path, page)
     console = Console()
@@ -91,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("results", help="the results folder, such as results/")
-    parser.add_argument("--output", metavar="FILE", help=f"the page (default: {REPORT} in there)")
+    parser.add_argument("--output", metavar="FILE", help=f"the page (default: {PAGE} in there)")
     parser.add_argument(
         "--baseline",
         metavar="METHOD",

@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 
 from ppt.errors import InputError, OutputError
 from ppt.files import write_atomically
+from ppt.result_folder import PARTS, clear
 from ppt.results import PREDICTIONS, RESULTS
 from ppt.trials import Trial
-
-CONFIG, PARTS, ADAPTERS = "config.json", "predictions", "adapters"
 
 PREDICTION_COLUMNS = pa.schema(
     {
@@ -40,11 +39,19 @@ PREDICTION_COLUMNS = pa.schema(
 
 
 class ResultStore:
-    """`rows` are those in ``results.jsonl``, by id, in the order they ended."""
+    """`rows` are those in ``results.jsonl``, by id, in the order they ended.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._path = folder, folder / RESULTS
-        self.rows, self._whole, self._size = _read(self._path)
+    With `anew` they are none: what is there is not read, and goes when the grid `begin`s.
+    """
+
+    def __init__(self, folder: Path, *, anew: bool = False) -> None:
+        self.folder, self._path, self._anew = folder, folder / RESULTS, anew
+        self.rows, self._whole, self._size = ({}, 0, 0) if anew else _read(self._path)
+
+    def begin(self) -> None:
+        """Remove what is to go."""
+        if self._anew:
+            clear(self.folder)
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a row; raises OutputError where one was made from other things."""
@@ -57,7 +64,7 @@ class ResultStore:
                 raise OutputError(
                     f"{self._path} has {one.task}, {one.method}, {one.shots} shots, seed"
                     f" {one.seed} with another prompt, data or program: give another"
-                    " --output_dir, or remove those lines."
+                    " --output_dir, remove those lines, or --overwrite_output_dir to begin anew."
                 )
         return [one for one in trials if one.id not in self.rows]
 
@@ -108,6 +115,21 @@ class ResultStore:
 
     def _part(self, id_: str) -> Path:
         return self.folder / PARTS / f"{id_}.parquet"
+
+
+def open_store(folder: Path, trials: Iterable[Trial], *, overwrite: bool) -> ResultStore:
+    """The store of `folder`; with `overwrite` anew, unless its rows are a beginning of `trials`.
+
+    So an interrupted command goes on when it is given again: that ends in the same rows.
+    """
+    if not overwrite:
+        return ResultStore(folder)
+    try:
+        store = ResultStore(folder)
+    except InputError:  # rows that cannot be read go as well
+        return ResultStore(folder, anew=True)
+    begun = set(store.rows) < {one.id for one in trials}
+    return store if begun else ResultStore(folder, anew=True)
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Any]], int, int]:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ppt.files import write_atomically
 from ppt.markdown import markdown_table
+from ppt.result_folder import TABLES
 from ppt.result_rows import MIN_PAIRS, Row
 from ppt.results import METRICS
 from ppt.statistics import CONFIDENCE, Summary
@@ -120,7 +121,7 @@ def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
     """Write ``results.md`` (overviews, then details) and ``results.csv``."""
     shots = dict.fromkeys(row.shots for row in rows)
     sheets = [*(overview(rows, one) for one in shots), details(rows)]
-    texts = {"results.md": "\n".join(map(to_markdown, sheets)), "results.csv": to_csv(rows)}
+    texts = dict(zip(TABLES, ("\n".join(map(to_markdown, sheets)), to_csv(rows)), strict=True))
     for name, text in texts.items():
         write_atomically(folder / name, text.encode("utf-8", "replace"))
     return tuple(folder / name for name in texts)

@@ -1,13 +1,12 @@
 """The run folder: new, interrupted (goes on), finished (refused), or none of ours (refused)."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import TypeVar
 
 from ppt.checkpoints import checkpoints
 from ppt.errors import ConfigError, InputError, OutputError
-from ppt.files import write_atomically
+from ppt.files import require_writable, write_atomically
 from ppt.flags import Command, differing, from_json, to_json
 from ppt.logs import EVENTS, LOSS_PNG, METRICS
 
@@ -29,7 +28,7 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
     (an unknown model, say) costs nothing.
     """
     instead = "give another --output_dir, or --overwrite_output_dir to begin anew."
-    _require_writable(folder)
+    require_writable(folder)
     begun = _config_in(folder, config, overwrite=overwrite)
     finished = begun is not None and (folder / RESULT).is_file()
     if overwrite:
@@ -70,16 +69,6 @@ def _config_in(folder: Path, config: C, *, overwrite: bool) -> C | None:
             f"{folder} is not empty and holds no {CONFIG} of a run ({why}): give another"
             f" --output_dir{beside}."
         ) from error
-
-
-def _require_writable(folder: Path) -> None:
-    """Refuse a folder that is a file, or that cannot be made or written to."""
-    above = folder.absolute().parents
-    nearest = next(path for path in (folder, *above) if os.access(path, os.F_OK))
-    if not nearest.is_dir():
-        raise OutputError(f"{nearest} is a file: give another --output_dir.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{nearest} is not writable: give another --output_dir.")
 
 
 def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:

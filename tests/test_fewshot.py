@@ -14,6 +14,8 @@ import torch
 from ppt.adapters import load_prompt, read_card, save_prompt
 from ppt.fewshot import main
 from ppt.methods import METHODS
+from ppt.report import main as report
+from ppt.result_folder import clear
 from tests.few import toy_task
 from tests.test_imports import loaded_after
 from tests.tiny import save_tiny
@@ -233,8 +235,11 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
             "methods": "hybrid_ppt", "prompt": place / "runs-llama" / "sentiment-soft"},
         "was trained for gpt2": {"methods": "ppt", "prompt": other},
         "there is no prompt in": {"prompt": tmp_path / "again"},
-        "no prompt in": {"prompt": place / "runs-llama/sentiment-soft", "task_file": None,
-                         "tasks": "rte", "data_dir": tmp_path / "pairs"},
+        "there is no folder": {"prompt": tmp_path / "nowhere"},
+        "expected one of format sentence_pair or unified, got": {
+            "prompt": place / "runs-llama/sentiment-soft", "task_file": None, "tasks": "rte",
+            "data_dir": tmp_path / "pairs"},
+        "give --task_file=mine.yaml": {"tasks": "sst2,mine.yaml"},
         "has hidden size 16, the backbone has 32": {"methods": "ppt", "prompt": wide},
         "several prompts fit": {"methods": "ppt", "prompt": f"{place / 'runs-llama'},{wide}"},
         "--max_length 600 and label words of up to": {"methods": "zero_shot", "max_length": 600},
@@ -242,6 +247,7 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
                                                       "methods": "prompt_tuning"},
         "raise --context_length": {"methods": "in_context", "context_length": 9},
         "is a file": {"output_dir": tmp_path / "file"},
+        f"{tmp_path / 'file'} is a file": {"output_dir": tmp_path / "file" / "results"},
         "there is no model folder": {"model": "../nowhere/at/all",
                                          "methods": "zero_shot"},
         "holds no config.json of results": {"output_dir": place},
@@ -267,12 +273,83 @@ def test_results_of_other_flags_or_prompts_are_not_mixed(place, tmp_path, capsys
     assert main(flags(place, output, **argv)) == 0
     line = fails(capsys, flags(place, output, **argv, max_steps=6))
     assert "are of --max_steps 4, got 6" in line
+    assert "or --overwrite_output_dir to begin anew" in line
     save_prompt(prompt, torch.zeros(4, 32), **known)
     line = fails(capsys, flags(place, output, **argv))
     assert "toy, ppt, 6 shots, seed 0 with another prompt" in line
     assert len(rows_of(output)) == 1
     (output / "results.jsonl").write_text("no json\n")
     assert "line 1 is no row of results" in fails(capsys, flags(place, output, **argv))
+
+
+def everything_in(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
+        if path.is_file()
+    }  # fmt: skip
+
+
+def test_overwriting_begins_anew_and_leaves_nothing_of_before(place, tmp_path, capsys):
+    output, prompt = tmp_path / "r", tmp_path / "prompt"
+    card = {"format": "sentiment", "style": "soft", "backbone": str(place / "llama")}
+    known = {"kind": "causal", "model": "m", "card": card}
+    save_prompt(prompt, torch.ones(4, 32), **known)
+    argv = {"methods": "ppt", "prompt": prompt, "seeds": 2, "overwrite_output_dir": "true"}
+    assert main(flags(place, output, **argv)) == 0, "a script may always give it"
+    assert report([str(output)]) == 0
+    (output / "rejects").mkdir()
+    (output / "rejects" / "old.jsonl").touch()
+    (output / "notes.txt").write_text("mine")
+    (first, _) = rows_of(output)
+    for change in ("seeds", "max_steps", "prompt", "a broken line", "nothing"):
+        if change == "seeds":
+            argv["seeds"] = 1
+        elif change == "max_steps":
+            argv["max_steps"] = 2
+        elif change == "prompt":
+            save_prompt(prompt, torch.zeros(4, 32), **known)
+        elif change == "a broken line":
+            (output / "results.jsonl").write_text("no json\n")
+        capsys.readouterr()
+        assert main(flags(place, output, **argv)) == 0, change
+        assert "1 runs, 0 of them finished before" in capsys.readouterr().out, change
+        (row,) = rows_of(output)
+        assert (row["run"] == first["run"]) == (change == "seeds")
+        left = {name for name in everything_in(output) if not name.startswith(("plots", "adapt"))}
+        assert left == {
+            "config.json", "results.jsonl", "results.md", "results.csv", "predictions.parquet",
+            f"predictions/{row['run']}.parquet", "notes.txt",
+        }, change  # fmt: skip
+        assert len(list((output / "adapters" / "toy" / "ppt").iterdir())) == 1
+    assert len(pd.read_parquet(output / "predictions.parquet")) == 13
+    clear(output)
+    assert list(everything_in(output)) == ["notes.txt"], "all that a grid leaves is known"
+
+
+def test_overwriting_goes_on_where_this_very_grid_was_interrupted(place, tmp_path, capsys):
+    output, argv = tmp_path / "r", {"methods": "zero_shot,prompt_tuning", "seeds": 1}
+    assert main(flags(place, output, **{**argv, "methods": "zero_shot"})) == 0
+    capsys.readouterr()
+    assert main([*flags(place, output, **argv), "--overwrite_output_dir"]) == 0
+    assert "2 runs, 1 of them finished before" in capsys.readouterr().out
+
+
+def test_overwriting_takes_away_nothing_before_all_is_checked(place, tmp_path, capsys):
+    output, argv = tmp_path / "r", {"methods": "ppt", "seeds": 1, "overwrite_output_dir": "true"}
+    assert main(flags(place, output, **argv)) == 0
+    before = everything_in(output)
+    for change in ({"methods": "ptt"}, {"shots": 99}, {"max_length": 600}, {"prompt": tmp_path}):
+        fails(capsys, flags(place, output, **{**argv, **change}))
+        assert everything_in(output) == before
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("config.json", "results.jsonl"):
+        (theirs / name).write_text('{"model_type": "llama"}')
+    before = everything_in(theirs)
+    assert "unknown key model_type" in fails(capsys, flags(place, theirs, **argv))
+    (theirs / "config.json").unlink()
+    assert "holds no config.json of results" in fails(capsys, flags(place, theirs, **argv))
+    assert everything_in(theirs).items() <= before.items()
 
 
 def test_help_lists_the_methods_with_their_rates(capsys):

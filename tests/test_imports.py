@@ -62,6 +62,7 @@ FLOORS = {
         "fewshot_config",
         "result_rows",
         "result_examples",
+        "result_folder",
     ],
     4: ["formats", "batches", "seq2seq", "task_spec", "result_plots", "result_tables"],
     5: [
