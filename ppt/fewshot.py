@@ -17,6 +17,7 @@ from ppt.task_files import load_task_file
 from ppt.task_forms import PROMPT_FORMATS
 from ppt.task_table import TASKS_VERSION, named_task
 from ppt.tasks import TaskData, load_task
+from ppt.threads import spin_less
 from ppt.trials import Trial, banks, content_digest
 
 if TYPE_CHECKING:  # it imports torch, which --help and most errors need not wait for
@@ -46,6 +47,7 @@ Choices = Mapping[tuple[str, str], "SavedPrompt | None"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
+    spin_less()
     return exit_status(lambda: _run(argv))
 
 

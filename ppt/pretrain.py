@@ -17,6 +17,7 @@ from ppt.embedded import EMBEDDED
 from ppt.errors import ConfigError, exit_status
 from ppt.files import file_digest, write_atomically
 from ppt.flags import parse
+from ppt.threads import spin_less
 
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
@@ -41,6 +42,7 @@ give a first look."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
+    spin_less()
     return exit_status(lambda: _run(argv))
 
 

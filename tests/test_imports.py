@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: [
         "llama",
+        "threads",
         "errors",
         "tensors",
         "processes",
