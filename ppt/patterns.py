@@ -26,8 +26,12 @@ LAYOUTS = ("cloze", "suffix")
 LETTERS = "".join(LABEL_WORDS["unified"])
 SHOWN_MASK = "<X>"
 
-PATTERNS_VERSION = 1
-"""Kept with every prompt; raise it when a text of the tables changes."""
+PATTERNS_VERSION = 2
+"""Kept with every prompt and part of every trial's id; raise it when a text of the tables changes.
+
+2 changed the hard words of sentiment in the suffix layout, and nothing that is soft or
+hybrid: prompts of version 1 are shown as they were trained.
+"""
 
 _CHOICE = {
     "cloze": {
@@ -64,7 +68,7 @@ PATTERNS = {
         "suffix": {
             "soft": "{text_a}\n=> {mask}",
             "hybrid": "{text_a} It was {mask}",
-            "hard": "{text_a} It was {mask}",
+            "hard": "Review: {text_a}\nIn one word, the reviewer describes it as {mask}",
         },
     },
     "unified": _CHOICE,
@@ -88,8 +92,8 @@ PATTERNS = {
 *soft* cloze forms are those of PPT (Gu et al. 2022), *hybrid* adds hard words to the
 soft prompt, *hard* does without the prompt. Causal models read the label at the last
 token: ``=>`` makes it the same one in every row, and the space before the mask keeps
-words such as " terrible" one token. `unified_pair` serves the `unified` rows that have
-a `text_b`.
+words such as " terrible" one token. The hard words of sentiment were measured there
+(docs/decisions.md). `unified_pair` serves the `unified` rows that have a `text_b`.
 """
 
 PAIR_FORMS = {"unified": "unified_pair"}

@@ -178,7 +178,9 @@ GOLDEN = {
     ("sentiment", "cloze", "hard"): "I liked it. It was <X>.",
     ("sentiment", "suffix", "soft"): "I liked it.\n=> <X>",
     ("sentiment", "suffix", "hybrid"): "I liked it. It was <X>",
-    ("sentiment", "suffix", "hard"): "I liked it. It was <X>",
+    ("sentiment", "suffix", "hard"): (
+        "Review: I liked it.\nIn one word, the reviewer describes it as <X>"
+    ),
     (
         "multiple_choice",
         "cloze",
