@@ -4,12 +4,12 @@ Where weights get no gradient, most of what autograd does between matrix product
 waste. Here the K * P tokens of a bank and the R * S tokens of text lie in one matrix
 [N, H] that goes through norms, projections and feed-forward units in one piece; norms,
 rotation and attention take few passes, and the last layer computes only the states that
-are read. On the embedded backbone (B 16, T 40, P 20, one thread) a step takes 0.81 of
-the time in float32, and 0.44 in bfloat16, where PyTorch's attention is slow backwards.
+are read. On the embedded backbone (B 16, T 40, P 20, one thread) a step takes 0.84 of
+the time in float32, and 0.47 in bfloat16, where PyTorch's attention is slow backwards.
 
 Attention keeps its weights [R, heads, S, P + S] for the backward pass: computing them
-anew took 11% more time in bfloat16. They grow with S², and at S = 512 are as much memory
-as all else that a layer keeps; transformers' layers keep more.
+anew took 11% more time in bfloat16. They grow with S²: at S = 512 they are about as many
+numbers as all else that a layer of the embedded backbone keeps.
 
 Rotation: Su et al. 2021 (RoPE); norm: Zhang and Sennrich 2019 (RMSNorm); units: Shazeer
 2020 (SwiGLU). Tables of the rotation are the model's own, of whatever kind they are.
