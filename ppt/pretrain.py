@@ -78,7 +78,6 @@ def _pretrain(
     """Load, train, and write what is left to write."""
     from ppt.backbones import dtype_hint, load_backbone
     from ppt.examples import Renderer, load_examples
-    from ppt.patterns import PATTERNS
     from ppt.runs import begin_run
     from ppt.training import train
 
@@ -101,19 +100,7 @@ def _pretrain(
         config.max_eval_examples,
         progress=processes.first,
     )
-    embedded = EMBEDDED.get(config.model)
-    facts = {
-        "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
-        "format": config.format,
-        "pattern": PATTERNS[config.format][renderer.pattern.layout][config.style],
-        "label words": ", ".join(renderer.verbalizer.words.values()),
-        "corpus": str(config.corpus),
-        "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),
-        "examples": f"{len(examples.train):,} train, {len(examples.validation):,} validation",
-        "documents kept": f"{corpus.manifest.documents['kept']:,}",
-        "cut to --max_length": f"{examples.cut_share:.1%}",
-        "ppt": ppt.__version__,
-    }
+    facts = facts_of(config, corpus, renderer, examples)
     if processes.first:
         print(f"{facts['examples']} examples of {corpus.folder}; {facts['cut to --max_length']}"
               f" cut to {config.max_length} tokens")  # fmt: skip
@@ -138,6 +125,27 @@ def _pretrain(
         finish(config, folder, backbone, renderer, facts, result)
 
 
+def facts_of(
+    config: PretrainConfig, corpus: Corpus, renderer: Any, examples: Any
+) -> dict[str, str]:
+    """What a card tells of where a prompt comes from."""
+    from ppt.patterns import PATTERNS
+
+    embedded = EMBEDDED.get(config.model)
+    return {
+        "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
+        "format": config.format,
+        "pattern": PATTERNS[config.format][renderer.pattern.layout][config.style],
+        "label words": ", ".join(renderer.verbalizer.words.values()),
+        "corpus": str(config.corpus),
+        "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),
+        "examples": f"{len(examples.train):,} train, {len(examples.validation):,} validation",
+        "documents kept": f"{corpus.manifest.documents['kept']:,}",
+        "cut to --max_length": f"{examples.cut_share:.1%}",
+        "ppt": ppt.__version__,
+    }
+
+
 def first_prompt(config: PretrainConfig, backbone: Any, words: Any) -> Any:
     """The prompt that training starts from; the same in every process and on every device."""
     import torch
@@ -153,9 +161,8 @@ def first_prompt(config: PretrainConfig, backbone: Any, words: Any) -> Any:
 
 
 def require_room(backbone: Any, words: Any, config: PretrainConfig) -> None:
-    """Refuse lengths that the backbone has no positions for; T5's are relative, without end."""
-    own = backbone.model.config.get_text_config(decoder=True)
-    room, width = getattr(own, "max_position_embeddings", None), words.ids.shape[1]
+    """Refuse lengths that the backbone has no positions for."""
+    room, width = backbone.positions, words.ids.shape[1]
     asked = config.prompt_length + config.max_length + width - 1
     if room is not None and asked > room:
         raise ConfigError(

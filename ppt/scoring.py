@@ -60,6 +60,13 @@ class Backbone(ABC):
         return int(self._embed.num_embeddings)
 
     @property
+    def positions(self) -> int | None:
+        """The tokens that it can read at most; None for any number (T5's are relative)."""
+        own = self.model.config.get_text_config(decoder=True)
+        most: int | None = getattr(own, "max_position_embeddings", None)
+        return most
+
+    @property
     def device(self) -> torch.device:
         """Where batches and prompts must be."""
         device: torch.device = self._embed.weight.device

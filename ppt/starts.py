@@ -69,8 +69,8 @@ def started(
 
 
 def require_room(backbone: Backbone, words: LabelWords, before: int, config: FewshotConfig) -> None:
-    """Refuse lengths that the backbone has no positions for; T5's are relative, without end."""
-    most, width = positions(backbone), words.ids.shape[1]
+    """Refuse lengths that the backbone has no positions for."""
+    most, width = backbone.positions, words.ids.shape[1]
     asked = before + config.max_length + width - 1
     if most is not None and asked > most:
         prompt = f"a prompt of {before} tokens, " if before else ""
@@ -78,13 +78,6 @@ def require_room(backbone: Backbone, words: LabelWords, before: int, config: Few
             f"{prompt}--max_length {config.max_length} and label words of up to {width} tokens need"
             f" {asked} positions, but {config.model} has {most}: lower --max_length."
         )
-
-
-def positions(backbone: Backbone) -> int | None:
-    """The tokens that a backbone can read at most; None for any number."""
-    own = backbone.model.config.get_text_config(decoder=True)
-    most: int | None = getattr(own, "max_position_embeddings", None)
-    return most
 
 
 def prompt_init(
@@ -123,7 +116,7 @@ def context(backbone: Backbone, view: TaskView, train: Shown, config: FewshotCon
     """As many training examples as fit, as token embeddings."""
     encoder = Encoder.of(backbone.tokenizer)
     room = config.context_length
-    if (most := positions(backbone)) is not None:
+    if (most := backbone.positions) is not None:
         room = min(room, most - config.max_length - view.words.ids.shape[1] + 1)
     layout = view.renderer.pattern.layout
     ids, count = demonstrations(train.tokens, view.words, encoder, layout, room)

@@ -61,12 +61,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> dict[st
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
     return {
-        "run": trial.id,
-        "task": trial.task,
-        "method": trial.method,
-        "shots": trial.shots,
-        "seed": trial.seed,
-        "learning_rate": trial.learning_rate,
+        **trial.columns,
         "model": finished.config.model,
         "format": view.format_of(method),
         "style": method.style,
@@ -96,14 +91,7 @@ def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
     shown, answers = finished.draws[trial.seed].test, finished.tested(trial)
     labels = np.array(finished.view.labels, dtype=object)
     true, said = shown.tokens.labels, answers.said.numpy()
-    same = {
-        "run": trial.id,
-        "task": trial.task,
-        "method": trial.method,
-        "shots": trial.shots,
-        "seed": trial.seed,
-        "learning_rate": trial.learning_rate,
-    }
+    same = trial.columns
     own = {
         "id": shown.ids,
         "text": shown.texts,

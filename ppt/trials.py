@@ -18,6 +18,10 @@ from ppt.tasks import TaskData
 ID_DIGITS = 16
 
 
+PLACE = ("task", "method", "shots", "seed", "learning_rate")
+"""What tells the points of a grid apart, in the order of results and of ids."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A point of the grid. `learning_rate` is None where nothing is trained."""
@@ -32,7 +36,13 @@ class Trial:
     @property
     def place(self) -> tuple[Any, ...]:
         """Its coordinates in the grid."""
-        return self.task, self.method, self.shots, self.seed, self.learning_rate
+        return tuple(getattr(self, field) for field in PLACE)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Its id and place, as the first columns of results and predictions."""
+        place = {field: getattr(self, field) for field in PLACE}
+        return {"run": self.id, **place}
 
     def named(self, decisive: Mapping[str, Any]) -> "Trial":
         """The same with its id, of its place and of what else decides its numbers."""
