@@ -3,16 +3,40 @@
 import json
 
 import numpy as np
+import torch
 
+from ppt.adapters import save_prompt
 from ppt.batches import pack
 from ppt.config import StepSettings
 from ppt.examples import Renderer
 from ppt.tuning import Lane
+from tests.tiny import save_tiny
 from tests.toys import toy_rows
 
 GOOD = ("good", "fine", "lovely", "bright", "warm")
 BAD = ("bad", "poor", "ugly", "dull", "cold")
 THINGS = ("tea", "rain", "a song", "the road", "bread", "a lamp")
+
+
+CONTEXT = {"max_position_embeddings": 512}
+
+
+def toy_place(folder):
+    """A folder of tiny models, a task, and a pre-trained prompt for each kind of PPT."""
+    save_tiny(folder / "llama", **CONTEXT)
+    save_tiny(folder / "t5", "t5")
+    toy_task(folder)
+    for name, kind in (("llama", "causal"), ("t5", "seq2seq")):
+        for style, format_name in (
+            ("soft", "sentiment"), ("hybrid", "sentiment"), ("soft", "unified"),
+        ):  # fmt: skip
+            card = {"backbone": str(folder / name), "format": format_name, "style": style}
+            save_prompt(
+                folder / f"runs-{name}" / f"{format_name}-{style}" / "prompt",
+                torch.randn(4, 32, generator=torch.Generator().manual_seed(len(style))),
+                kind=kind, model=str(folder / name), card=card,
+            )  # fmt: skip
+    return folder
 
 
 def toy_task(folder, train=40, test=13, flip_test=False):

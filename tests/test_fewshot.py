@@ -16,32 +16,16 @@ from ppt.fewshot import main
 from ppt.methods import METHODS
 from ppt.report import main as report
 from ppt.result_folder import clear
-from tests.few import toy_task
+from tests.few import toy_place, toy_task
 from tests.test_imports import loaded_after
-from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[1]
-CONTEXT = {"max_position_embeddings": 512}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """Tiny models, a task, and a pre-trained prompt for each kind of PPT."""
-    folder = tmp_path_factory.mktemp("place")
-    save_tiny(folder / "llama", **CONTEXT)
-    save_tiny(folder / "t5", "t5")
-    toy_task(folder)
-    for name, kind in (("llama", "causal"), ("t5", "seq2seq")):
-        for style, format_name in (
-            ("soft", "sentiment"), ("hybrid", "sentiment"), ("soft", "unified"),
-        ):  # fmt: skip
-            card = {"backbone": str(folder / name), "format": format_name, "style": style}
-            save_prompt(
-                folder / f"runs-{name}" / f"{format_name}-{style}" / "prompt",
-                torch.randn(4, 32, generator=torch.Generator().manual_seed(len(style))),
-                kind=kind, model=str(folder / name), card=card,
-            )  # fmt: skip
-    return folder
+    return toy_place(tmp_path_factory.mktemp("place"))
 
 
 def flags(place, output, model="llama", **changes):
