@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 
 from pipelines.readers import ReadOptions, expand, read
-from ppt.records import LABEL_WORDS, Document
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.records import Document
 
 SAMPLE_MEGABYTES = 6
 """How much of the documents the slow references read; their cost per MB is even."""
@@ -83,7 +84,7 @@ def part_nltk(path: str) -> None:
     """NLTK's Punkt, with our parameters, on whole documents."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-    from ppt.sentences import get_splitter
+    from ppt.text.sentences import get_splitter
 
     tokenizer = PunktSentenceTokenizer(get_splitter("punkt:english").parameters)  # type: ignore[attr-defined]
     _timed(lambda: sum(len(list(tokenizer.span_tokenize(text))) for text in texts(path)))
@@ -91,14 +92,14 @@ def part_nltk(path: str) -> None:
 
 def part_splitter(path: str) -> None:
     """Our Punkt on the same documents."""
-    from ppt.sentences import get_splitter
+    from ppt.text.sentences import get_splitter
 
     splitter = get_splitter("punkt:english")
     _timed(lambda: sum(len(splitter(text)) for text in texts(path)))
 
 
 def _sentences(path: str) -> list[str]:
-    from ppt.sentences import get_splitter
+    from ppt.text.sentences import get_splitter
 
     splitter = get_splitter("punkt:english")
     return [sentence for text in texts(path) for sentence in splitter(text)]
@@ -106,7 +107,7 @@ def _sentences(path: str) -> list[str]:
 
 def part_vader(path: str) -> None:
     """The labeller: our VADER on every sentence."""
-    from ppt.sentiment import vader_compound
+    from ppt.text.vader import vader_compound
 
     sentences = _sentences(path)
     _timed(lambda: len(vader_compound(sentences)))
@@ -125,11 +126,12 @@ def part_oracle(path: str) -> None:
     """The plain-Python builder of the tests: NLTK, then one object per example."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-    from ppt.format_options import FormatOptions
-    from ppt.pool import SplitDocument
-    from ppt.sentences import get_splitter
-    from ppt.sentiment import class_distribution, vader_compound
-    from ppt.text import document_key, fold_whitespace, normalise
+    from ppt.base.text import document_key, fold_whitespace, normalise
+    from ppt.corpus.options import FormatOptions
+    from ppt.corpus.pool import SplitDocument
+    from ppt.corpus.sentiment import class_distribution
+    from ppt.text.sentences import get_splitter
+    from ppt.text.vader import vader_compound
     from tests.oracle import Oracle
 
     tokenizer = PunktSentenceTokenizer(get_splitter("punkt:english").parameters)  # type: ignore[attr-defined]

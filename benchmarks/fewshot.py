@@ -92,13 +92,13 @@ def measure(side: str, flags: argparse.Namespace) -> dict[str, float]:
 
 def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]:
     """The backbone, the view of the task, and rows and first prompt of each run."""
-    from ppt.fewshot import load
-    from ppt.fewshot_config import FewshotConfig
-    from ppt.material import TaskView
+    from ppt.fewshot.__main__ import load
+    from ppt.fewshot.settings import FewshotConfig
+    from ppt.fewshot.starts import first_prompts
+    from ppt.fewshot.views import TaskView
     from ppt.methods import METHODS
-    from ppt.starts import first_prompts
-    from ppt.task_files import load_task_file
-    from ppt.tasks import load_task
+    from ppt.tasks.loading import load_task
+    from ppt.tasks.user_file import load_task_file
 
     config = FewshotConfig(
         task_file=str(TASK), model=flags.model, dtype=flags.dtype, threads=flags.threads,
@@ -114,10 +114,10 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
 
 def our_runs(side: str, flags: argparse.Namespace) -> dict[str, float]:
     """Our loop: all runs as one bank, or each as a bank of its own. One row validates."""
-    from ppt.batches import TokenRows
-    from ppt.config import StepSettings
-    from ppt.tuned import PromptBank
-    from ppt.tuning import Lane, tune
+    from ppt.fewshot.lanes import Lane, tune
+    from ppt.prompts.batches import TokenRows
+    from ppt.training.settings import StepSettings
+    from ppt.training.trainables import PromptBank
 
     backbone, view, rows, prompts = material(flags)
     settings = StepSettings(

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.sentiment import (
+from ppt.corpus.sentiment import (
     LABELS,
     LM_THRESHOLDS,
     PUBLISHED_THRESHOLDS,
     class_distribution,
     keep,
-    vader_compound,
 )
+from ppt.text.vader import vader_compound
 
 Array = NDArray[Any]
 
@@ -42,7 +42,7 @@ PATTERNS = (
     "{text_a}\nIn one word, it was {mask}",
     "Review: {text_a}\nIn one word, it was {mask}",
 )
-"""For causal models; the last one became that of `ppt.lm_sentiment`."""
+"""For causal models; the last one became that of `ppt.backbones.labeller`."""
 
 THRESHOLDS = (0.0, 0.3, 0.4, 0.5)
 
@@ -94,9 +94,9 @@ def row(
 
 def lm_rows(backbone_name: str, texts: list[str], labels: Array) -> Iterator[str]:
     """Each pattern without and with calibration, and the last one at several thresholds."""
-    from ppt.backbones import load_backbone
-    from ppt.calibration import calibrate
-    from ppt.lm_sentiment import LMLabeller
+    from ppt.backbones.calibration import calibrate
+    from ppt.backbones.labeller import LMLabeller
+    from ppt.backbones.loading import load_backbone
 
     backbone = load_backbone(backbone_name, dtype="float32")
     for pattern in PATTERNS:

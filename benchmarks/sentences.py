@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from pipelines.readers import ReadOptions, expand, read
-from ppt.punkt import PunktParameters, sentence_spans
-from ppt.records import Document
-from ppt.sentences import load_punkt
-from ppt.text import normalise
+from ppt.base.text import normalise
+from ppt.corpus.records import Document
+from ppt.text.punkt import PunktParameters, sentence_spans
+from ppt.text.sentences import load_punkt
 
 OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.corpus import open_corpus
+from ppt.corpus.storage import open_corpus
 from ppt.errors import exit_status
 
 CASES = {
@@ -62,7 +62,7 @@ def load(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
         T5ForConditionalGeneration,
     )
 
-    from ppt.embedded import find_model
+    from ppt.backbones.sources import find_model
     from tests.tiny import tiny_tokenizer
 
     if kind == "smollm2":
@@ -115,8 +115,8 @@ def our_loss(
     model: Any, tokenizer: Any, start: Tensor, ids: Tensor, label: Tensor, words: Tensor, name: str
 ) -> tuple[nn.Parameter, Callable[[], Tensor]]:
     """Our scores of the two label words, with either loss."""
-    from ppt.backbones import LOSSES, as_backbone
-    from ppt.tensors import Batch, LabelWords
+    from ppt.backbones.loading import LOSSES, as_backbone
+    from ppt.prompts.tensors import Batch, LabelWords
 
     backbone = as_backbone(model, tokenizer)
     weight = nn.Parameter(start.clone())
@@ -129,7 +129,7 @@ def our_loss(
 
 def step_cost(case: str, side: str, steps: str) -> dict[str, Any]:
     """Time some steps of one side of one case in this process."""
-    from ppt.backbones import DTYPES
+    from ppt.backbones.loading import DTYPES
 
     kind, dtype, rows, tokens, prompt = CASES[case]
     model, tokenizer = load(kind, DTYPES[dtype])
@@ -158,8 +158,8 @@ def step_cost(case: str, side: str, steps: str) -> dict[str, Any]:
 
 def padding_cost(corpus: str, format_name: str, padding: str, dtype: str) -> dict[str, Any]:
     """Time forward and backward over real examples with one way of padding, in this process."""
-    from ppt.backbones import load_backbone
-    from ppt.scoring import label_loss
+    from ppt.backbones.base import label_loss
+    from ppt.backbones.loading import load_backbone
 
     backbone = load_backbone(device="cpu", dtype=dtype)
     batches, longest = real_batches(backbone, f"{corpus}/{format_name}", format_name)
@@ -179,9 +179,11 @@ def padding_cost(corpus: str, format_name: str, padding: str, dtype: str) -> dic
 
 def real_batches(backbone: Any, corpus: str, format_name: str) -> tuple[list[Any], int]:
     """The first batches of a pre-training, and the tokens of the longest row that it reads."""
-    from ppt.batches import BatchOrder, collate
-    from ppt.config import PretrainConfig
-    from ppt.examples import Renderer, load_examples
+    from ppt.prompts.batches import collate
+    from ppt.prompts.order import BatchOrder
+    from ppt.prompts.rendering import Renderer
+    from ppt.training.examples import load_examples
+    from ppt.training.settings import PretrainConfig
 
     usual = PretrainConfig(format=format_name)
     renderer = Renderer.standard(format_name, "causal", usual.style, backbone.tokenizer, UNCUT)

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 import ppt
 from pipelines.readers import FileSlice, ReadOptions
-from ppt.corpus import FORMAT_VERSION, SPLITS
+from ppt.base.streams import seed_word
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.options import FormatOptions
+from ppt.corpus.storage import FORMAT_VERSION, SPLITS
 from ppt.errors import ConfigError, unknown_name
-from ppt.format_options import FormatOptions
-from ppt.records import LABEL_WORDS
-from ppt.text import seed_word
 
 _MODEL_LIBRARIES = ("torch", "transformers")
 

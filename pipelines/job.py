@@ -16,18 +16,17 @@ from rich.table import Table
 import ppt.errors
 from pipelines.config import BuildConfig
 from pipelines.labelling import check_labeller, make_labeller
+from pipelines.local import Totals, local_runner, shown, totals
 from pipelines.options import Job
-from pipelines.progress import Totals, shown, totals
 from pipelines.readers import read
 from pipelines.sinks import BUILDING, Output, is_local, locked
 from pipelines.stages import BuildCorpora, Local
-from pipelines.workers import local_runner
-from ppt.corpus import Manifest, open_corpus
+from ppt.base.text import normalise
+from ppt.corpus.histograms import draw_histograms
+from ppt.corpus.records import Document
+from ppt.corpus.storage import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
-from ppt.plots import draw_histograms
-from ppt.records import Document
-from ppt.sentences import get_splitter, save_punkt, train_punkt
-from ppt.text import normalise
+from ppt.text.sentences import get_splitter, save_punkt, train_punkt
 
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input ``--splitter punkt:train`` learns from, in order of file names."""

@@ -12,12 +12,13 @@ import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
+from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
 from ppt.errors import ConfigError, unknown_name
-from ppt.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution, vader_compound
+from ppt.text.vader import vader_compound
 
 
 class Labeller(beam.PTransform):  # type: ignore[misc]
-    """(key, list of N sentences) → (key, probabilities [N, 5] of `ppt.sentiment.LABELS`).
+    """(key, list of N sentences) → (key, probabilities [N, 5] of `ppt.corpus.sentiment.LABELS`).
 
     Rows stand in the order of the sentences; what the key is does not matter.
     """
@@ -49,20 +50,20 @@ class ModelLabeller(Labeller):
 
 
 def _classifier(model: str) -> Any:
-    from pipelines.model_labeller import SentencePoolClassifier
+    from pipelines.model_labellers import SentencePoolClassifier
 
     return SentencePoolClassifier(model)
 
 
 def _check_classifier(model: str) -> None:
     """Load the configuration only: it must be that of a classifier of five classes."""
-    from pipelines.model_labeller import class_order
+    from pipelines.model_labellers import class_order
 
     class_order(model)
 
 
 def _language_model(model: str) -> Any:
-    from pipelines.lm_labeller import SentencePoolReader
+    from pipelines.model_labellers import SentencePoolReader
 
     return SentencePoolReader(model)
 
@@ -72,7 +73,7 @@ def _check_language_model(model: str) -> None:
 
     Also an embedded backbone is then expanded before workers ask for it.
     """
-    from ppt.lm_sentiment import LMLabeller
+    from ppt.backbones.labeller import LMLabeller
 
     LMLabeller.load(model, device="cpu").probabilities(["It was fine."])
 

@@ -16,11 +16,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.config import BuildConfig, input_names
 from pipelines.labelling import default_thresholds
 from pipelines.readers import AUTO, FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand
+from ppt.base.flags import Parser
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture
+from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError
-from ppt.flags import Parser
-from ppt.format_options import ADJACENCIES, FormatOptions, Mixture
-from ppt.records import LABEL_WORDS
-from ppt.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 
 _EPILOG = """examples:
   python -m pipelines.build_corpus --input 'docs/*.txt' --output corpora/

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from ppt.records import Reject
+from ppt.corpus.records import Reject
 
 Packet = tuple[bytes | str, int, int]
 """The packet itself or the name of the file that it lies in; where it starts there; its bytes."""

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from pipelines.files import CODECS, FileSlice, UnusableError, content, match, short_names
 from pipelines.parquet import Row, rows
+from ppt.base.text import cut
+from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, unknown_name
-from ppt.records import Document, Reject
-from ppt.text import cut
 
 __all__ = ["AUTO", "FORMATS", "FileSlice", "ReadOptions", "estimated_text_bytes", "expand", "read"]
 

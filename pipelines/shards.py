@@ -1,7 +1,8 @@
-"""One shard, from the documents that met in it to the bytes of its files. No Beam here.
+"""From the documents that met in a shard to its files, and from all shards to manifests.
 
-`split_shard` turns what `pipelines.packets` brought together into a pool of
-sentences, and `build_shard` that into files.
+`split_shard` turns what `pipelines.packets` brought together into a pool of sentences,
+`build_shard` that into files, and `build_manifests` puts the results of all shards
+together. No Beam here.
 """
 
 import base64
@@ -17,8 +18,7 @@ import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.packets import KeyedDocument, ShardInput
-from ppt.corpus import Shard, encode_shard, shard_name, statistics
-from ppt.formats import (
+from ppt.corpus.builders import (
     Probabilities,
     Rows,
     anchors_of,
@@ -27,9 +27,19 @@ from ppt.formats import (
     sentiment,
     unified,
 )
-from ppt.pool import Pool, SplitDocument, build_pool
-from ppt.records import LABEL_WORDS
-from ppt.tables import Phrases, to_table
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.pool import Pool, SplitDocument, build_pool
+from ppt.corpus.storage import (
+    SPLITS,
+    Manifest,
+    Shard,
+    add_counts,
+    encode_shard,
+    shard_name,
+    statistics,
+)
+from ppt.corpus.tables import Phrases, to_table
+from ppt.errors import InputError
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
@@ -197,3 +207,53 @@ def _json_lines(rows: Sequence[dict[str, str | int]]) -> bytes:
 def shard_entry(result: dict[str, Any], format_name: str) -> Shard:
     """The manifest's entry for one format of a finished shard."""
     return Shard(**result["formats"][format_name]["shard"])
+
+
+Result = dict[str, Any]
+
+
+def build_manifests(results: Sequence[Result], config: BuildConfig) -> dict[str, Manifest]:
+    """One manifest per asked format. Raises InputError where no document was usable."""
+    results = sorted(results, key=lambda result: (SPLITS.index(result["split"]), result["number"]))
+    found = [(result["split"], result["number"]) for result in results]
+    assert found == config.all_shards(), f"shards {found} of {config.all_shards()}"
+    documents = document_ledger(results)
+    if not documents["kept"]:
+        reasons = ", ".join(f"{n} {why}" for why, n in documents["rejected"].items())
+        raise InputError(
+            f"no usable document: {documents['read']} read, {reasons or 'none rejected'}, "
+            f"{documents['duplicates']} duplicates; see rejects/ in the output folder."
+        )
+    return {name: _manifest(name, results, documents, config) for name in config.formats}
+
+
+def document_ledger(results: Sequence[Result]) -> dict[str, Any]:
+    """Documents read, kept, rejected by reason and equal to others; it must add up."""
+    parts = [result["documents"] for result in results]
+    hashes = [np.frombuffer(base64.b64decode(part["id_hashes"]), "<u8") for part in parts]
+    _, uses = np.unique(np.concatenate(hashes), return_counts=True)
+    counts = ("read", "kept", "duplicates", "rejected", "characters")
+    ledger = add_counts({name: part[name] for name in counts} for part in parts)
+    ledger["sharing_an_id"] = int(uses[uses > 1].sum())
+    explained = ledger["kept"] + sum(ledger["rejected"].values()) + ledger["duplicates"]
+    assert ledger["read"] == explained, ledger
+    return ledger
+
+
+def _manifest(
+    name: str, results: Sequence[Result], documents: dict[str, Any], config: BuildConfig
+) -> Manifest:
+    by_split = {split: [r for r in results if r["split"] == split] for split in SPLITS}
+    examples = add_counts(result["formats"][name]["examples"] for result in results)
+    examples.setdefault("drops", {})
+    assert examples["anchors"] == examples["rows"] + sum(examples["drops"].values()), examples
+    return Manifest(
+        format=name,
+        config=config.as_manifest(),
+        versions=config.versions(),
+        documents=documents,
+        sentences=add_counts(result["sentences"] for result in results),
+        examples=examples,
+        shards={s: tuple(shard_entry(r, name) for r in by_split[s]) for s in SPLITS},
+        stats={s: add_counts(r["formats"][name]["stats"] for r in by_split[s]) for s in SPLITS},
+    )

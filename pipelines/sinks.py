@@ -23,7 +23,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import BuildConfig, ShardKey
-from ppt.corpus import MANIFEST, shard_name
+from ppt.corpus.storage import MANIFEST, shard_name
 from ppt.errors import OutputError
 
 BUILDING = ".building"

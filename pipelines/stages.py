@@ -17,7 +17,7 @@ from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.labelling import Labeller
-from pipelines.manifests import build_manifests
+from pipelines.local import Board
 from pipelines.packets import (
     KeyedDocument,
     Packet,
@@ -26,22 +26,22 @@ from pipelines.packets import (
     decode_documents,
     encode_documents,
 )
-from pipelines.progress import Board
 from pipelines.readers import FileSlice, read
 from pipelines.shards import (
     SplitShard,
+    build_manifests,
     build_shard,
     sentences_to_label,
     shard_digest,
     split_shard,
 )
 from pipelines.sinks import Output, told_plainly
-from ppt.cards import dataset_card
-from ppt.corpus import MANIFEST
-from ppt.formats import Probabilities
-from ppt.records import Reject
-from ppt.sentences import get_splitter
-from ppt.text import document_key, normalise
+from ppt.base.text import document_key, normalise
+from ppt.corpus.builders import Probabilities
+from ppt.corpus.card import dataset_card
+from ppt.corpus.records import Reject
+from ppt.corpus.storage import MANIFEST
+from ppt.text.sentences import get_splitter
 
 _PACKET_CHARACTERS = 8_000_000
 """Text held back while reading, to send few large elements into the shuffle."""

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ppt.base.text import normalise
 from ppt.errors import ConfigError, InputError, exit_status
-from ppt.punkt import PunktParameters
-from ppt.sentences import save_punkt, train_punkt
-from ppt.text import normalise
+from ppt.text.punkt import PunktParameters
+from ppt.text.sentences import save_punkt, train_punkt
 
 ENGLISH_ABBREVIATIONS = """
     mr mrs ms messrs mme mlle dr prof rev hon st ste esq jr sr

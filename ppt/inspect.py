@@ -12,10 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ppt.corpus import SPLITS, VERIFY, Manifest, open_corpus
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
+from ppt.corpus.storage import SPLITS, VERIFY, Manifest, open_corpus
 from ppt.errors import ConfigError, exit_status
-from ppt.plots import HISTOGRAMS, draw_histograms
-from ppt.records import LABEL_WORDS
 
 ANSWER_STYLE = "bold green"
 

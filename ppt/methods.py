@@ -1,6 +1,6 @@
 """The few-shot methods as data: what is trained, from where, shown how, and how fast.
 
-There is one loop (`ppt.tuning`); a method is a row of this table. A new one is a new row.
+There is one loop (`ppt.fewshot.lanes`); a method is a row of this table. A new one is a new row.
 """
 
 from collections.abc import Mapping

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import ppt
-from ppt.config import PretrainConfig
-from ppt.corpus import MANIFEST, Corpus, open_corpus
-from ppt.embedded import EMBEDDED
+from ppt.backbones.sources import EMBEDDED
+from ppt.base.files import file_digest, write_atomically
+from ppt.base.flags import parse
+from ppt.base.threads import spin_less
+from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import ConfigError, exit_status
-from ppt.files import file_digest, write_atomically
-from ppt.flags import parse
-from ppt.threads import spin_less
+from ppt.training.settings import PretrainConfig
 
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
@@ -55,8 +55,10 @@ def _run(argv: Sequence[str] | None) -> int:
         epilog=EPILOG,
     ).resolved()
     corpus = open_corpus(str(config.corpus), config.format, config.verify)
-    from ppt.processes import join  # torch comes in here, so that --help and most errors are quick
-    from ppt.runs import check_run
+    from ppt.training.folder import check_run
+    from ppt.training.processes import (
+        join,  # torch comes in here, so that --help and most errors are quick
+    )
 
     processes = join(config.device)
     folder = Path(str(config.output_dir))
@@ -76,10 +78,11 @@ def _pretrain(
     config: PretrainConfig, corpus: Corpus, folder: Path, processes: Any, *, goes_on: bool
 ) -> None:
     """Load, train, and write what is left to write."""
-    from ppt.backbones import dtype_hint, load_backbone
-    from ppt.examples import Renderer, load_examples
-    from ppt.runs import begin_run
-    from ppt.training import train
+    from ppt.backbones.loading import dtype_hint, load_backbone
+    from ppt.prompts.rendering import Renderer
+    from ppt.training.examples import load_examples
+    from ppt.training.folder import begin_run
+    from ppt.training.loop import train
 
     backbone = load_backbone(
         config.model,
@@ -129,7 +132,7 @@ def facts_of(
     config: PretrainConfig, corpus: Corpus, renderer: Any, examples: Any
 ) -> dict[str, str]:
     """What a card tells of where a prompt comes from."""
-    from ppt.patterns import PATTERNS
+    from ppt.prompts.patterns import PATTERNS
 
     embedded = EMBEDDED.get(config.model)
     return {
@@ -150,7 +153,7 @@ def first_prompt(config: PretrainConfig, backbone: Any, words: Any) -> Any:
     """The prompt that training starts from; the same in every process and on every device."""
     import torch
 
-    from ppt.prompts import Residual, SoftPrompt, Vocabulary, initialiser
+    from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 
     vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, words)
     generator = torch.Generator().manual_seed(config.seed)
@@ -183,11 +186,10 @@ def finish(
     """Write the prompt, its card and figure, and last `result.json`; print the scores."""
     from rich.console import Console
 
-    from ppt.adapters import save_prompt
-    from ppt.logs import draw_loss, read_metrics
-    from ppt.patterns import PATTERNS_VERSION
-    from ppt.prompt_cards import prompt_card, scores_table
-    from ppt.runs import CARD, PROMPT, RESULT
+    from ppt.prompts.files import save_prompt
+    from ppt.prompts.patterns import PATTERNS_VERSION
+    from ppt.training.card import draw_loss, prompt_card, read_metrics, scores_table
+    from ppt.training.folder import CARD, PROMPT, RESULT
 
     base = EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
     scores = {"first": result.first.as_dict(), "best": result.best.as_dict()}

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ppt.base.files import write_atomically
+from ppt.base.flags import Parser
 from ppt.errors import exit_status
-from ppt.files import write_atomically
-from ppt.flags import Parser
-from ppt.report_page import Report, html_page
-from ppt.result_examples import example_runs, read_examples
-from ppt.result_folder import PAGE
-from ppt.result_rows import BASELINE, find_baseline, result_rows
-from ppt.result_tables import overview, to_rich
-from ppt.results import METRICS, PREDICTIONS, read_results, selected, shots_of
+from ppt.results.folder import PAGE
+from ppt.results.page import html_page
+from ppt.results.report import make_report
+from ppt.results.rows import BASELINE
+from ppt.results.selection import METRICS, shots_of
+from ppt.results.tables import overview, to_rich
 
 DESCRIPTION = """\
 Make one HTML page of what python -m ppt.fewshot left in a results folder.
@@ -58,27 +58,6 @@ def _run(argv: Sequence[str] | None) -> int:
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
-
-
-def make_report(folder: Path, *, metric: str = "accuracy", baseline: str | None = None) -> Report:
-    """Read a results folder; `baseline` None: `BASELINE` where it was run, else none.
-
-    Raises InputError for files that cannot be read, UnknownNameError for the baseline.
-    """
-    results = read_results(folder)
-    chosen = selected(results.runs)
-    baseline = find_baseline(chosen, baseline)
-    examples = read_examples(folder, example_runs(chosen))
-    notes = list(results.notes)
-    if baseline is None:
-        notes.append(f"No run of {BASELINE}: no differences. Name a --baseline to have them.")
-    missing = sum(not one.predictions for one in examples)
-    if not examples:
-        notes.append(f"There is no {PREDICTIONS}, so no example predictions.")
-    elif missing:
-        notes.append(f"{PREDICTIONS} has no rows of {missing} of the runs that examples are from.")
-    rows = result_rows(chosen, metric=metric, baseline=baseline)
-    return Report("Few-shot results", results.runs, chosen, rows, examples, notes)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-from ppt.sentences import load_punkt
+from ppt.text.sentences import load_punkt
 
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import torch
 
-from ppt.adapters import save_prompt
-from ppt.batches import pack
-from ppt.config import StepSettings
-from ppt.examples import Renderer
-from ppt.tuning import Lane
+from ppt.fewshot.lanes import Lane
+from ppt.prompts.batches import pack
+from ppt.prompts.files import save_prompt
+from ppt.prompts.rendering import Renderer
+from ppt.training.settings import StepSettings
 from tests.tiny import save_tiny
 from tests.toys import toy_rows
 

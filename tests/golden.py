@@ -83,7 +83,8 @@ def command(name):
     """The command's `main`, wherever it stands."""
     import importlib
 
-    return importlib.import_module(f"ppt.{name}").main
+    module = {"fewshot": "fewshot.__main__"}.get(name, name)
+    return importlib.import_module(f"ppt.{module}").main
 
 
 def results(folder):

@@ -6,8 +6,9 @@ random streams; every choice is made naively, over lists, one anchor at a time.
 
 from collections import Counter, defaultdict
 
-from ppt.format_options import option_caps, same_document_options
-from ppt.text import content_key, cut, seed_word
+from ppt.base.streams import seed_word
+from ppt.base.text import content_key, cut
+from ppt.corpus.options import option_caps, same_document_options
 
 MASK = (1 << 64) - 1
 DIRECTION, NUMBER, TASK, ORDER, PLACE, MIX, SAME, OTHER, SHUFFLE = 0, 1, 2, 3, 4, 5, 64, 128, 192

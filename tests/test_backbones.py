@@ -10,11 +10,12 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ppt import llama, scoring
-from ppt.backbones import as_backbone, dtype_hint, load_backbone
+from ppt.backbones import base as scoring
+from ppt.backbones import llama
+from ppt.backbones.base import LOSSES, label_loss, word_loss
+from ppt.backbones.loading import as_backbone, dtype_hint, load_backbone
 from ppt.errors import ConfigError, InputError, PPTError, UnknownNameError
-from ppt.scoring import LOSSES, label_loss, word_loss
-from ppt.tensors import LabelWords
+from ppt.prompts.tensors import LabelWords
 from tests.tiny import (
     CAUSAL,
     LLAMA,

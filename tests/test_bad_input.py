@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from ppt.corpus import open_corpus
+from ppt.corpus.storage import open_corpus
 from tests.builds import (
     ROOT,
     build,

@@ -8,17 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppt.batches import (
-    BatchOrder,
-    collate,
-    evaluation_batches,
-    pack,
-    padding_share,
-    part,
-)
 from ppt.errors import ConfigError
-from ppt.rendering import Rendered
-from ppt.tensors import LabelWords
+from ppt.prompts.batches import collate, pack
+from ppt.prompts.order import BatchOrder, evaluation_batches, padding_share, part
+from ppt.prompts.rendering import Rendered
+from ppt.prompts.tensors import LabelWords
 
 sizes = st.tuples(st.integers(1, 300), st.integers(1, 40))
 WORDS = LabelWords(torch.tensor([[5], [6], [7]]), torch.tensor([1, 1, 1]))

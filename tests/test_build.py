@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from ppt.corpus import open_corpus
-from ppt.records import LABEL_WORDS
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.storage import open_corpus
 from tests.builds import (
     DOCUMENTS,
     ROOT,

@@ -1,4 +1,4 @@
-"""`ppt.calibration`: the laws of calibrated scores, whatever the scores and the prior."""
+"""`ppt.backbones.calibration`: the laws of calibrated scores, whatever the scores and the prior."""
 
 import math
 
@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.calibration import CONTENT_FREE, calibrate, content_free, label_prior
+from ppt.backbones.calibration import CONTENT_FREE, calibrate, content_free, label_prior
 from ppt.errors import ConfigError
-from ppt.patterns import parse_pattern
+from ppt.prompts.patterns import parse_pattern
 
 INF = math.inf
 numbers = st.floats(-200, 200)  # e to these is far beyond float32

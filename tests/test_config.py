@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from ppt.config import OPTIMIZERS, PretrainConfig, TrainSettings
+from ppt.backbones.base import LOSSES
+from ppt.base.flags import differing, from_json, parse, to_json
+from ppt.corpus.formats import LABEL_WORDS
 from ppt.errors import ConfigError, exit_status
-from ppt.flags import differing, from_json, parse, to_json
-from ppt.optimizers import MAKERS, SCHEDULES, rate
-from ppt.records import LABEL_WORDS
-from ppt.scoring import LOSSES
+from ppt.training.optimizers import MAKERS, SCHEDULES, rate
+from ppt.training.settings import OPTIMIZERS, PretrainConfig, TrainSettings
 from tests.toys import settings
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from tokenizers import pre_tokenizers
 
-from ppt import embedded
-from ppt.backbones import load_backbone
-from ppt.embedded import EMBEDDED, Embedded, embedded_folder, find_model, hub_folder
+from ppt.backbones import sources as embedded
+from ppt.backbones.loading import load_backbone
+from ppt.backbones.sources import EMBEDDED, Embedded, embedded_folder, find_model, hub_folder
 from ppt.errors import InputError, OutputError, UnknownNameError
 from tests.tiny import save_tiny, tiny_batch, tiny_prompt
 

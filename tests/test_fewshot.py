@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ppt.adapters import load_prompt, read_card, save_prompt
-from ppt.fewshot import main
+from ppt.fewshot.__main__ import main
 from ppt.methods import METHODS
+from ppt.prompts.files import load_prompt, read_card, save_prompt
 from ppt.report import main as report
-from ppt.result_folder import clear
+from ppt.results.folder import clear
 from tests.few import toy_place, toy_task
 from tests.test_imports import loaded_after
 
@@ -109,7 +109,9 @@ def test_a_rerun_is_identical_and_a_restart_runs_nothing(place, tmp_path, monkey
     frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)]
     pd.testing.assert_frame_equal(*frames)
     before = (one / "results.jsonl").read_bytes()
-    monkeypatch.setattr("ppt.fewshot.load", lambda _: pytest.fail("nothing is left to run"))
+    monkeypatch.setattr(
+        "ppt.fewshot.__main__.load", lambda _: pytest.fail("nothing is left to run")
+    )
     assert main(flags(place, one, **argv)) == 0
     assert (one / "results.jsonl").read_bytes() == before
 
@@ -347,4 +349,4 @@ def test_help_lists_the_methods_with_their_rates(capsys):
 
 
 def test_help_and_wrong_flags_need_no_torch():
-    assert not {"torch", "transformers"} & set(loaded_after("ppt.fewshot"))
+    assert not {"torch", "transformers"} & set(loaded_after("ppt.fewshot.__main__"))

@@ -11,18 +11,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.batches import collate, pack
 from ppt.errors import InputError, OutputError
-from ppt.examples import Renderer
-from ppt.fewshot_config import FewshotConfig
-from ppt.in_context import alternating, demonstrations, without_start
+from ppt.fewshot.answers import alone, verdict
+from ppt.fewshot.grid import banks
+from ppt.fewshot.in_context import alternating, demonstrations, without_start
+from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
-from ppt.metrics import accuracy, confusion, macro_f1
-from ppt.prompt_choice import SavedPrompt, choose_prompt
-from ppt.rendering import Encoder, Rendered
-from ppt.result_store import PREDICTION_COLUMNS, ResultStore
-from ppt.trials import Trial, banks
-from ppt.verdicts import alone, verdict
+from ppt.prompts.batches import collate, pack
+from ppt.prompts.encoder import Encoder
+from ppt.prompts.rendering import Rendered, Renderer
+from ppt.results.metrics import accuracy, confusion, macro_f1
+from ppt.results.store import PREDICTION_COLUMNS, ResultStore
+from ppt.results.trial import Trial
+from ppt.transfer.library import SavedPrompt, choose_prompt
 from tests.tiny import tiny
 from tests.toys import toy_rows
 

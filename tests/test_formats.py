@@ -8,20 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ppt.base.text import content_key
+from ppt.corpus.builders import Rows, anchors_of, multiple_choice, sentence_pair, sentiment, unified
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
+from ppt.corpus.pool import SplitDocument, build_pool
+from ppt.corpus.tables import Phrases, to_table
 from ppt.errors import ConfigError, UnknownNameError
-from ppt.format_options import ADJACENCIES, FormatOptions, Mixture, option_caps
-from ppt.formats import (
-    Rows,
-    anchors_of,
-    multiple_choice,
-    sentence_pair,
-    sentiment,
-    unified,
-)
-from ppt.pool import SplitDocument, build_pool
-from ppt.records import LABEL_WORDS
-from ppt.tables import Phrases, to_table
-from ppt.text import content_key
 from tests.oracle import Oracle
 
 FORMATS = list(LABEL_WORDS)

@@ -1,106 +1,41 @@
-"""The laws of the layout: floors, no circles, what a module must not import, quiet imports."""
+"""The laws of the house, read from the table in docs/design.md: floors, order, short files."""
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ROW = re.compile(r"^\| (\d) \| `([\w/.]+)` \| [^|]+ \| ([^|]*)\|$", re.MULTILINE)
 
-FLOORS = {
-    0: [
-        "llama",
-        "threads",
-        "errors",
-        "tensors",
-        "processes",
-        "signals",
-        "metrics",
-        "markdown",
-        "plot_style",
-        "statistics",
-        "svg",
-    ],
-    1: [
-        "text",
-        "records",
-        "sentiment",
-        "adapters",
-        "embedded",
-        "files",
-        "flags",
-        "scoring",
-        "task_rows",
-        "yaml_keys",
-        "methods",
-        "result_runs",
-    ],
-    2: [
-        "pool",
-        "format_options",
-        "punkt",
-        "causal",
-        "config",
-        "patterns",
-        "prompts",
-        "splits",
-        "prompt_choice",
-        "tuned",
-        "results",
-    ],
-    3: [
-        "sampling",
-        "sentences",
-        "checkpoints",
-        "optimizers",
-        "rendering",
-        "task_forms",
-        "calibration",
-        "fewshot_config",
-        "result_rows",
-        "result_examples",
-        "result_folder",
-    ],
-    4: ["formats", "batches", "seq2seq", "task_spec", "result_plots", "result_tables"],
-    5: [
-        "tables",
-        "backbones",
-        "evaluation",
-        "task_examples",
-        "task_table",
-        "in_context",
-        "verdicts",
-        "result_figures",
-    ],
-    6: ["corpus", "logs", "positions", "prompt_cards", "tasks", "tuning", "report_page"],
-    7: ["cards", "plots", "examples", "runs", "task_files", "trials", "report"],
-    8: ["inspect", "training", "lm_sentiment", "material", "result_store"],
-    9: ["pretrain", "starts"],
-    10: ["trial_rows"],
-    11: ["bank_runs"],
-    12: ["fewshot"],
-}
-"""A module of `ppt` imports only from lower floors."""
+FLOOR_OF, PLACES = {}, {}
+"""Wing or module → floor; module → (wing, place within it)."""
 
-PIPELINE_FLOORS = {
-    0: ["files", "packets", "progress", "workers", "pool_handler"],
-    1: ["parquet", "model_labeller", "lm_labeller"],
-    2: ["readers", "labelling"],
-    3: ["config", "train_punkt"],
-    4: ["shards", "sinks"],
-    5: ["manifests", "options"],
-    6: ["stages"],
-    7: ["job"],
-    8: ["build_corpus"],
-}
+for floor, name, names in ROW.findall((ROOT / "docs" / "design.md").read_text()):
+    wing = name.removesuffix(".py").replace("/", ".")
+    FLOOR_OF[wing] = int(floor)
+    for place, one in enumerate(re.findall(r"`(\w+)`", names) or [""]):
+        PLACES[f"{wing}.{one}".rstrip(".")] = (wing, place)
+
+
+def modules():
+    """Every module of the product by dotted name, the menus of wings aside."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for package in ("ppt", "pipelines")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+    }
 
 
 def imports(path):
-    """Our own modules that a file imports anywhere, as package.module."""
+    """What a file imports anywhere, as dotted names."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -111,24 +46,28 @@ def imports(path):
     return found
 
 
-def ours(path, package):
-    names = {p.stem for p in (ROOT / package).glob("*.py")} - {"__init__"}
-    return {
-        n.split(".")[1]
-        for n in imports(path)
-        if n.startswith(f"{package}.") and n.split(".")[1] in names
-    }
+def test_the_table_has_every_module_and_no_other():
+    assert set(PLACES) == set(modules())
 
 
-@pytest.mark.parametrize(("package", "floors"), [("ppt", FLOORS), ("pipelines", PIPELINE_FLOORS)])
-def test_modules_import_only_from_lower_floors(package, floors):
-    floor_of = {name: floor for floor, names in floors.items() for name in names}
-    modules = {path.stem: path for path in (ROOT / package).glob("*.py")} | {}
-    modules.pop("__init__")
-    assert set(modules) == set(floor_of), "a new module needs its floor"
-    for name, path in modules.items():
-        for other in ours(path, package):
-            assert floor_of[other] < floor_of[name], f"{package}.{name} imports {other}"
+def test_wings_import_only_from_lower_floors_and_files_from_earlier_ones():
+    for name, path in modules().items():
+        wing, place = PLACES[name]
+        for other in (imports(path) & set(PLACES)) - {name}:
+            other_wing, other_place = PLACES[other]
+            if wing == other_wing:
+                assert other_place < place, f"{name} imports {other}, which stands after it"
+            else:
+                assert FLOOR_OF[other_wing] < FLOOR_OF[wing], f"{name} imports {other}"
+
+
+def test_wings_have_menus():
+    for wing in {wing for wing, _ in PLACES.values() if (ROOT / wing.replace(".", "/")).is_dir()}:
+        menu = ROOT / wing.replace(".", "/") / "__init__.py"
+        text = ast.get_docstring(ast.parse(menu.read_text()))
+        assert len(text.splitlines()) >= 4, menu
+        for file in re.findall(r"`(\w+)`", text.rpartition("Read")[2]):
+            assert (menu.parent / f"{file}.py").is_file(), f"{menu}: {file}"
 
 
 def test_ppt_never_imports_the_pipelines_or_beam():
@@ -150,8 +89,9 @@ def test_what_workers_import_never_imports_torch(module):
     assert not {"torch", "transformers", "matplotlib"} & set(loaded)
 
 
-def test_help_and_bad_flags_do_not_wait_for_torch():
-    assert not {"torch", "transformers", "matplotlib"} & set(loaded_after("ppt.pretrain"))
+@pytest.mark.parametrize("module", ["ppt.pretrain", "ppt.fewshot.__main__", "ppt.report"])
+def test_help_and_bad_flags_do_not_wait_for_torch(module):
+    assert not {"torch", "transformers", "matplotlib"} & set(loaded_after(module))
 
 
 def test_installed_commands_are_there():
@@ -162,15 +102,26 @@ def test_installed_commands_are_there():
         assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_modules_stay_short():
+def test_files_and_functions_stay_short():
     for package in ("ppt", "pipelines"):
         for path in (ROOT / package).rglob("*.py"):
-            assert len(path.read_text().splitlines()) <= 320, path
+            text = path.read_text()
+            assert len(text.splitlines()) <= 300, path
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef):
+                    lines = node.end_lineno - node.lineno + 1
+                    assert lines <= 60, f"{path}: {node.name} has {lines} lines"
+
+
+def test_no_two_files_of_a_folder_share_a_prefix():
+    for folder in {path.parent for path in modules().values()}:
+        heads = sorted(p.stem.split("_")[0] for p in folder.glob("[!_]*.py") if p.is_file())
+        for one, other in pairwise(heads):
+            assert one != other, f"{folder}: {one}"
 
 
 def test_the_packages_print_nothing_when_imported():
-    for package in ("ppt", "pipelines"):
-        for path in (ROOT / package).glob("*.py"):
-            for node in ast.parse(path.read_text()).body:
-                is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-                assert not is_call, f"{path} runs something at import"
+    for path in modules().values():
+        for node in ast.parse(path.read_text()).body:
+            is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+            assert not is_call, f"{path} runs something at import"

@@ -13,9 +13,10 @@ import transformers
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.labelling import MODEL_KINDS, check_labeller, make_labeller, parse_labeller
-from pipelines.model_labeller import SCALES, SentencePoolClassifier, class_order
+from pipelines.model_labellers import SCALES, SentencePoolClassifier, class_order
+from ppt.corpus.sentiment import LABELS, class_distribution
 from ppt.errors import ConfigError, UnknownNameError
-from ppt.sentiment import LABELS, class_distribution, vader_compound
+from ppt.text.vader import vader_compound
 
 WORDS = ["a", "good", "bad", "film", "and", "then", "some", "more", "words", "follow", "."]
 POOLS = [

@@ -6,11 +6,10 @@ import torch
 import transformers
 
 from pipelines.labelling import check_labeller, default_thresholds
-from pipelines.lm_labeller import SentencePoolReader
-from pipelines.pool_handler import one_thread
+from pipelines.model_labellers import SentencePoolReader, one_thread
+from ppt.backbones.labeller import LMLabeller
+from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, PPTError
-from ppt.lm_sentiment import LMLabeller
-from ppt.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from tests.builds import DOCUMENTS, build, digests, good_documents, manifest, write_jsonl
 from tests.test_labelling import run_labeller
 from tests.tiny import save_tiny, tiny_llama

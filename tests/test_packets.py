@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.packets import KeyedDocument, Spool, dealt, decode_documents, encode_documents
-from ppt.records import REASONS, Reject
+from ppt.corpus.records import REASONS, Reject
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 DOCUMENTS = st.lists(

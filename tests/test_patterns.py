@@ -19,8 +19,10 @@ from tokenizers import (
 from tokenizers.processors import TemplateProcessing
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast, T5Tokenizer
 
+from ppt.corpus.formats import LABEL_WORDS
 from ppt.errors import ConfigError, InputError, UnknownNameError
-from ppt.patterns import (
+from ppt.prompts.encoder import Encoder, mask_id
+from ppt.prompts.patterns import (
     LETTERS,
     PATTERNS,
     Field,
@@ -32,8 +34,7 @@ from ppt.patterns import (
     standard_pattern,
     standard_verbalizer,
 )
-from ppt.records import LABEL_WORDS
-from ppt.rendering import Encoder, label_words, mask_id, render, render_batch, water_fill
+from ppt.prompts.rendering import label_words, render, render_batch, water_fill
 
 TRAINING_TEXT = [
     "The film was good, the sea was terrible and maybe the ship was bad. Yes, no; great!",
@@ -527,7 +528,7 @@ def test_texts_that_grow_when_spelled_out_still_fill_the_room(name):
 
 
 def test_many_rows_are_rendered_lazily_and_in_order(monkeypatch):
-    monkeypatch.setattr("ppt.rendering.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("ppt.prompts.rendering.ROWS_AT_ONCE", 3)
     tokenizer, layout = TOKENIZERS["t5"]
     pattern = standard_pattern("sentiment", layout, "soft")
     endless = ({**SINGLE, "label": n} for n in itertools.count())

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ppt.adapters import load_prompt, save_prompt
-from ppt.backbones import load_backbone
-from ppt.corpus import MANIFEST
-from ppt.examples import Renderer, load_examples
-from ppt.logs import read_metrics
+from ppt.backbones.loading import load_backbone
+from ppt.corpus.storage import MANIFEST
 from ppt.pretrain import main
+from ppt.prompts.files import load_prompt, save_prompt
+from ppt.prompts.rendering import Renderer
+from ppt.training.card import read_metrics
+from ppt.training.examples import load_examples
 from tests.tiny import save_tiny, tiny_llama, tiny_t5
 from tests.toys import toy_corpus
 
@@ -132,7 +133,7 @@ def test_a_finished_run_is_refused_unless_overwritten(place, tmp_path, capsys):
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):
-    from ppt import training
+    from ppt.training import loop as training
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert main(flags(place, whole)) == 0
@@ -345,7 +346,7 @@ def test_an_empty_validation_split_has_its_cure_told(tmp_path, place, capsys):
 
 @pytest.mark.parametrize("make", [tiny_llama, tiny_t5])
 def test_the_head_of_a_corpus_is_read(tmp_path, make):
-    from ppt.corpus import open_corpus
+    from ppt.corpus.storage import open_corpus
 
     backbone = make()
     corpus = open_corpus(toy_corpus(tmp_path / "unified", "unified"))

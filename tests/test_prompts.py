@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ppt.adapters import CARD, CONFIG, TENSOR, WEIGHTS, load_prompt, read_card, save_prompt
+from ppt.backbones.base import label_loss
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
-from ppt.prompts import (
+from ppt.prompts.files import CARD, CONFIG, TENSOR, WEIGHTS, load_prompt, read_card, save_prompt
+from ppt.prompts.soft import (
     INITS,
     Residual,
     SoftPrompt,
@@ -21,7 +22,6 @@ from ppt.prompts import (
     random_uniform,
     sampled_vocabulary,
 )
-from ppt.scoring import label_loss
 from tests.tiny import (
     WORDS,
     tiny,

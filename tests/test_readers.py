@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from pipelines import files
 from pipelines.readers import FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand, read
+from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, UnknownNameError
-from ppt.records import Document, Reject
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda data: data,

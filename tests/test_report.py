@@ -19,10 +19,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from ppt.errors import InputError
-from ppt.plot_style import COLOURS
 from ppt.report import main, make_report
-from ppt.report_page import html_page
-from ppt.result_examples import (
+from ppt.results.page import html_page
+from ppt.results.predictions import (
     LONGEST,
     RIGHT,
     WRONG,
@@ -32,7 +31,8 @@ from ppt.result_examples import (
     read_examples,
     shortened,
 )
-from ppt.results import read_results, selected
+from ppt.results.selection import read_results, selected
+from ppt.results.style import COLOURS
 from tests.synthetic import (
     SCHEMA,
     TASKS,
@@ -148,7 +148,7 @@ def test_the_same_results_give_the_same_page(small):
 
 
 def test_the_csv_in_the_page_is_that_of_the_rows(folder, page):
-    from ppt.result_tables import to_csv
+    from ppt.results.tables import to_csv
 
     (link,) = [a["href"] for a in Page(page).all("a") if "download" in a]
     text = base64.b64decode(link.partition("base64,")[2]).decode()

@@ -14,13 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 
-from ppt.plot_style import COLOURS, FAINT, INK, columns_for, looks, plain
-from ppt.result_figures import MOST, plots_of, points_per_line, save_plots
-from ppt.result_plots import box_plots, confusion_tables, sample_curves, thinned, training_curves
-from ppt.result_rows import result_rows
-from ppt.result_runs import read_run
-from ppt.results import at_shots, methods_of, selected
-from ppt.svg import inline_svg
+from ppt.results.figures import MOST, plots_of, points_per_line, save_plots
+from ppt.results.plots import box_plots, confusion_tables, sample_curves, thinned, training_curves
+from ppt.results.rows import result_rows
+from ppt.results.run import read_run
+from ppt.results.selection import at_shots, methods_of, selected
+from ppt.results.style import COLOURS, FAINT, INK, columns_for, looks, plain
+from ppt.results.svg import inline_svg
 from tests.synthetic import METHODS, TASKS, synthetic_grid, synthetic_run
 
 STRANGE = ("<b>&amp;", "$x_1^", "a\x00b\x1bc", "فيلم 🎬", "_hidden", "x" * 90, "\ud800")

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ppt.base.markdown import markdown_table
 from ppt.errors import InputError, UnknownNameError
-from ppt.markdown import markdown_table
-from ppt.result_rows import find_baseline, result_rows
-from ppt.result_runs import Run, read_run
-from ppt.result_tables import details, overview, save_tables, to_csv, to_markdown, to_rich
-from ppt.results import METRICS, methods_of, read_results, selected, shots_of
-from ppt.statistics import paired_difference, summary
+from ppt.results.rows import find_baseline, result_rows
+from ppt.results.run import Run, read_run
+from ppt.results.selection import METRICS, methods_of, read_results, selected, shots_of
+from ppt.results.statistics import paired_difference, summary
+from ppt.results.tables import details, overview, save_tables, to_csv, to_markdown, to_rich
 from tests.synthetic import synthetic_grid, synthetic_run, write_results
 
 SMALL = {"steps": 2}

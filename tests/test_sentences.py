@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nltk.tokenize.punkt import PunktSentenceTokenizer, load_punkt_params, save_punkt_params
 
 from pipelines import train_punkt as command
-from ppt import sentences
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
-from ppt.punkt import PunktParameters, PunktSplitter, sentence_spans
-from ppt.sentences import get_splitter, load_punkt, save_punkt, train_punkt
+from ppt.text import sentences
+from ppt.text.punkt import PunktParameters, PunktSplitter, sentence_spans
+from ppt.text.sentences import get_splitter, load_punkt, save_punkt, train_punkt
 
 ROOT = Path(__file__).parents[1]
 ENGLISH = get_splitter("punkt:english")
@@ -184,7 +184,7 @@ def test_blank_lines_part_sentences():
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("ppt.punkt.REMEMBERED_WORDS", 50)
+    monkeypatch.setattr("ppt.text.punkt.REMEMBERED_WORDS", 50)
     splitter = PunktSplitter(SMALL)
     text = " ".join(f"word{i}. Dr. Next{i}" for i in range(500))
     assert splitter.spans(text) == nltk_spans(text, SMALL)
@@ -202,7 +202,7 @@ def test_a_pickled_splitter_is_small_and_needs_no_nltk():
 
 def test_importing_and_splitting_ascii_loads_no_heavy_module():
     code = (
-        "import sys; from ppt.sentences import get_splitter; get_splitter()('Dr. No. Yes.');"
+        "import sys; from ppt.text.sentences import get_splitter; get_splitter()('Dr. No. Yes.');"
         "assert not {'torch', 'nltk', 'apache_beam'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

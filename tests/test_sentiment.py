@@ -1,4 +1,4 @@
-"""`ppt.sentiment`: VADER's scores against the package itself, classes, thresholds, balance."""
+"""VADER's scores against the package itself; classes, thresholds, balance."""
 
 import subprocess
 import sys
@@ -15,15 +15,9 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
+from ppt.corpus.sentiment import LABELS, PUBLISHED_THRESHOLDS, balance, class_distribution, keep
 from ppt.errors import ConfigError
-from ppt.sentiment import (
-    LABELS,
-    PUBLISHED_THRESHOLDS,
-    balance,
-    class_distribution,
-    keep,
-    vader_compound,
-)
+from ppt.text.vader import vader_compound
 
 ORACLE = SentimentIntensityAnalyzer()
 
@@ -105,7 +99,7 @@ def test_vader_knows_every_lexicon_entry_and_emoji():
 
 
 def test_vader_reads_its_lexicon_only_when_asked():
-    code = "import sys, ppt.sentiment; print('vaderSentiment' in sys.modules)"
+    code = "import sys, ppt.corpus.sentiment; print('vaderSentiment' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

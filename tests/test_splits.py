@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.errors import InputError, UnknownNameError
-from ppt.splits import BALANCES, Split, deal, draw, subset
+from ppt.tasks.splits import BALANCES, Split, deal, draw, subset
 
 
 def ids_of(labels):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.statistics import Summary, bootstrap_interval, paired_difference, summary
+from ppt.results.statistics import Summary, bootstrap_interval, paired_difference, summary
 
 scores = st.lists(st.floats(0, 1).map(lambda x: round(x, 4)), min_size=2, max_size=12)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ppt.base.flags import parse
 from ppt.errors import PPTError
-from ppt.fewshot_config import FewshotConfig
-from ppt.flags import parse
-from ppt.patterns import rendered_text
-from ppt.task_files import COLUMN_KEYS, KEYS, load_task_file
-from ppt.task_forms import PROMPT_FORMATS
-from ppt.tasks import load_task
+from ppt.fewshot.settings import FewshotConfig
+from ppt.prompts.patterns import rendered_text
+from ppt.tasks.forms import PROMPT_FORMATS
+from ppt.tasks.loading import load_task
+from ppt.tasks.user_file import COLUMN_KEYS, KEYS, load_task_file
 
 MANUAL = Path(__file__).parents[1] / "docs" / "your-own-task.md"
 

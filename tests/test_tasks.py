@@ -17,17 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ppt.corpus.formats import LABEL_WORDS
 from ppt.errors import ConfigError, InputError, UnknownNameError
-from ppt.patterns import PATTERNS, rendered_text, standard_pattern
-from ppt.records import LABEL_WORDS
-from ppt.sentiment import vader_compound
-from ppt.task_examples import REASONS
-from ppt.task_files import load_task_file
-from ppt.task_forms import FORMS, PROMPT_FORMATS, SHAPES
-from ppt.task_rows import BadRow, read_table
-from ppt.task_spec import Columns, Files, Hub, Label, Task, letters
-from ppt.task_table import TASKS, TASKS_VERSION, named_task
-from ppt.tasks import content_id, load_task, without_duplicates
+from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
+from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
+from ppt.tasks.loading import content_id, load_task, without_duplicates
+from ppt.tasks.readers import BadRow, read_table
+from ppt.tasks.rows import REASONS
+from ppt.tasks.spec import Columns, Files, Hub, Label, Task, letters
+from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
+from ppt.tasks.user_file import load_task_file
+from ppt.text.vader import vader_compound
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "data" / "tasks" / "verdicts"

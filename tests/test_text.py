@@ -7,19 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.text import (
-    SHORTEST_CUT,
-    below,
-    content_key,
-    cut,
-    document_key,
-    fold_whitespace,
-    mix,
-    normalise,
-    seed_word,
-    stream,
-    uniform,
-)
+from ppt.base.streams import below, mix, seed_word, stream, uniform
+from ppt.base.text import SHORTEST_CUT, content_key, cut, document_key, fold_whitespace, normalise
 
 texts = st.text(st.characters(codec="utf-8"), max_size=300)
 ascii_texts = st.text(st.characters(max_codepoint=127), max_size=300)

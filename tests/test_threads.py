@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ppt import threads
+from ppt.base import threads
 
 
 @pytest.mark.parametrize(

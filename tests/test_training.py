@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from ppt import checkpoints, logs, training
-from ppt.checkpoints import latest, load_state, save_state
+from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError, OutputError, TrainingError
-from ppt.evaluation import Evaluation, best_of, evaluate, has_stalled
-from ppt.logs import Plan, RunLog, draw_loss, read_metrics, smoothed
-from ppt.positions import Position
-from ppt.prompts import Residual, SoftPrompt
-from ppt.signals import StopRequest
-from ppt.training import train
+from ppt.prompts.soft import Residual, SoftPrompt
+from ppt.training import log as logs
+from ppt.training import loop as training
+from ppt.training import state as checkpoints
+from ppt.training.card import draw_loss, read_metrics, smoothed
+from ppt.training.evaluation import Evaluation, best_of, evaluate, has_stalled
+from ppt.training.log import Plan, RunLog
+from ppt.training.loop import train
+from ppt.training.position import Position
+from ppt.training.state import latest, load_state, save_state
 from tests.toys import settings, toy
 
 

@@ -6,12 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.backbones import as_backbone
-from ppt.batches import BatchOrder, collate
+from ppt.backbones.base import label_loss
+from ppt.backbones.loading import as_backbone
 from ppt.errors import TrainingError
-from ppt.scoring import label_loss
-from ppt.tuned import PromptBank, Weights, everything, lora
-from ppt.tuning import passes, score_rows, spans, tune
+from ppt.fewshot.lanes import passes, score_rows, spans, tune
+from ppt.prompts.batches import collate
+from ppt.prompts.order import BatchOrder
+from ppt.training.trainables import PromptBank, Weights, everything, lora
 from tests.few import steps, toy_lanes
 from tests.tiny import tiny, tiny_batch, tiny_model, tiny_prompt, tiny_tokenizer
 

@@ -9,8 +9,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
-from ppt.backbones import as_backbone
-from ppt.tensors import Batch, LabelWords
+from ppt.backbones.loading import as_backbone
+from ppt.prompts.tensors import Batch, LabelWords
 
 VOCAB = 272
 SPECIAL = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "<extra_id_1>"]

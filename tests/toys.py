@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
-from ppt.batches import pack
-from ppt.config import TrainSettings
-from ppt.corpus import MANIFEST, Manifest, encode_shard, shard_name, statistics
-from ppt.examples import Examples, Renderer
-from ppt.records import LABEL_WORDS
-from ppt.tables import COLUMNS
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.storage import MANIFEST, Manifest, encode_shard, shard_name, statistics
+from ppt.corpus.tables import COLUMNS
+from ppt.prompts.batches import pack
+from ppt.prompts.rendering import Renderer
+from ppt.training.examples import Examples
+from ppt.training.settings import TrainSettings
 from tests.tiny import tiny
 
 TEXTS = ("it rained", "we ran", "the sun", "a long road home", "no", "tea at five", "he sang")

@@ -1,0 +1,165 @@
+"""A build on one machine: its worker processes, and its progress on a terminal.
+
+Run as a module, this is a worker: Beam's own, with a thread beside it that ends it when
+its launcher is gone. Left alone, Beam's workers wait for minutes for a launcher that was
+killed.
+
+Beam tells its metrics only at the end. So each process keeps its own small file of counts
+in a folder, and the launching process adds them up a few times a second.
+"""
+
+import logging
+import os
+import shlex
+import struct
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+_COUNTS = struct.Struct("<3q2d")
+_SHOWN_EVERY, _LOOKS_EVERY = 0.25, 1.0
+"""Seconds between two looks at the counts, and at whether the launcher is still there."""
+
+
+class Board:
+    """Counts of one stage in one process: documents read, bytes of text read, shards done."""
+
+    def __init__(self, folder: str) -> None:
+        """Write to `folder`; without one, count for nobody."""
+        self._path = Path(folder) / uuid.uuid4().hex if folder else None
+        self._counts = [0, 0, 0]
+        self._started = time.time()
+        self._written = 0.0
+
+    def add(self, documents: int = 0, text_bytes: int = 0, shards: int = 0) -> None:
+        """Count; written at most every quarter second, and whenever a shard is done."""
+        if self._path is None:
+            return
+        for i, more in enumerate((documents, text_bytes, shards)):
+            self._counts[i] += more
+        now = time.time()
+        if shards or now - self._written > _SHOWN_EVERY:
+            self._written = now
+            # Progress is no reason to fail: the folder goes when the launcher does.
+            try:
+                self._path.write_bytes(_COUNTS.pack(*self._counts, self._started, now))
+            except OSError:
+                self._path = None
+
+
+class Totals(NamedTuple):
+    """Documents, bytes of text and shards over all processes; when the first started to work
+    and the last one counted, in seconds of the clock.
+    """
+
+    documents: int
+    text_bytes: int
+    shards: int
+    started: float
+    ended: float
+
+
+def totals(folder: str) -> Totals | None:
+    """Add up what the processes have counted; None before any of them has."""
+    found = [path.read_bytes() for path in Path(folder).glob("*")]
+    rows = [_COUNTS.unpack(data) for data in found if len(data) == _COUNTS.size]
+    if not rows:
+        return None
+    documents, text_bytes, shards, started, ended = zip(*rows, strict=True)
+    return Totals(sum(documents), sum(text_bytes), sum(shards), min(started), max(ended))
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Megabytes of text per second since the start."""
+        megabytes = task.fields["text_bytes"] / 1e6
+        return Text(f"{megabytes:,.1f} MB, {megabytes / max(task.elapsed or 0, 1e-3):.1f} MB/s")
+
+
+@contextmanager
+def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]:
+    """Show the counts in `folder` while the block runs, if `console` is a terminal."""
+    if folder is None or not console.is_terminal:
+        yield
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} shards"),
+        TextColumn("{task.fields[documents]:,} documents"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    ended = threading.Event()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=n_shards, documents=0, text_bytes=0)
+
+        def poll() -> None:
+            while not ended.wait(_SHOWN_EVERY):
+                now = totals(folder)
+                if now is None:
+                    continue
+                bar.update(
+                    task,
+                    completed=now.shards,
+                    description="building" if now.shards else "reading",
+                    documents=now.documents,
+                    text_bytes=now.text_bytes,
+                )
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+            bar.update(task, completed=n_shards, description="done")
+        finally:
+            ended.set()
+            thread.join()
+
+
+def local_runner(workers: int, log: str | None) -> "FnApiRunner":
+    """Beam's local runner, named outright: its `DirectRunner` looks for another to download.
+
+    More than one worker means processes; what they log goes to the file `log`,
+    or to stderr without one (Beam sends every line of it twice).
+    """
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    if workers == 1:
+        return FnApiRunner()
+    where = f" 2>>{shlex.quote(log)}" if log else ""
+    command = f"exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}{where}"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+
+
+def _end_with(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(_LOOKS_EVERY)
+    os._exit(1)
+
+
+def main(launcher: int) -> None:
+    """Be a worker of the process `launcher`, and end soon after it, however it ended."""
+    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv[:1])
+    logging.shutdown()
+    os._exit(0)  # all is delivered: the launcher need not wait while memory is tidied up
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

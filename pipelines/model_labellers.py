@@ -1,0 +1,216 @@
+"""Model labellers behind Beam's RunInference: classifiers (`model:`), language models (`lm:`).
+
+A handler's example is a pool: the sentences of one shard. So what a model computes at
+once never depends on how a runner bundles elements or shares shards out. PyTorch's sums
+depend on its number of threads too: labels are computed on one, and processes, of which
+there is one a core, bring the speed. So labels have the same bytes with any number of
+workers and cores.
+
+Importing this module imports torch and transformers; only a pipeline that asks for such a
+labeller does so. Beam's own handler for Hugging Face models cannot be imported with
+transformers 5, so its PyTorch handler is the base here.
+"""
+
+import re
+import threading
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from apache_beam.ml.inference.base import PredictionResult
+from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
+from numpy.typing import NDArray
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ppt.backbones.labeller import LMLabeller
+from ppt.corpus.sentiment import LABELS
+from ppt.errors import ConfigError
+
+Pool = Sequence[str]
+Probabilities = NDArray[np.float32]
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class PoolHandler(PytorchModelHandlerKeyedTensor):  # type: ignore[misc]
+    """A Beam model handler whose example is a pool, `list[str]`, of N sentences.
+
+    The inference is float32 [N, 5]: a row per sentence, in the pool's order, of
+    probabilities of `LABELS`. A worker's GPU is used if it has one.
+    """
+
+    def __init__(self, model: str, device: str = "GPU") -> None:
+        super().__init__(device=device, max_batch_size=1)  # the pool is batch enough for Beam
+        self._name = model
+
+    @abstractmethod
+    def load_model(self) -> Any:
+        """Load the model; RunInference calls this once a process."""
+
+    @abstractmethod
+    def probabilities(self, pool: Pool, model: Any, args: Mapping[str, Any]) -> Probabilities:
+        """Class probabilities [N, 5] of a pool that is not empty."""
+
+    def run_inference(
+        self,
+        batch: Sequence[Pool],
+        model: Any,
+        inference_args: Mapping[str, Any] | None = None,
+    ) -> list[PredictionResult]:
+        """Label each pool; `inference_args` go to the model's forward pass."""
+        with one_thread():
+            return [
+                PredictionResult(
+                    pool, self._labelled(pool, model, inference_args or {}), self._name
+                )
+                for pool in batch
+            ]
+
+    def get_num_bytes(self, batch: Sequence[Pool]) -> int:
+        """The pools' text in UTF-8, for Beam's metrics."""
+        return sum(len(sentence.encode()) for pool in batch for sentence in pool)
+
+    def _labelled(self, pool: Pool, model: Any, args: Mapping[str, Any]) -> Probabilities:
+        if not pool:
+            return np.empty((0, len(LABELS)), dtype=np.float32)
+        return self.probabilities(pool, model, args)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread, and for one caller at a time: its setting is global."""
+    with _ONE_AT_A_TIME:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+class SentencePoolReader(PoolHandler):
+    """The handler of a language model: pools in, calibrated probabilities [N, 5] out."""
+
+    def load_model(self) -> LMLabeller:
+        """Load the backbone; it takes the GPU if there is one."""
+        return LMLabeller.load(self._name)
+
+    def probabilities(
+        self, pool: Pool, model: LMLabeller, args: Mapping[str, Any]
+    ) -> Probabilities:
+        """Class probabilities [N, 5], from batches of sentences of like length."""
+        assert not args, "a backbone's forward pass takes no further arguments"
+        return model.probabilities(pool)
+
+
+SCALES = (
+    LABELS,
+    ("1 star", "2 star", "3 star", "4 star", "5 star"),
+    ("1", "2", "3", "4", "5"),
+    ("very negative", "negative", "neutral", "positive", "very positive"),
+    ("extremely negative", "negative", "neutral", "positive", "extremely positive"),
+    ("strongly negative", "negative", "neutral", "positive", "strongly positive"),
+)
+"""Names, as `_plain` leaves them, by which models are known to call our five classes."""
+
+
+@dataclass(frozen=True)  # without slots: Beam shares a model by a weak reference
+class Classifier:
+    """A loaded model; `order[i]` is its index of our class i."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    order: list[int]
+
+
+class SentencePoolClassifier(PoolHandler):
+    """The handler of a sequence classifier: pools in, probabilities [N, 5] out."""
+
+    def __init__(
+        self, model: str, *, batch_size: int = 32, max_length: int = 128, device: str = "GPU"
+    ) -> None:
+        super().__init__(model, device)
+        self._batch_size = batch_size
+        self._max_length = max_length
+
+    def load_model(self) -> Classifier:
+        """Load the classifier and its tokenizer."""
+        order = class_order(self._name)
+        model = AutoModelForSequenceClassification.from_pretrained(self._name)
+        device = self._device if torch.cuda.is_available() else torch.device("cpu")
+        return Classifier(model.to(device).eval(), AutoTokenizer.from_pretrained(self._name), order)
+
+    def probabilities(
+        self, pool: Pool, model: Classifier, args: Mapping[str, Any]
+    ) -> Probabilities:
+        """Class probabilities [N, 5], from batches of sentences of like length."""
+        classifier, tokenizer = model.model, model.tokenizer
+        probabilities = np.empty((len(pool), len(LABELS)), dtype=np.float32)
+        limit = min(self._max_length, tokenizer.model_max_length)
+        encoded = tokenizer(list(pool), truncation=True, max_length=limit)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        # The longest go first, so that what does not fit in memory fails at once.
+        by_length = np.argsort(lengths, kind="stable")[::-1]
+        for start in range(0, len(pool), self._batch_size):
+            rows = by_length[start : start + self._batch_size]
+            columns = {name: [values[row] for row in rows] for name, values in encoded.items()}
+            inputs = tokenizer.pad(columns, return_tensors="pt").to(classifier.device)
+            with torch.inference_mode():
+                scores = classifier(**inputs, **args).logits.float().softmax(dim=-1)
+            probabilities[rows] = scores[:, model.order].cpu().numpy()
+        return probabilities
+
+
+def class_order(model: str) -> list[int]:
+    """For each of our classes, terrible first, its index in `model`; reads its config only.
+
+    Where the model's names for its classes are not known they are taken to run
+    from terrible to great. A model that cannot be found, that is no sequence
+    classifier or that has not five classes is a `ConfigError`.
+    """
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"cannot load the classifier {model!r}: expected a folder that save_pretrained"
+            f" wrote, or a hub id that is cached or can be reached. {reason}"
+        ) from error
+    made_for = config.architectures or []
+    if not any("SequenceClassification" in name for name in made_for):
+        raise ConfigError(
+            f"the model {model!r} is {' or '.join(made_for) or 'of no named architecture'},"
+            " expected one trained for SequenceClassification."
+        )
+    names = [config.id2label[index] for index in sorted(config.id2label)]
+    if len(names) != len(LABELS):
+        raise ConfigError(
+            f"the classifier {model!r} has {len(names)} classes ({', '.join(names)}),"
+            f" expected {len(LABELS)}, for {', '.join(LABELS)}."
+        )
+    return _order_of(names)
+
+
+def _order_of(names: Sequence[str]) -> list[int]:
+    """Where in `names` each class stands, going up the first of `SCALES` that fits."""
+    plain = [_plain(name) for name in names]
+    for scale in SCALES:
+        if set(scale) == set(plain):
+            return [plain.index(name) for name in scale]
+    return list(range(len(LABELS)))
+
+
+def _plain(name: str) -> str:
+    """`name` in lower case, its words parted by single spaces, "stars" as "star"."""
+    words = re.findall(r"[^\W_]+", name.casefold())
+    return " ".join("star" if word == "stars" else word for word in words)

@@ -1,0 +1,177 @@
+"""Left-to-right models: the prompt's keys and values are computed once a batch.
+
+The prompt comes first, so what attention keeps of it does not depend on the text. It
+is computed for one row, with gradient, and expanded over B; the backward pass sums over
+B before it enters the prompt again. Frozen models of Llama's kind on a CPU go through
+`ppt.backbones.llama`, which does the same with fewer passes. docs/performance.md compares
+with PEFT.
+
+Tokens of longer label words follow the text in the same pass, as branches of a tree: a
+token sees prompt, text and its own word, and has the position that it would have right
+after the text. So no text is computed twice, and no cache is copied for each label.
+
+Alternative, for models that keep other state than keys and values (`shared_prefix` is
+False): prompt, text and word side by side, for each word.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ppt.backbones import llama
+from ppt.backbones.base import Backbone, adapt, later_tokens, merge_states, repeat_rows
+from ppt.errors import ConfigError, InputError
+from ppt.prompts.tensors import Batch
+
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""Kinds of layers that keep keys and values of a prompt, and nothing else."""
+
+
+class CausalBackbone(Backbone):
+    """The label word follows the last real token of each row."""
+
+    kind = "causal"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
+    ) -> None:
+        super().__init__(model, tokenizer, name)
+        self.shared_prefix = shared_prefix
+        self._config = model.config.get_text_config(decoder=True)
+        self._layers = _layer_kinds(self._config)
+        if not shared_prefix:
+            adapt(self, "take a model that reads from left to right.")
+        elif getattr(model, "_is_stateful", False) or not self._layers <= {FULL, SLIDING}:
+            raise ConfigError(
+                f"model type {model.config.model_type!r} keeps more of a prompt than keys and"
+                f" values (layers: {', '.join(sorted(self._layers))}), which rows cannot share:"
+                " set shared_prefix=False, which is exact and slower."
+            )
+        else:
+            adapt(self, "set shared_prefix=False, which is slower and asks less of a model.")
+
+    def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
+        last = batch.attention_mask.sum(1, keepdim=True) - 1
+        if bool((last < 0).any()):
+            raise InputError(
+                "a row has no tokens, and the label word must follow one: give the pattern"
+                " some literal text, or drop empty rows."
+            )
+        return (self._shared if self.shared_prefix else self._concatenated)(bank, batch, last)
+
+    def _shared(self, bank: Tensor | None, batch: Batch, last: Tensor) -> Tensor:
+        """The states of one pass over text and branches, after the prompt's keys and values.
+
+        Padding needs no mask: it stands to the right of all that is read.
+        """
+        rows, length = batch.input_ids.shape
+        branches = later_tokens(batch.words).flatten().expand(rows, -1)
+        embeds = self._lookup(torch.cat([batch.input_ids, branches], 1))
+        seen = {} if batch.words.single else self._tree(batch, 0 if bank is None else bank.shape[1])
+        if bank is not None and self._layers == {FULL} and llama.serves(self.model):
+            after = torch.arange(length, embeds.shape[1]).expand(rows, -1)
+            read = torch.cat([last, after], 1)
+            return llama.hidden_states(self.model, bank, embeds, read, **seen)
+        cache = None if bank is None else self._prefix(bank, rows // len(bank))
+        hidden = self._hidden(embeds, past_key_values=cache, use_cache=cache is not None, **seen)
+        label = hidden.take_along_dim(last[:, :, None], 1)
+        return torch.cat([label, hidden[:, length:]], 1)
+
+    def _prefix(self, bank: Tensor, times: int) -> Any:
+        """Keys and values of a bank [K, P, H], each `times` times.
+
+        The cache is made without the config: so layers with a sliding window keep all P
+        positions too, and masks alone say what is out of the window.
+        """
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        self._hidden(bank, past_key_values=cache, use_cache=True)
+        for layer in cache.layers:
+            layer.keys, layer.values = (repeat_rows(t, times) for t in (layer.keys, layer.values))
+        return cache
+
+    def _tree(self, batch: Batch, before: int) -> dict[str, Any]:
+        """Positions and masks for P = `before` keys, the text, and the words as branches.
+
+        With X = L * (W - 1) branch tokens: positions [R, T + X], masks that add to the
+        attention scores [R, 1, T + X, P + T + X].
+        """
+        positions, visible = tree(batch, before)
+        keys = torch.arange(before, device=positions.device).expand(len(positions), -1)
+        distance = positions[:, :, None] - torch.cat([keys, positions], 1)[:, None]
+        window: int = getattr(self._config, "sliding_window", None) or 0
+        masks = {
+            kind: _additive(
+                visible & (distance < window) if kind == SLIDING else visible, self.dtype
+            )
+            for kind in self._layers
+        }
+        mask = masks if len(masks) > 1 else next(iter(masks.values()))
+        return {"position_ids": positions, "attention_mask": mask}
+
+    def _concatenated(self, bank: Tensor | None, batch: Batch, last: Tensor) -> Tensor:
+        """The states of a pass over prompt, text and word side by side, a row for each word."""
+        later = later_tokens(batch.words)
+        rows, (words, width) = len(batch), later.shape
+        ids = functional.pad(repeat_rows(batch.input_ids, words), (0, width))
+        places = repeat_rows(last, words) + 1 + torch.arange(width, device=last.device)
+        embeds = self._lookup(ids.scatter(1, places, later.repeat(rows, 1)))
+        real = functional.pad(repeat_rows(batch.attention_mask, words), (0, width)).scatter(
+            1, places, 1
+        )
+        before = 0 if bank is None else bank.shape[1]
+        if bank is not None:
+            embeds = torch.cat([repeat_rows(bank, len(ids) // len(bank)), embeds], 1)
+            real = functional.pad(real, (before, 0), value=1)
+        hidden = self._hidden(embeds, attention_mask=real, use_cache=False)
+        read = before + repeat_rows(last, words) + torch.arange(width + 1, device=last.device)
+        states = hidden.take_along_dim(read[:, :, None], 1)
+        return merge_states(states.view(rows, words, width + 1, -1))
+
+    def _hidden(self, embeds: Tensor, **arguments: Any) -> Tensor:
+        """Hidden states [..., T, H] after the last layer and its norm."""
+        hidden: Tensor = self.model.base_model(inputs_embeds=embeds, **arguments).last_hidden_state
+        return hidden
+
+    def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
+        embeds = torch.cat([prompt, self._lookup(torch.cat([ids, word]))])
+        logits: Tensor = self.model(inputs_embeds=embeds[None], use_cache=False).logits
+        return logits[0, -1 - len(word) : -1]
+
+
+def tree(batch: Batch, before: int) -> tuple[Tensor, Tensor]:
+    """Where tokens of text and branches stand, and what they see.
+
+    Positions [R, T + X] int64, counted from the first of `before` prompt tokens, and
+    visible [R, T + X, P + T + X] bool, with X = L * (W - 1). A branch token stands as
+    if it came right after the text's last real token and its word's tokens before it.
+    """
+    real, device = batch.attention_mask.bool(), batch.attention_mask.device
+    rows, length = real.shape
+    count, width = later_tokens(batch.words).shape
+    word = torch.arange(count, device=device).repeat_interleave(width)
+    depth = torch.arange(width, device=device).repeat(count)
+    text = torch.arange(length, device=device)
+    positions = before + torch.cat([text.expand(rows, -1), real.sum(1, keepdim=True) + depth], 1)
+    visible = real.new_zeros(rows, length + len(word), length + len(word))
+    visible[:, :length, :length] = text[:, None] >= text
+    visible[:, length:, :length] = real[:, None]
+    visible[:, length:, length:] = (word[:, None] == word) & (depth[:, None] >= depth)
+    return positions, functional.pad(visible, (before, 0), value=True)
+
+
+def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask [R, 1, Q, S] that every attention implementation adds to its scores."""
+    hidden = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return hidden.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
+
+
+def _layer_kinds(config: Any) -> frozenset[str]:
+    """The kinds of a model's layers; GPT-Neo has a name of its own for the list."""
+    kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None)
+    if kinds:
+        return frozenset(kinds)
+    return frozenset({SLIDING if getattr(config, "sliding_window", None) else FULL})

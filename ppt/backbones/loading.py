@@ -1,0 +1,152 @@
+"""Loading a backbone by the name that users give: embedded name, folder or hub id.
+
+What it does for a batch is in `base`, how in `causal` and `seq2seq`. Any causal model of
+transformers is welcome: each is checked against its own forward pass when it is loaded, so
+that it gives exact scores or a clear error, never wrong ones.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ppt.backbones.base import LOSSES, Backbone, label_loss, word_loss
+from ppt.backbones.causal import CausalBackbone
+from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
+from ppt.backbones.sources import DEFAULT_MODEL, find_model, without_bars
+from ppt.errors import ConfigError, InputError, unknown_name
+
+__all__ = [
+    "DTYPES",
+    "LOSSES",
+    "Backbone",
+    "as_backbone",
+    "dtype_hint",
+    "label_loss",
+    "load_backbone",
+    "word_loss",
+]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""``--dtype`` → precision; "auto" is bfloat16 on a GPU that has it and float32 elsewhere."""
+
+
+def load_backbone(
+    name: str = DEFAULT_MODEL,
+    *,
+    device: str | None = None,
+    dtype: str | None = "auto",
+    attention: str | None = None,
+    shared_prefix: bool = True,
+    threads: int | None = None,
+) -> Backbone:
+    """The frozen backbone `name`: an embedded name, a hub id or a local folder.
+
+    `device` is a GPU where there is one. `attention` is transformers' own choice, or
+    "eager", which in bfloat16 on a CPU takes a third less time for short texts, and
+    more memory for long ones. `threads` limits PyTorch's, for the whole process.
+    """
+    where, precision = _device(device), dtype or "auto"
+    if precision not in {*DTYPES, "auto"}:
+        raise unknown_name("dtype", precision, [*DTYPES, "auto"])
+    if threads is not None:
+        torch.set_num_threads(threads)
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = find_model(name)
+    with _clear("config.json", name):
+        if not (folder / "config.json").is_file():
+            raise OSError("there is none.")
+        config = AutoConfig.from_pretrained(folder)
+    loader = _loader(config)
+    with _clear("the tokenizer", name):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    kind = DTYPES.get(precision) or _best_dtype(where)
+    with _clear("the weights", name), without_bars():
+        model, report = loader.from_pretrained(
+            folder, dtype=kind, attn_implementation=attention, output_loading_info=True
+        )
+        model = model.to(where)
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise InputError(
+            f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
+            " a model for another task: take one with a language-model head."
+        )
+    return as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+
+
+def dtype_hint(backbone: Backbone) -> str | None:
+    """What users of float32 should know where the CPU has units for bfloat16.
+
+    "auto" does not choose it there: results of CPUs should differ by rounding in float32 only.
+    """
+    if backbone.device.type != "cpu" or backbone.dtype != torch.float32:
+        return None
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from 2.10 on
+    if not capabilities.get("amx_bf16"):
+        return None
+    return "hint: this CPU has units for bfloat16 (AMX): --dtype=bfloat16 is faster"
+
+
+def as_backbone(
+    model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
+) -> Backbone:
+    """A loaded transformers model as a backbone; it is frozen in place."""
+    if tokenizer.pad_token_id is None:  # any token will do: padding is never read
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    tokenizer.padding_side = "right"
+    if model.config.is_encoder_decoder:
+        return Seq2SeqBackbone(model, tokenizer, name)
+    return CausalBackbone(model, tokenizer, name, shared_prefix=shared_prefix)
+
+
+def _loader(config: Any) -> Any:
+    """The transformers class that loads models of this config, if they can be backbones."""
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+    )
+
+    if config.model_type in SEQ2SEQ_TYPES:
+        return AutoModelForSeq2SeqLM
+    if not config.is_encoder_decoder and type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return AutoModelForCausalLM
+    raise ConfigError(
+        f"model type {config.model_type!r} is not supported: take a causal language model (GPT-2,"
+        f" Llama, Qwen, Gemma...) or an encoder-decoder of type {', '.join(SEQ2SEQ_TYPES)}."
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch lacks CUDA
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise ConfigError(
+            f"device {name!r} cannot be used ({reason}): expected cpu, cuda or cuda:<number>."
+        ) from error
+
+
+def _best_dtype(device: torch.device) -> torch.dtype:
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if half else torch.float32
+
+
+@contextmanager
+def _clear(part: str, name: str) -> Iterator[None]:
+    """Turn what transformers raises over unreadable files into one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+        raise InputError(
+            f"cannot read {part} of model {name!r}: {reason} Expected a transformers model folder"
+            " or hub id with config, tokenizer and weights."
+        ) from error

@@ -1,0 +1,63 @@
+"""Normalising text, and keys of its content; the same on every machine."""
+
+import hashlib
+import re
+import unicodedata
+
+NEAR_EQUAL_LETTERS = 48
+"""Two sentences are near-equal when this many leading letters of theirs agree."""
+
+SHORTEST_CUT = 90
+"""No sentence is ever cut to fewer characters than this; content keys look no further."""
+
+_NOT_LETTERS = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"\d")
+_ASCII_FOLDED = bytes(range(128)).lower().translate(
+    bytes.maketrans(b"123456789", b"000000000")
+) + bytes(range(128, 256))
+_ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
+def normalise(text: str) -> str:
+    """NFC, line feeds as line ends, no byte-order mark at the start."""
+    text = text.removeprefix("\ufeff")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def fold_whitespace(text: str) -> str:
+    """Every run of whitespace becomes one space; none at the ends."""
+    # No white space but the space is printable: most sentences need no second look.
+    if "  " not in text and text.isprintable():
+        return text.strip(" ")
+    return " ".join(text.split())
+
+
+def document_key(text: str) -> bytes:
+    """16 bytes that are equal exactly for documents that differ in white space only.
+
+    `text` must be normalised. The key decides split, shard and identity.
+    """
+    return hashlib.blake2b(fold_whitespace(text).encode(), digest_size=16).digest()
+
+
+def content_key(sentence: str) -> str:
+    """What makes sentences near-equal: their leading letters, case, digits and signs aside.
+
+    Only what the shortest cut leaves is looked at, so two sentences of
+    different keys stay different however they are cut.
+    """
+    start = cut(sentence, SHORTEST_CUT)
+    if start.isascii():  # the same in one pass
+        letters = start.encode().translate(_ASCII_FOLDED, _ASCII_SIGNS)
+        return letters[:NEAR_EQUAL_LETTERS].decode()
+    return _DIGITS.sub("0", _NOT_LETTERS.sub("", start.casefold())[:NEAR_EQUAL_LETTERS])
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters of `text`, ended at a word's end where there is one."""
+    if len(text) <= limit:
+        return text
+    end = text.rfind(" ", 0, limit + 1)
+    return text[:end].rstrip() if end > 0 else text[:limit]

@@ -1,0 +1,88 @@
+"""How examples are built: the options of the formats and their published constants."""
+
+from dataclasses import dataclass, field
+
+from ppt.base.text import SHORTEST_CUT
+from ppt.corpus.sentiment import PUBLISHED_THRESHOLDS
+from ppt.errors import ConfigError, unknown_name
+
+ADJACENCIES = ("both", "next", "previous")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of the unified corpus; they sum to 1."""
+
+    choice: float = 0.6
+    pair: float = 0.2
+    sentiment: float = 0.2
+
+    @classmethod
+    def parse(cls, text: str) -> "Mixture":
+        """Read ``published`` (selection only) or ``choice=0.6,pair=0.2,sentiment=0.2``."""
+        if text == "published":
+            return cls(1.0, 0.0, 0.0)
+        shares = dict.fromkeys(("choice", "pair", "sentiment"), 0.0)
+        for part in text.split(","):
+            name, _, number = part.partition("=")
+            if name.strip() not in shares:
+                raise unknown_name(
+                    "part of --unified_mixture", name.strip(), [*shares, "published"]
+                )
+            try:
+                shares[name.strip()] = float(number)
+            except ValueError:
+                raise ConfigError(
+                    f"--unified_mixture: got {part!r}, expected NAME=SHARE such as choice=0.6"
+                ) from None
+        if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
+            raise ConfigError(f"--unified_mixture: got {text!r}, shares must be >= 0 and sum to 1")
+        if shares["choice"] + shares["pair"] == 0:
+            raise ConfigError(
+                f"--unified_mixture: got {text!r}, sentiment alone has its own format"
+            )
+        return cls(**shares)
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """How examples are built; everything that their bytes depend on but the documents."""
+
+    seed: int = 1
+    adjacency: str = "both"
+    max_examples_per_document: int = 0
+    max_text_chars: int = 400
+    max_option_chars: int = 200
+    mixture: Mixture = field(default_factory=Mixture)
+    thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
+
+    def __post_init__(self) -> None:
+        if self.adjacency not in ADJACENCIES:
+            raise unknown_name("--adjacency", self.adjacency, ADJACENCIES)
+        if self.max_examples_per_document < 0:
+            raise ConfigError(
+                f"--max_examples_per_document: got {self.max_examples_per_document}, "
+                "expected 0 (no limit) or more"
+            )
+        for name in ("max_text_chars", "max_option_chars"):
+            if getattr(self, name) < SHORTEST_CUT:
+                raise ConfigError(
+                    f"--{name}: got {getattr(self, name)}, expected {SHORTEST_CUT} or more: "
+                    "shorter cuts could make two options equal"
+                )
+
+
+def option_caps(n_options: int, options: FormatOptions) -> tuple[int, int]:
+    """Characters that a query and an option may have among `n_options` of them.
+
+    Published for the unified format in tokens: query 400 down to 150, options
+    50 down to 20 as n grows; taken at four to five characters a token.
+    """
+    steps = ((4, 400, 200), (8, 400, 150), (12, 300, 120), (16, 200, SHORTEST_CUT))
+    query, option = next((q, o) for n, q, o in steps if n_options <= n)
+    return min(query, options.max_text_chars), min(option, options.max_option_chars)
+
+
+def same_document_options(n_options: int) -> int:
+    """How many wrong options come from the anchor's document (published: 1, 2 or 3)."""
+    return 1 if n_options <= 6 else 2 if n_options <= 10 else 3

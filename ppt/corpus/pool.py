@@ -1,0 +1,128 @@
+"""The mixing pool: every usable sentence of one shard, as columns.
+
+A shard's documents are sorted by key and their sentences stand in document
+order, so a document is a contiguous range, "another document" is everything
+outside that range, and all sampling is arithmetic on indices.
+
+Noise leaves here, once, for all formats: a sentence enters the pool only if
+its content key (`ppt.base.text.content_key`) occurs once in the whole shard. So no
+two options can be near-equal, no "other document" sentence also stands in the
+anchor's document, and boilerplate that repeats is neither anchor nor option.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+
+from ppt.base.arrays import Indices, Mask, Words
+from ppt.base.streams import mix, seed_word
+from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key
+
+SENTENCE_DROPS = {
+    "too_short": "fewer characters than --min_sentence_chars",
+    "too_long": "more characters than --max_sentence_chars",
+    "too_few_letters": "hardly any letters: numbers, rules, tables",
+    "repeated": "occurs again in its shard, but for case, digits and punctuation",
+}
+"""Why a sentence of a kept document is neither anchor nor option."""
+
+_MIN_LETTERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDocument:
+    """A kept document: its key, the user's id for it, and its sentences in order."""
+
+    key: bytes
+    id: str
+    sentences: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N usable sentences of D documents, in document order.
+
+    `text` N strings; `document` [N] int64, the number of the sentence's document
+    in `documents`; `position` [N] int64, its place among all sentences of the
+    document; `words` [N] uint64, the root of its random stream; `drops` counts
+    the sentences left out, by reason.
+    """
+
+    documents: Sequence[SplitDocument]
+    text: Sequence[str]
+    document: Indices
+    position: Indices
+    words: Words
+    drops: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @cached_property
+    def starts(self) -> Indices:
+        """[N] the pool index at which the sentence's document starts."""
+        return np.searchsorted(self.document, self.document, side="left")
+
+    @cached_property
+    def sizes(self) -> Indices:
+        """[N] the number of usable sentences of the sentence's document."""
+        return np.searchsorted(self.document, self.document, side="right") - self.starts
+
+    @cached_property
+    def has_next(self) -> Mask:
+        """[N] whether the sentence that follows in the source is the next of the pool."""
+        follows = (np.diff(self.document) == 0) & (np.diff(self.position) == 1)
+        return np.append(follows, False)[: len(self)]
+
+    @cached_property
+    def has_previous(self) -> Mask:
+        """[N] whether the sentence that precedes in the source is the previous of the pool."""
+        return np.insert(self.has_next[:-1], 0, False)[: len(self)]
+
+
+def build_pool(
+    documents: Sequence[SplitDocument],
+    seed: int,
+    min_chars: int = 20,
+    max_chars: int = 600,
+) -> Pool:
+    """Collect the usable sentences of `documents`, which must be sorted by key.
+
+    Every sentence is either in the pool or counted in its `drops`.
+    """
+    keys = [[content_key(sentence) for sentence in doc.sentences] for doc in documents]
+    occurrences = Counter(chain.from_iterable(keys))
+    text: list[str] = []
+    document: list[int] = []
+    position: list[int] = []
+    drops: Counter[str] = Counter()
+    for number, (doc, document_keys) in enumerate(zip(documents, keys, strict=True)):
+        for place, (sentence, key) in enumerate(zip(doc.sentences, document_keys, strict=True)):
+            reason = _unusable(sentence, key, occurrences[key], min_chars, max_chars)
+            if reason:
+                drops[reason] += 1
+                continue
+            text.append(sentence)
+            document.append(number)
+            position.append(place)
+    numbers = np.array(document, dtype=np.int64)
+    places = np.array(position, dtype=np.int64)
+    roots = np.array([seed_word(seed, doc.key) for doc in documents], dtype=np.uint64)
+    words = mix(roots[numbers] ^ mix(places.astype(np.uint64)))
+    return Pool(documents, text, numbers, places, words, drops)
+
+
+def _unusable(sentence: str, key: str, occurrences: int, min_chars: int, max_chars: int) -> str:
+    """The reason word of `SENTENCE_DROPS` that applies, or ''."""
+    if len(sentence) < min_chars:
+        return "too_short"
+    if len(sentence) > max_chars:
+        return "too_long"
+    # A long sentence with a short key could be cut down to another one's text.
+    if len(key) < (NEAR_EQUAL_LETTERS if len(sentence) > SHORTEST_CUT else _MIN_LETTERS):
+        return "too_few_letters"
+    return "repeated" if occurrences > 1 else ""

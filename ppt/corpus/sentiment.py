@@ -1,0 +1,73 @@
+"""Sentiment pseudo-labels: five classes, confidence, balance.
+
+The classes, the thresholds and the balance are those of PPT (Gu, Han, Liu
+and Huang 2022, "PPT: Pre-trained prompt tuning for few-shot learning").
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppt.base.arrays import Mask, Words
+from ppt.errors import ConfigError
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+
+LABELS = ("terrible", "bad", "maybe", "good", "great")
+
+PUBLISHED_THRESHOLDS = (0.95, 0.5, 0.5, 0.5, 0.7)
+"""The confidence that a pseudo-label of each class needs to be kept (PPT)."""
+
+LM_THRESHOLDS = (0.3,) * 5
+"""The same for a zero-shot language model, which is seldom sure among five words: measured
+(docs/decisions.md)."""
+
+_CENTRE = len(LABELS) // 2
+_CLASSES_PER_UNIT = 1 / 0.3  # one over the distance of two class centres
+
+
+def class_distribution(compound: Floats) -> Floats:
+    """VADER's score in [-1, 1], [N], spread over the two nearest classes: [N, 5].
+
+    The class centres are -0.6, -0.3, 0, 0.3 and 0.6: one word of common strength
+    moves a sentence by about 0.4, two of them by about 0.7. Between two centres the
+    mass is shared linearly; beyond the outermost all of it lies there.
+    """
+    position = np.clip(compound * _CLASSES_PER_UNIT + _CENTRE, 0, len(LABELS) - 1)
+    distance = np.abs(position[:, None] - np.arange(len(LABELS)))
+    return np.maximum(1.0 - distance, 0.0)
+
+
+def keep(
+    probabilities: NDArray[np.floating], thresholds: Sequence[float]
+) -> tuple[Labels, NDArray[np.floating], Mask]:
+    """The likeliest class of each row of [N, 5], its probability, and whether it is enough.
+
+    Of equally likely classes the lower one is taken; NaN is never enough.
+    """
+    if len(thresholds) != len(LABELS) or not all(0 <= t <= 1 for t in thresholds):
+        raise ConfigError(
+            f"got the confidence thresholds {tuple(thresholds)}, expected {len(LABELS)}"
+            f" numbers from 0 to 1, one each for {', '.join(LABELS)}."
+        )
+    labels = probabilities.argmax(axis=1).astype(np.int8)
+    confidence = probabilities[np.arange(len(labels)), labels]
+    return labels, confidence, confidence >= np.asarray(thresholds)[labels]
+
+
+def balance(labels: Labels, kept: Mask, words: Words) -> Mask:
+    """Choose, of the kept sentences, equally many of each class: a mask, [N].
+
+    Each class gives as many as the smallest has, so none at all where one class
+    is empty. `words` holds a random word per sentence, [N]; those with the
+    smallest are chosen, and of equal words the one that stands first.
+    """
+    candidates = np.flatnonzero(kept)
+    counts = np.bincount(labels[candidates], minlength=len(LABELS))
+    order = candidates[np.lexsort((words[candidates], labels[candidates]))]
+    firsts = np.cumsum(counts) - counts
+    mask = np.zeros(len(labels), dtype=np.bool_)
+    mask[order[firsts[:, None] + np.arange(counts.min())]] = True
+    return mask

@@ -1,0 +1,252 @@
+"""A corpus on disk: Parquet shards and a manifest that is written last.
+
+The manifest's presence *is* completion. It holds everything that the bytes
+depend on and every count, so that what was read can be told from what was
+built: read = kept + rejected + duplicates, and per format anchors = rows + drops.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.tables import COLUMNS
+from ppt.errors import CorpusError, unknown_name
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+SPLITS = ("train", "validation")
+VERIFY = ("fast", "full")
+AGAIN = "build the corpus again with --overwrite"
+
+LENGTH_BIN = 20
+"""Characters per bin of the length histograms."""
+
+Stats = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of a corpus."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says of a corpus of one format.
+
+    `config` is all that its bytes depend on beside the documents; `documents`,
+    `sentences` and `examples` are the ledgers; `shards` and `stats` are by split.
+    """
+
+    format: str
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    documents: Mapping[str, Any]
+    sentences: Mapping[str, Any]
+    examples: Mapping[str, Any]
+    shards: Mapping[str, Sequence[Shard]]
+    stats: Mapping[str, Stats]
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of examples of each split."""
+        return {split: sum(shard.rows for shard in self.shards[split]) for split in SPLITS}
+
+    def to_json(self) -> str:
+        """The file's text: the same for the same corpus, whatever built it."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read `to_json`'s text; raises ValueError, KeyError or TypeError where it is not one."""
+        data = json.loads(text)
+        version = data["format_version"]
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
+        data["shards"] = {
+            split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS
+        }
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A verified corpus: its folder and manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def tables(self, split: str) -> Iterator[pa.Table]:
+        """The shards of a split, in order, each as one table of `COLUMNS`."""
+        for shard in self.manifest.shards[split]:
+            yield _read_shard(self.folder / shard.name)
+
+    def read(self, split: str) -> pa.Table:
+        """A whole split as one table."""
+        return pa.concat_tables(self.tables(split))
+
+
+def open_corpus(folder: Path | str, format_name: str | None = None, verify: str = "fast") -> Corpus:
+    """Open a corpus, having checked that it is complete and unharmed.
+
+    `verify="fast"` checks the presence, size and row count of each shard,
+    ``"full"`` its sha256 too. Raises CorpusError that names what is wrong.
+    """
+    if verify not in VERIFY:
+        raise unknown_name("--verify", verify, VERIFY)
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    if format_name is not None and manifest.format != format_name:
+        raise CorpusError(
+            f"{folder} is a {manifest.format} corpus, expected {format_name}: "
+            f"give --corpus {folder.parent / format_name} or --format={manifest.format}."
+        )
+    for split in SPLITS:
+        for shard in manifest.shards[split]:
+            _verify_shard(folder / shard.name, shard, verify)
+    return Corpus(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    build = "build it with python -m pipelines.build_corpus --input FILES --output "
+    if not folder.is_dir():
+        raise CorpusError(f"no corpus at {folder}; {build}{folder.parent}")
+    path = folder / MANIFEST
+    if not path.is_file():
+        kinds = sorted(child.parent.name for child in folder.glob(f"*/{MANIFEST}"))
+        if kinds:
+            raise CorpusError(f"{folder} holds the corpora {', '.join(kinds)}: name one of them.")
+        raise CorpusError(
+            f"{folder} has no {MANIFEST}, so it is no corpus or was not finished; {build}"
+            f"{folder.parent}"
+        )
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path} cannot be read ({error}); build the corpus again.") from None
+
+
+def _read_shard(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise CorpusError(f"shard {path} is corrupt ({reason}); {AGAIN}.") from None
+
+
+def _verify_shard(path: Path, shard: Shard, verify: str) -> None:
+    if not path.is_file():
+        raise CorpusError(f"shard {path} is missing; {AGAIN}.")
+    if path.stat().st_size != shard.bytes:
+        raise CorpusError(
+            f"shard {path} has {path.stat().st_size} bytes, expected {shard.bytes}; {AGAIN}."
+        )
+    if verify == "full":
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest != shard.sha256:
+            raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
+    try:
+        found = pq.read_metadata(path).num_rows
+    except pa.ArrowInvalid as error:
+        raise CorpusError(f"shard {path} is corrupt ({error}); {AGAIN}.") from None
+    if found != shard.rows:
+        raise CorpusError(f"shard {path} has {found} rows, expected {shard.rows}; {AGAIN}.")
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """``train-00003-of-00008.parquet``"""
+    return f"{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def features(format_name: str) -> str:
+    """The metadata from which Hugging Face datasets knows the columns and names the labels."""
+    string = {"dtype": "string", "_type": "Value"}
+    columns = dict.fromkeys(COLUMNS.names, string) | {
+        "options": {"feature": string, "_type": "List"},
+        "label": {"names": list(LABEL_WORDS[format_name]), "_type": "ClassLabel"},
+    }
+    return json.dumps({"info": {"features": columns}})
+
+
+def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, Shard]:
+    """The Parquet bytes of a table, and their entry in the manifest."""
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(
+        buffer,
+        table.schema,
+        compression="zstd",
+        compression_level=1,
+        # A sentence stands in several examples: one dictionary for a whole row group.
+        use_dictionary=["document_id", "text_b", "options.list.element"],
+        dictionary_pagesize_limit=64 << 20,
+        write_statistics=False,
+        # Readers should see strings, not that they were indices when they were written.
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"huggingface": features(format_name)})
+    data = buffer.getvalue()
+    return data, Shard(name, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+
+
+def statistics(table: pa.Table, format_name: str) -> Stats:
+    """Counts of one table that add up over shards: labels, positions, lengths.
+
+    `answer_positions[n][i]` counts rows of n options whose answer is number i;
+    `text_chars` and `option_chars` count texts per `LENGTH_BIN` characters.
+    """
+    words = LABEL_WORDS[format_name]
+    labels = table["label"].to_numpy()
+    counts = pc.list_value_length(table["options"]).to_numpy()
+    histogram = np.bincount(labels, minlength=len(words)).tolist()
+    return {
+        "rows": table.num_rows,
+        "labels": {word: n for word, n in zip(words, histogram, strict=True) if n},
+        "answer_positions": {
+            str(n): dict(enumerate(np.bincount(labels[counts == n], minlength=n).tolist()))
+            for n in sorted(set(counts.tolist()) - {0})
+        },
+        "text_chars": _length_histogram(table["text_a"].combine_chunks()),
+        "option_chars": _length_histogram(table["options"].combine_chunks().flatten()),
+    }
+
+
+def _length_histogram(texts: pa.Array) -> dict[str, int]:
+    if pa.types.is_dictionary(texts.type):
+        lengths = pc.utf8_length(texts.dictionary).take(texts.indices).to_numpy()
+    else:
+        lengths = pc.utf8_length(texts).to_numpy()
+    values, counts = np.unique(lengths // LENGTH_BIN * LENGTH_BIN, return_counts=True)
+    return {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
+
+
+def add_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up nested mappings of integers, key by key; keys become strings, sorted."""
+    total: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            name = str(key)
+            if isinstance(value, Mapping):
+                total[name] = add_counts([total.get(name, {}), value])
+            else:
+                total[name] = total.get(name, 0) + value
+    return dict(sorted(total.items(), key=lambda item: _natural(item[0])))
+
+
+def _natural(key: str) -> tuple[int, str]:
+    return (int(key), "") if key.isdigit() else (-1, key)

@@ -1,0 +1,141 @@
+"""Rows of pool indices → an Arrow table of examples, by `take`, without Python objects per row."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ppt.base.arrays import Indices, Mask
+from ppt.base.text import cut
+from ppt.corpus.builders import OPTION_WORDS, Rows
+from ppt.corpus.options import FormatOptions, option_caps
+from ppt.corpus.pool import Pool
+
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
+"""Strings that stand in several rows: an index each, which Parquet stores as it is."""
+
+COLUMNS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("document_id", _REPEATED),
+        ("text_a", pa.string()),
+        ("text_b", _REPEATED),
+        ("options", pa.list_(_REPEATED)),
+        ("label", pa.int64()),
+    ]
+)
+
+_KEY_DIGITS = 16
+_MOST_OPTIONS = 16
+_UNIFIED_KINDS = pa.array(["choice", "pair", "sentiment"])
+
+
+class Phrases:
+    """Every string that examples of one pool can hold, as one Arrow array to take from.
+
+    The pool's N sentences, those of them that a cap cuts once more for each such
+    cap, then the label words. Also the pool's N stems of example ids and the ids
+    of its documents.
+    """
+
+    def __init__(self, pool: Pool, options: FormatOptions) -> None:
+        caps = {cap for n in range(2, _MOST_OPTIONS + 1) for cap in option_caps(n, options)}
+        caps |= {options.max_text_chars, options.max_option_chars}
+        texts = list(pool.text)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self._caps = sorted(caps, reverse=True)
+        places = list(range(len(texts)))
+        self._places = np.empty((len(caps), len(places)), dtype=np.int64)
+        for row, cap in enumerate(self._caps):
+            for i in np.flatnonzero(lengths > cap).tolist():
+                text = cut(pool.text[i], cap)
+                if text != texts[places[i]]:
+                    places[i] = len(texts)
+                    texts.append(text)
+            self._places[row] = places
+        words = sorted(set(OPTION_WORDS))
+        self._words = len(texts) + np.array([words.index(word) for word in OPTION_WORDS])
+        self._strings = pa.array([*texts, *words], pa.string())
+        keys = [document.key.hex()[:_KEY_DIGITS] for document in pool.documents]
+        self.stems = pa.array(
+            [f"{keys[document]}-{position}" for document, position in _pairs(pool)], pa.string()
+        )
+        ids = pa.array([document.id for document in pool.documents], pa.string())
+        self.document_ids = ids.dictionary_encode()
+
+    def rows_of(self, caps: Iterable[int]) -> Indices:
+        """For `take`: which row of cut texts belongs to each of `caps`."""
+        return np.array([self._caps.index(cap) for cap in caps], dtype=np.int64)
+
+    def take(self, indices: Indices, cap_rows: Indices) -> pa.StringArray:
+        """The sentences at `indices` of the pool, each cut to its cap."""
+        return self._strings.take(pa.array(self._places[cap_rows, indices]))
+
+    def encode(
+        self, indices: Indices, cap_rows: Indices, missing: Mask | None = None
+    ) -> pa.DictionaryArray:
+        """Sentences (>= 0) and option words (-1 - w) as indices into the strings used.
+
+        Null where `missing`. Nothing is copied per row: that would be most of the work.
+        """
+        is_word = indices < 0
+        places = self._places[cap_rows, np.where(is_word, 0, indices)]
+        places = np.where(is_word, self._words[np.where(is_word, -1 - indices, 0)], places)
+        used = np.zeros(len(self._strings), dtype=bool)
+        used[places] = True
+        codes = (np.cumsum(used) - 1)[places].astype(np.int32)
+        strings = self._strings.take(pa.array(np.flatnonzero(used)))
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)
+
+
+def _pairs(pool: Pool) -> Iterable[tuple[int, int]]:
+    return zip(pool.document.tolist(), pool.position.tolist(), strict=True)
+
+
+def to_table(
+    pool: Pool, phrases: Phrases, rows: Rows, format_name: str, options: FormatOptions
+) -> pa.Table:
+    """Materialise R rows of one format: a table of `COLUMNS`, R rows long."""
+    counts = rows.option_counts()
+    query_rows, option_rows = _caps_by_count(phrases, format_name, options)
+    # Rows whose options are label words keep the full text length: only selections have
+    # options long enough to need a shorter query.
+    selects = np.zeros(len(rows), dtype=bool)
+    filled = np.flatnonzero(counts)
+    selects[filled] = rows.options[rows.offsets[:-1][filled]] >= 0
+    text_rows = query_rows[np.where(selects, counts, 0)]
+    flat = phrases.encode(rows.options, np.repeat(option_rows[counts], counts))
+    return pa.table(
+        [
+            _example_ids(phrases, rows, selects, format_name),
+            phrases.document_ids.take(pa.array(pool.document[rows.anchor])),
+            phrases.take(rows.anchor, text_rows),
+            phrases.encode(np.maximum(rows.second, 0), text_rows, missing=rows.second < 0),
+            pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), flat),
+            pa.array(rows.label.astype(np.int64)),
+        ],
+        schema=COLUMNS,
+    )
+
+
+def _caps_by_count(
+    phrases: Phrases, format_name: str, options: FormatOptions
+) -> tuple[Indices, Indices]:
+    """Which cap rows a row of n options has, for n = 0...16: of its texts, of its options."""
+    full = (options.max_text_chars, options.max_option_chars)
+    shrinks = format_name == "unified"
+    caps = [
+        option_caps(n, options) if shrinks and n >= 2 else full for n in range(_MOST_OPTIONS + 1)
+    ]
+    queries, answers = zip(*caps, strict=True)
+    return phrases.rows_of(queries), phrases.rows_of(answers)
+
+
+def _example_ids(phrases: Phrases, rows: Rows, selects: Mask, format_name: str) -> pa.Array:
+    """``<document key>-<sentence number>``; unified ids end in the format they come from."""
+    stems = phrases.stems.take(pa.array(rows.anchor))
+    if format_name != "unified":
+        return stems
+    kinds = np.where(selects, 0, np.where(rows.second >= 0, 1, 2))
+    return pc.binary_join_element_wise(stems, _UNIFIED_KINDS.take(pa.array(kinds)), "-")

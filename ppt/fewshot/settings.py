@@ -1,0 +1,250 @@
+"""What ``python -m ppt.fewshot`` is asked to do: tasks x methods x shots x seeds x rates."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+from ppt.backbones.sources import DEFAULT_MODEL
+from ppt.base.flags import ABOVE_ZERO, Rule, at_least, flag
+from ppt.errors import ConfigError
+from ppt.methods import GRID, METHODS, Method, find_method
+from ppt.training.settings import (
+    DATA,
+    MACHINE,
+    OPTIMISER,
+    PROMPT,
+    STEPS,
+    MachineSettings,
+    StepSettings,
+)
+
+T = TypeVar("T", int, float)
+
+METHOD = "the methods"
+BY_METHOD = "method"
+
+NOT_EMPTY = Rule(lambda text: bool(split(text)), "names with commas between them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewshotConfig(StepSettings, MachineSettings):
+    """``python -m ppt.fewshot``: labelled tasks, a backbone and prompts in, scores out.
+
+    Fields that are `free` only add runs to a grid or leave their numbers as they are.
+    """
+
+    GROUPS: ClassVar[tuple[str, ...]] = (DATA, METHOD, PROMPT, OPTIMISER, STEPS, MACHINE)
+
+    tasks: str | None = flag(
+        "names of tasks, such as sst2,rte", group=DATA, default=None, rule=NOT_EMPTY,
+        unset="none; give these or --task_file", free=True,
+    )  # fmt: skip
+    task_file: str | None = flag(
+        "YAML files of tasks of your own",
+        group=DATA,
+        default=None,
+        rule=NOT_EMPTY,
+        unset="none",
+        free=True,
+    )
+    data_dir: str | None = flag(
+        "folder with <task>/train.jsonl and so on", group=DATA, default=None,
+        unset="the Hugging Face hub", free=True,
+    )  # fmt: skip
+    shots: str = flag(
+        "examples to train on, and as many to validate on; several numbers: 16,32,64",
+        group=DATA,
+        default="32",
+        free=True,
+    )
+    seeds: int = flag(
+        "seeds 0, 1, ... of the draw of examples, the initial prompt and the order",
+        group=DATA,
+        default=5,
+        rule=at_least(1),
+        free=True,
+    )
+    max_test_examples: int | None = flag(
+        "test on that many rows, always the same ones", group=DATA, default=None,
+        rule=at_least(1), unset="all",
+    )  # fmt: skip
+    max_length: int = flag(
+        "tokens of an example at most, prompt aside; longer texts are cut fairly",
+        group=DATA,
+        default=256,
+        rule=at_least(8),
+    )
+    output_dir: str = flag(
+        "where results.jsonl, predictions and adapters go; finished runs in it are not repeated",
+        group=DATA,
+        default="results",
+        free=True,
+    )
+    overwrite_output_dir: bool = flag(
+        "begin anew; but if what is there is a beginning of this very grid, go on",
+        group=DATA,
+        default=False,
+        free=True,
+    )
+    methods: str | None = flag(
+        "names of the table below",
+        group=METHOD,
+        default=None,
+        rule=NOT_EMPTY,
+        unset="zero_shot, prompt_tuning, and the kinds of PPT that --prompt has prompts for",
+        free=True,
+    )
+    model: str = flag(
+        "the backbone: an embedded name, a folder, or a hub id", group=METHOD,
+        default=DEFAULT_MODEL,
+    )  # fmt: skip
+    prompt: str | None = flag(
+        "pre-trained prompts: a run of ppt.pretrain, a folder of runs, or several",
+        group=METHOD,
+        default=None,
+        rule=NOT_EMPTY,
+        unset="none",
+        free=True,
+    )
+    context_length: int = flag(
+        "tokens of the examples that in_context shows, at most",
+        group=METHOD,
+        default=1024,
+        rule=at_least(1),
+    )
+    prompt_length: int = flag(
+        "tokens of prompts that are not pre-trained", group=PROMPT, default=20, rule=at_least(1)
+    )
+    init_text: str | None = flag(
+        "words that prompt_tuning_text begins with",
+        group=PROMPT,
+        default=None,
+        rule=Rule(bool, "words"),
+        unset="a sentence with the label words",
+    )
+    learning_rate: float | None = flag(
+        "one rate for all methods",
+        group=OPTIMISER,
+        default=None,
+        rule=ABOVE_ZERO,
+        unset="each method's own",
+        free=True,
+    )
+    grid: str | None = flag(
+        f"rates to try for every trained method, such as 0.001,0.005; '{BY_METHOD}': each one's"
+        f" own times {', '.join(f'{factor:g}' for factor in GRID)}. The validation examples choose",
+        group=OPTIMISER,
+        default=None,
+        unset="none",
+        free=True,
+    )
+    max_steps: int = flag("steps in all", group=STEPS, default=48, rule=at_least(1))
+    eval_steps: int = flag(
+        "steps between validations; there is one before and after training too",
+        group=STEPS,
+        default=8,
+        rule=at_least(1),
+    )
+    metric_for_best_model: str = flag(
+        "what the best step goes by; of equal accuracies the lower loss wins",
+        group=STEPS,
+        default="accuracy",
+        choices=("loss", "accuracy"),
+    )
+    early_stopping_patience: int = flag(
+        "stop after this many validations without a better one; 0: never",
+        group=STEPS,
+        default=0,
+        rule=at_least(0),
+    )
+    side_by_side: int = flag(
+        "runs of one task and method (seeds, rates) that are trained as one batch",
+        group=MACHINE,
+        default=8,
+        rule=at_least(1),
+        free=True,
+    )
+    tokens_at_once: int = flag(
+        "tokens of a forward pass, over all its rows: what bounds memory; more suits a GPU",
+        group=MACHINE,
+        default=4096,
+        rule=at_least(1),
+        free=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tasks is None and self.task_file is None:
+            raise ConfigError("no task: give --tasks=sst2,rte or --task_file=my_task.yaml.")
+        if self.grid is not None and self.learning_rate is not None:
+            raise ConfigError("--grid and --learning_rate both name rates: give one of them.")
+        _ = self.shot_counts, self.method_names, self.rates
+
+    @property
+    def shot_counts(self) -> list[int]:
+        """The numbers of ``--shots``."""
+        return numbers("shots", self.shots, int, at_least(1))
+
+    @property
+    def method_names(self) -> list[str] | None:
+        """The names of ``--methods``, each known; None where the prompts decide."""
+        names = None if self.methods is None else split(self.methods)
+        for name in names or ():
+            find_method(name)
+        return names
+
+    @property
+    def rates(self) -> list[float] | None:
+        """The rates that the flags name for all methods; None where they are the methods' own."""
+        if self.learning_rate is not None:
+            return [self.learning_rate]
+        if self.grid in (None, BY_METHOD):
+            return None
+        return numbers("grid", str(self.grid), float, ABOVE_ZERO)
+
+    def rates_of(self, method: Method) -> Sequence[float | None]:
+        """The learning rates to try for a method, rising; [None] where nothing is trained."""
+        if not method.is_trained:
+            return [None]
+        own = method.rates[self.optimizer]
+        factors = GRID if self.grid == BY_METHOD else (1.0,)
+        return sorted(self.rates or [own * factor for factor in factors])
+
+    @property
+    def steps(self) -> StepSettings:
+        """What the loop reads; its learning rate is that of no run yet."""
+        known = {one.name: getattr(self, one.name) for one in fields(StepSettings)}
+        return StepSettings(**{**known, "learning_rate": None})
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that a run's numbers depend on, beside its own place in the grid."""
+        return {
+            one.name: getattr(self, one.name) for one in fields(self) if not one.metadata["free"]
+        }
+
+
+def split(text: str) -> list[str]:
+    """The names of a list with commas, each once."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def numbers(name: str, text: str, kind: Callable[[str], T], rule: Rule) -> list[T]:
+    """The numbers of a list with commas."""
+    parts: Sequence[str] = split(text) or [text]
+    try:
+        found = list(dict.fromkeys(kind(part) for part in parts))
+        good = all(rule.holds(number) and number < math.inf for number in found)
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            f"--{name}: got {text!r}, expected {rule.words}; several with commas between them."
+        )
+    return found
+
+
+DEFAULT_METHODS = ("zero_shot", "prompt_tuning")
+"""What is run where ``--methods`` is left out, before the kinds of PPT."""
+
+PPT_METHODS = tuple(name for name, one in METHODS.items() if one.init == "pretrained")

@@ -1,0 +1,116 @@
+"""The rows of a task as a method shows them: drawn by seed, rendered, and kept for the next.
+
+Methods that show a task alike (pattern and label words) share its rendered rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ppt.backbones.base import Backbone
+from ppt.backbones.calibration import content_free
+from ppt.methods import Method
+from ppt.prompts.batches import TokenRows, pack
+from ppt.prompts.patterns import Example, rendered_text
+from ppt.prompts.rendering import LAYOUTS, Renderer
+from ppt.prompts.tensors import LabelWords
+from ppt.tasks.loading import TaskData
+from ppt.tasks.spec import Task
+from ppt.tasks.splits import subset
+from ppt.training.evaluation import option_counts
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows as examples and as tokens."""
+
+    examples: Sequence[Example]
+    tokens: TokenRows
+    renderer: Renderer
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The rows' own ids, [N]."""
+        return [str(example["id"]) for example in self.examples]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The rows as people read them, uncut, with ``<X>`` for the label word, [N]."""
+        return [rendered_text(example, self.renderer.pattern) for example in self.examples]
+
+    def chance(self, words: LabelWords) -> float:
+        """The accuracy of blind guessing: the mean of 1 / options over rows."""
+        return float((1 / option_counts(self.tokens, words)).mean())
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The rows of one seed; the test is the same object for all seeds where it is the same."""
+
+    train: Shown
+    validation: Shown
+    test: Shown
+
+
+@dataclass
+class TaskView:
+    """A task as one pattern and verbalizer show it to a backbone."""
+
+    data: TaskData
+    renderer: Renderer
+    unified: bool
+    max_test_examples: int | None
+    _tests: dict[tuple[str, ...], Shown] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, data: TaskData, method: Method, backbone: Backbone, max_length: int,
+        max_test_examples: int | None,
+    ) -> "TaskView":  # fmt: skip
+        """The view that a method has."""
+        task, unified = data.task, method.unified
+        pattern = task.pattern(LAYOUTS[backbone.kind], method.style, unified)
+        renderer = Renderer(pattern, task.verbalizer(unified), backbone.tokenizer, max_length)
+        return cls(data, renderer, unified, max_test_examples)
+
+    @cached_property
+    def words(self) -> LabelWords:
+        """The label words as tokens."""
+        return self.renderer.words()
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the labels, in the order of the words."""
+        return list(self.renderer.verbalizer.words)
+
+    def format_of(self, method: Method) -> str:
+        """The format that the method shows the task in."""
+        return "unified" if method.unified else self.task.format
+
+    @property
+    def task(self) -> Task:
+        """What is shown."""
+        return self.data.task
+
+    def draw(self, shots: int, seed: int) -> Draw:
+        """The rows of one seed."""
+        few = self.data.few_shot(shots, seed)
+        ids = [str(row["id"]) for row in few.test]
+        chosen = subset(len(ids), self.max_test_examples, ids)
+        key = tuple(ids[row] for row in chosen)
+        if key not in self._tests:
+            self._tests[key] = self._shown([few.test[row] for row in chosen])
+        return Draw(self._shown(few.train), self._shown(few.validation), self._tests[key])
+
+    def content_free(self, shown: Shown) -> Shown:
+        """Rows without content, `CONTENT_FREE` of them in turn: for each row where options show.
+
+        Else they would all be the same, and those of one row serve all.
+        """
+        each = shown.examples if self.renderer.pattern.lettered else shown.examples[:1]
+        examples = [free for one in each for free in content_free(one)]
+        return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)
+
+    def _shown(self, rows: Sequence[Example]) -> Shown:
+        examples = self.task.examples(rows, self.unified)
+        return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)

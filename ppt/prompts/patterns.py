@@ -1,0 +1,296 @@
+"""Patterns and verbalizers as data: how an example becomes text with one mask.
+
+A pattern is text with fields and one mask: ``"{text_a}? {options} It is {mask}."``
+In the *cloze* layout (seq2seq) the mask stands anywhere. In the *suffix* layout
+(causal) it stands last: nothing follows, and the label word is the continuation.
+The soft prompt always comes first, so it needs no place in a pattern. All of this
+is about text; `ppt.prompts.rendering` makes tokens of it.
+"""
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.errors import ConfigError, InputError, unknown_name
+
+Example = Mapping[str, Any]
+"""A corpus row: `text_a` str, `text_b` str or None, `options` list of str, `label` int."""
+
+Cells = dict[str, str]
+"""The texts of one row that a pattern shows, by field name or option letter."""
+
+LAYOUTS = ("cloze", "suffix")
+LETTERS = "".join(LABEL_WORDS["unified"])
+SHOWN_MASK = "<X>"
+
+PATTERNS_VERSION = 2
+"""Kept with every prompt and part of every trial's id; raise it when a text of the tables changes.
+
+2 changed the hard words of sentiment in the suffix layout, and nothing that is soft or
+hybrid: prompts of version 1 are shown as they were trained.
+"""
+
+_CHOICE = {
+    "cloze": {
+        "soft": "{text_a}? {options:sentences} The correct one is {mask}",
+        "hybrid": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
+        "hard": "Question: {text_a}? Choices: {options:sentences} The correct one is {mask}.",
+    },
+    "suffix": {
+        "soft": "{text_a}\n{options:lines}\nThe correct one is {mask}",
+        "hybrid": "Question: {text_a}\n{options:lines}\nThe correct one is {mask}",
+        "hard": "Question: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
+    },
+}
+PATTERNS = {
+    "sentence_pair": {
+        "cloze": {
+            "soft": "{text_a} {mask} {text_b}",
+            "hybrid": "{text_a}? {mask}. {text_b}",
+            "hard": "Question: {text_a}? Answer: {mask}. {text_b}",
+        },
+        "suffix": {
+            "soft": "{text_a}\n{text_b}\n=> {mask}",
+            "hybrid": "{text_b}\n{text_a}?\nAnswer: {mask}",
+            "hard": "{text_b}\nQuestion: {text_a}?\nAnswer: {mask}",
+        },
+    },
+    "multiple_choice": _CHOICE,
+    "sentiment": {
+        "cloze": {
+            "soft": "{text_a} {mask}",
+            "hybrid": "{text_a} It was {mask}.",
+            "hard": "{text_a} It was {mask}.",
+        },
+        "suffix": {
+            "soft": "{text_a}\n=> {mask}",
+            "hybrid": "{text_a} It was {mask}",
+            "hard": "Review: {text_a}\nIn one word, the reviewer describes it as {mask}",
+        },
+    },
+    "unified": _CHOICE,
+    "unified_pair": {
+        "cloze": {
+            "soft": "{text_a}? {text_b}. {options:sentences} The correct one is {mask}",
+            "hybrid": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
+            "hard": "{text_b} Question: {text_a}? Choices: {options:sentences}"
+            " The correct one is {mask}.",
+        },
+        "suffix": {
+            "soft": "{text_a}\n{text_b}\n{options:lines}\nThe correct one is {mask}",
+            "hybrid": "{text_b}\nQuestion: {text_a}?\n{options:lines}\nThe correct one is {mask}",
+            "hard": "{text_b}\nQuestion: {text_a}?\nChoices:\n{options:lines}\nAnswer: {mask}",
+        },
+    },
+}
+"""`PATTERNS[format][layout][style]`; `text_a` of a pair is the question or hypothesis,
+`text_b` the passage or premise, as published.
+
+*soft* cloze forms are those of PPT (Gu et al. 2022), *hybrid* adds hard words to the
+soft prompt, *hard* does without the prompt. Causal models read the label at the last
+token: ``=>`` makes it the same one in every row, and the space before the mask keeps
+words such as " terrible" one token. The hard words of sentiment were measured there
+(docs/decisions.md). `unified_pair` serves the `unified` rows that have a `text_b`.
+"""
+
+PAIR_FORMS = {"unified": "unified_pair"}
+"""Formats with two kinds of rows: where the form for rows with a `text_b` stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Fixed text."""
+
+    text: str
+
+    def fill(self, _cells: Cells) -> str:
+        """The text, whatever the row."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The text of one column."""
+
+    name: str
+
+    def fill(self, cells: Cells) -> str:
+        """The row's text of this column."""
+        return cells[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options after their letters: `end` closes each, `joint` stands between two."""
+
+    end: str = ""
+    joint: str = " "
+
+    def fill(self, cells: Cells) -> str:
+        """As many lettered options as the row has."""
+        shown = (f"{key}. {text}{self.end}" for key, text in cells.items() if key in LETTERS)
+        return self.joint.join(shown)
+
+
+Part = Literal | Field | Options
+
+SLOTS: dict[str, Part] = {
+    "text_a": Field("text_a"),
+    "text_b": Field("text_b"),
+    "options": Options(),
+    "options:sentences": Options(end="."),
+    "options:lines": Options(joint="\n"),
+}
+"""What may stand in braces in a pattern's text, besides ``{mask}``."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Parts `before` and `after` the one mask.
+
+    `space` stands before the mask too, but belongs to the label word's token.
+    `pair`, if given, is the pattern for rows that have a `text_b`.
+    """
+
+    before: tuple[Part, ...]
+    after: tuple[Part, ...] = ()
+    space: str = " "
+    layout: str = "cloze"
+    pair: "Pattern | None" = None
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise unknown_name("layout", self.layout, LAYOUTS)
+        if self.layout == "suffix" and self.after:
+            raise ConfigError(
+                "a suffix pattern ends with {mask}, as the label word is what a causal model"
+                " says next: move what follows {mask} before it."
+            )
+        if all(isinstance(part, Literal) for part in self.before + self.after):
+            raise ConfigError("the pattern shows nothing of the example: add {text_a}.")
+
+    def form(self, example: Example) -> "Pattern":
+        """The pattern for this row: `pair` where that is given and the row has a `text_b`."""
+        return self.pair if self.pair and example.get("text_b") is not None else self
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The columns that are shown."""
+        return tuple(part.name for part in self.before + self.after if isinstance(part, Field))
+
+    @cached_property
+    def lettered(self) -> bool:
+        """Whether the options are shown."""
+        return any(isinstance(part, Options) for part in self.before + self.after)
+
+    def cells(self, example: Example) -> Cells:
+        """The texts of the row that are shown, by field name or option letter."""
+        cells: dict[str, Any] = {name: example.get(name) for name in self.fields}
+        if self.lettered:
+            options = example.get("options") or ()
+            if not 0 <= example["label"] < len(options) <= len(LETTERS):
+                raise InputError(
+                    f"label {example['label']} of {len(options)} options in {example!r:.200}:"
+                    f" expected 1 to {len(LETTERS)} options and the index of one: mend the row,"
+                    " or take a pattern without {options}."
+                )
+            cells.update(zip(LETTERS, options, strict=False))
+        for name, text in cells.items():
+            if not isinstance(text, str):
+                raise InputError(
+                    f"{name} is {text!r} in {example!r:.200}: expected text, as the pattern"
+                    " shows it: mend the row, or take a pattern without it."
+                )
+        return cells
+
+    def letters(self, example: Example) -> int:
+        """How many options the row shows; 0 where the pattern shows none."""
+        return len(example["options"]) if self.lettered else 0
+
+    def fill(self, cells: Cells) -> tuple[str, str]:
+        """The texts before the mask (without its `space`) and after it."""
+        before = "".join([part.fill(cells) for part in self.before])
+        return before, "".join([part.fill(cells) for part in self.after])
+
+
+def parse_pattern(text: str, layout: str = "cloze") -> Pattern:
+    """Read a pattern such as ``"{text_a} It was {mask}."``; a literal brace is doubled."""
+    sides: list[list[Part]] = [[]]
+    space = ""
+    try:
+        for literal, *slot in string.Formatter().parse(text):
+            name = _slot_name(*slot)
+            fixed = literal.rstrip(" ") if name == "mask" else literal
+            if fixed:
+                sides[-1].append(Literal(fixed))
+            if name == "mask":
+                sides.append([])
+                space = " " if fixed != literal else ""
+            elif name is not None:
+                sides[-1].append(SLOTS[name])
+        if len(sides) != 2:
+            raise ConfigError(f"got {len(sides) - 1} masks: write {{mask}} once.")
+        before, after = map(tuple, sides)
+        return Pattern(before, after, space, layout)
+    except ValueError as error:  # ConfigError is one, and string.Formatter raises it
+        raise ConfigError(
+            f"pattern {text!r}: {error} (A literal brace is written twice.)"
+        ) from None
+
+
+def _slot_name(name: str | None, form: str | None, conversion: str | None) -> str | None:
+    """What stood in the braces, which must be known; None for text without braces."""
+    if name is None:
+        return None
+    slot = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+    if slot not in SLOTS and slot != "mask":
+        known = ", ".join(f"{{{known}}}" for known in ("mask", *SLOTS))
+        raise ConfigError(f"got {{{slot}}}: expected one of {known}.")
+    return slot
+
+
+def standard_pattern(format_name: str, layout: str, style: str) -> Pattern:
+    """The pattern of `PATTERNS`, with its form for pairs where the format has one."""
+    chosen: Any = PATTERNS
+    for kind, name in (("format", format_name), ("layout", layout), ("style", style)):
+        if name not in chosen:
+            raise unknown_name(kind, name, chosen)
+        chosen = chosen[name]
+    pattern = parse_pattern(chosen, layout)
+    if format_name not in PAIR_FORMS:
+        return pattern
+    return replace(pattern, pair=standard_pattern(PAIR_FORMS[format_name], layout, style))
+
+
+def rendered_text(example: Example, pattern: Pattern) -> str:
+    """The example as people read it, uncut, with ``<X>`` for the label word."""
+    form = pattern.form(example)
+    before, after = form.fill(form.cells(example))
+    return f"{before}{form.space}{SHOWN_MASK}{after}"
+
+
+@dataclass(frozen=True)
+class Verbalizer:
+    """Label → word, in the order of the label numbers."""
+
+    words: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if len(self.words) < 2:
+            raise ConfigError(f"got words for {list(self.words)}: give two labels at least.")
+        for label, word in self.words.items():
+            if not word or word != word.strip():
+                raise ConfigError(
+                    f"the word of label {label!r} is {word!r}: expected text without white space"
+                    " at its ends; the space before it comes from the pattern."
+                )
+
+
+def standard_verbalizer(format_name: str) -> Verbalizer:
+    """The label words of a format."""
+    if format_name not in LABEL_WORDS:
+        raise unknown_name("format", format_name, LABEL_WORDS)
+    return Verbalizer({word: word for word in LABEL_WORDS[format_name]})

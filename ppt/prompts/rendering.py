@@ -1,0 +1,247 @@
+"""Rendering: examples and label words become token ids, whatever the text or tokenizer.
+
+The laws: a rendered example has exactly one mask token (cloze) or ends where the label
+word begins (suffix); it is never longer than the limit; literals, letters and mask are
+whole; fields and options share the room under one water level, so that the longest are
+cut first and short ones stay whole; text that spells a special token stays text.
+
+*Whole texts are tokenised*, each side of the mask in one piece, so that the spaces
+and merges at the joints are those the backbone was trained on. Lengths of parts do not
+add up then, so a row that is too long is cut as text, tokenised again and measured
+until it fits. Joining separately tokenised parts would be additive, but would give
+unusual tokens to every row for the sake of the few that are too long.
+
+*Special tokens.* What the tokenizer puts around a text (BOS for Llama-like models,
+``</s>`` for T5) is kept, except that a suffix layout ends before any EOS. The soft
+prompt comes before all of it (prompt, BOS, text): PEFT prepends to the embeddings of
+``input_ids``, so our prompts give equal logits there, and a row is the same with and
+without a prompt.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ppt.errors import ConfigError
+from ppt.prompts.encoder import Encoder, Ids, mask_id
+from ppt.prompts.patterns import (
+    Cells,
+    Example,
+    Literal,
+    Pattern,
+    Verbalizer,
+    standard_pattern,
+    standard_verbalizer,
+)
+from ppt.prompts.tensors import LabelWords
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+ROWS_AT_ONCE = 2000
+"""Rows tokenised in one call: enough to keep all cores busy, some 100 MB of encodings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An example as tokens. `options` is how many letters it shows; 0: every label may be right."""
+
+    ids: Ids
+    label: int
+    options: int
+    cut: bool
+
+
+def render(
+    example: Example, pattern: Pattern, tokenizer: "PreTrainedTokenizerBase", max_tokens: int
+) -> Rendered:
+    """One example as at most `max_tokens` tokens. For many, `render_batch` is far faster."""
+    return next(render_batch([example], pattern, tokenizer, max_tokens))
+
+
+def render_batch(
+    examples: Iterable[Example],
+    pattern: Pattern,
+    tokenizer: "PreTrainedTokenizerBase",
+    max_tokens: int,
+) -> Iterator[Rendered]:
+    """Each example as at most `max_tokens` tokens, in order; any number, lazily."""
+    encoder = Encoder.of(tokenizer)
+    rest = iter(examples)
+    while chunk := list(islice(rest, ROWS_AT_ONCE)):
+        yield from _render_chunk(chunk, pattern, encoder, max_tokens)
+
+
+def _render_chunk(
+    examples: Sequence[Example], pattern: Pattern, encoder: "Encoder", max_tokens: int
+) -> Iterator[Rendered]:
+    forms = [pattern.form(example) for example in examples]
+    cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
+    rows = _tokenise(encoder, forms, cells)
+    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
+
+    def tokenise_long(which: Sequence[int], cut: Sequence[Cells]) -> list[Ids]:
+        return _tokenise(encoder, [forms[long[i]] for i in which], cut)
+
+    whole = [len(rows[i]) for i in long]
+    fitted = fit([cells[i] for i in long], whole, tokenise_long, encoder, max_tokens)
+    cut = dict(zip(long, fitted, strict=True))
+    for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
+        yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
+
+
+def _tokenise(encoder: "Encoder", forms: Sequence[Pattern], cells: Sequence[Cells]) -> list[Ids]:
+    """The ids of each row: its text, the mask, and what the tokenizer puts around them."""
+    texts = [form.fill(row) for form, row in zip(forms, cells, strict=True)]
+    sides = encoder.encode(list(chain.from_iterable(texts)))
+    if not forms or forms[0].layout == "suffix":
+        return [encoder.start + before for before in sides[::2]]
+    mask = [mask_id(encoder.tokenizer)]
+    return [
+        encoder.start + before + mask + after + encoder.end
+        for before, after in zip(sides[::2], sides[1::2], strict=True)
+    ]
+
+
+def label_words(
+    verbalizer: Verbalizer, pattern: Pattern, tokenizer: "PreTrainedTokenizerBase"
+) -> LabelWords:
+    """The label words as the tokens that they are at the mask of `pattern`.
+
+    A word is tokenised after the literal that stands before the mask, and what that
+    literal takes is left out. So the space goes where the tokenizer puts it: " yes"
+    is one token of a byte-level BPE, as "▁yes" is of T5 after ``<extra_id_0>``.
+
+    Two words may share first tokens, or one may begin the other ("good", "good
+    enough"). A score is then the sum over a word's tokens, and as nothing marks a
+    word's end, the shorter always scores at least as high as the longer: prefer
+    words without this. Where one position scores all (`LabelWords.single`), words
+    are one token each and no two are alike, so it cannot arise.
+    """
+    encoder = Encoder.of(tokenizer)
+    last = pattern.before[-1] if pattern.before else Literal("")
+    context = last.text if isinstance(last, Literal) else "a"
+    words = [pattern.space + word for word in verbalizer.words.values()]
+    stem, *joined = encoder.encode([context] + [context + word for word in words])
+    alone = encoder.encode(words)
+    tokens: dict[tuple[int, ...], str] = {}
+    for label, whole, bare in zip(verbalizer.words, joined, alone, strict=True):
+        follows = whole[len(stem) :] if whole[: len(stem)] == stem else []
+        ids = tuple(follows or bare)  # bare, where word and literal fuse
+        word = verbalizer.words[label]
+        if not ids:
+            raise ConfigError(f"the word {word!r} of label {label!r} has no tokens: take another.")
+        if ids in tokens:
+            raise ConfigError(
+                f"labels {tokens[ids]!r} and {label!r} have words of equal tokens {list(ids)}"
+                f" ({verbalizer.words[tokens[ids]]!r} and {word!r}): take other words."
+            )
+        tokens[ids] = label
+    lengths = torch.tensor([len(ids) for ids in tokens])
+    padded = [[*ids, *[0] * (int(lengths.max()) - len(ids))] for ids in tokens]
+    return LabelWords(torch.tensor(padded), lengths)
+
+
+def water_fill(lengths: Sequence[int], room: int) -> list[int]:
+    """Share `room` out under one level: the longest get less than their length first.
+
+    What the level's rounding leaves goes one by one to the first that are cut, so
+    the shares sum to `room`, or to all lengths where there is room for all.
+    """
+    left, level = room, 0
+    for waiting, length in zip(range(len(lengths), 0, -1), sorted(lengths), strict=True):
+        level = max(left // waiting, 0)
+        if length > level:
+            break
+        left -= length
+    shares = [min(length, level) for length in lengths]
+    spare = room - sum(shares)
+    for i, length in enumerate(lengths):
+        if spare > 0 and length > shares[i]:
+            shares[i] += 1
+            spare -= 1
+    return shares
+
+
+def fit(
+    rows: Sequence[Cells],
+    whole: Sequence[int],
+    tokenise: Callable[[Sequence[int], Sequence[Cells]], list[Ids]],
+    encoder: Encoder,
+    max_tokens: int,
+) -> list[Ids]:
+    """Cut the cells of each row under one water level until its ids are `max_tokens` or fewer.
+
+    `whole` are the lengths uncut; `tokenise` turns row numbers and their cells into
+    ids. A cell's token count by itself only guides the cuts: each try is measured, and
+    where it fails, the room shrinks in proportion and by one token at least, so it ends
+    with empty cells at the latest. Nearly all rows fit at the first try.
+    """
+    todo = list(range(len(rows)))
+    fitted = tokenise(todo, [dict.fromkeys(row, "") for row in rows])
+    least = [len(ids) for ids in fitted]
+    if max(least, default=0) > max_tokens:
+        raise ConfigError(
+            f"at most {max_tokens} tokens are allowed, but the pattern's own words, letters and"
+            f" special tokens take {max(least)}: raise --max_length to that at least."
+        )
+    ends = iter(encoder.token_ends([text for row in rows for text in row.values()]))
+    cells = [[(key, text, next(ends)) for key, text in row.items()] for row in rows]
+    sizes = [[len(ends) for _, _, ends in row] for row in cells]
+    fixed = [min(least[i], whole[i] - sum(sizes[i])) for i in todo]  # less, where cells merge
+    rooms = [max_tokens - length for length in fixed]
+    while todo:
+        shares = [water_fill(sizes[i], rooms[i]) for i in todo]
+        cut = [_cut(cells[i], share) for i, share in zip(todo, shares, strict=True)]
+        failed = []
+        for i, share, ids in zip(todo, shares, tokenise(todo, cut), strict=True):
+            if len(ids) <= max_tokens:
+                fitted[i] = ids
+                continue
+            kept, room = sum(share), max_tokens - fixed[i]
+            rooms[i] = min(kept * room // (len(ids) - fixed[i]), kept - 1)
+            failed.append(i)
+        todo = failed
+    return fitted
+
+
+def _cut(cells: Sequence[tuple[str, str, list[int]]], shares: Sequence[int]) -> Cells:
+    """The first tokens of each cell, as many as its share, as text."""
+    return {
+        key: "" if share == 0 else text if share == len(ends) else text[: ends[share - 1]]
+        for (key, text, ends), share in zip(cells, shares, strict=True)
+    }
+
+
+LAYOUTS = {"causal": "suffix", "seq2seq": "cloze"}
+"""Kind of backbone → layout of its patterns."""
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """How rows become tokens: pattern, words, the backbone's tokenizer, tokens at most."""
+
+    pattern: Pattern
+    verbalizer: Verbalizer
+    tokenizer: Any
+    max_length: int
+
+    @classmethod
+    def standard(
+        cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int
+    ) -> "Renderer":
+        """The renderer of a corpus format for a kind of backbone."""
+        pattern = standard_pattern(format_name, LAYOUTS[kind], style)
+        return cls(pattern, standard_verbalizer(format_name), tokenizer, max_length)
+
+    def words(self) -> LabelWords:
+        """The label words as tokens at the pattern's mask."""
+        return label_words(self.verbalizer, self.pattern, self.tokenizer)
+
+    def rows(self, examples: Iterator[Example]) -> Iterator[Rendered]:
+        """Each example as tokens, lazily."""
+        return render_batch(examples, self.pattern, self.tokenizer, self.max_length)

@@ -1,0 +1,212 @@
+"""Soft prompts [P, H]: how they begin, and what is trained of them.
+
+An initialiser is a closure `(shape, generator) -> [P, H]` that knows nothing of
+backbones: what it needs of one is a `Vocabulary`. Results are float32 on the CPU, equal
+for equal generators whatever the device. How prompts are kept is in `ppt.prompts.files`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ppt.errors import ConfigError, unknown_name
+from ppt.prompts.files import load_prompt
+from ppt.prompts.tensors import LabelWords
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+N = TypeVar("N", int, float)
+
+Initialiser = Callable[[tuple[int, int], torch.Generator], Tensor]
+"""`(shape, generator) -> [P, H]` for the shape (P, H)."""
+
+COMMON_TOKENS = 5000
+"""Lester et al. 2021 sample from this many. Vocabularies list common tokens first."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What initialisers may use of a backbone: its table [V, H], tokenizer and label words."""
+
+    table: Tensor
+    tokenizer: "PreTrainedTokenizerBase"
+    words: LabelWords | None = None
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Embeddings [..., H] of ids [...], float32 on the CPU."""
+        return self.table[ids.to(self.table.device)].detach().float().cpu()
+
+    def common(self, count: int) -> Tensor:
+        """The first `count` ids that are no special tokens."""
+        added = self.tokenizer.added_tokens_decoder.items()
+        special = {*self.tokenizer.all_special_ids, *(i for i, token in added if token.special)}
+        known = range(min(len(self.tokenizer), len(self.table)))
+        return torch.tensor([i for i in known if i not in special][:count])
+
+
+def random_uniform(limit: float = 0.5) -> Initialiser:
+    """Uniform in ±`limit` (0.5 in Lester et al. 2021).
+
+    The RMS is limit / sqrt(3), 0.29 for 0.5. That suits T5, whose embeddings are
+    larger; those of SmolLM2-135M have 0.136, so ``random:0.24`` matches them.
+    """
+
+    def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        return torch.empty(shape).uniform_(-limit, limit, generator=generator)
+
+    return make
+
+
+def sampled_vocabulary(vocabulary: Vocabulary, count: int = COMMON_TOKENS) -> Initialiser:
+    """Embeddings of tokens drawn from the `count` most common, none twice while they last."""
+    common = vocabulary.common(count)
+
+    def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        rounds = -(-shape[0] // len(common))
+        drawn = [torch.randperm(len(common), generator=generator) for _ in range(rounds)]
+        return vocabulary.embed(common[torch.cat(drawn)[: shape[0]]])
+
+    return make
+
+
+def class_labels(vocabulary: Vocabulary) -> Initialiser:
+    """The label words, each as the mean of its tokens; then sampled vocabulary."""
+    words = vocabulary.words
+    if words is None:
+        raise ConfigError("init 'labels' needs label words: give a verbalizer, or another --init.")
+    real = torch.arange(words.ids.shape[1]) < words.lengths.cpu()[:, None]
+    tokens = vocabulary.embed(words.ids) * real[:, :, None]
+    means = tokens.sum(1) / words.lengths.cpu()[:, None]
+    rest = sampled_vocabulary(vocabulary)
+
+    def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        return torch.cat([means, rest(shape, generator)])[: shape[0]]
+
+    return make
+
+
+def text(vocabulary: Vocabulary, words: str) -> Initialiser:
+    """The tokens of `words` from the first on: cut after P, or begun again until P are filled."""
+    ids = vocabulary.tokenizer(words, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ConfigError(f"init 'text:{words}' has no tokens: give words, as in text:Is it good?")
+
+    def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
+        return vocabulary.embed(torch.tensor(ids)[torch.arange(shape[0]) % len(ids)])
+
+    return make
+
+
+def checkpoint(path: str) -> Initialiser:
+    """The prompt saved at `path`; its length must be the one asked for."""
+
+    def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
+        prompt = load_prompt(path, hidden_size=shape[1])
+        if len(prompt) != shape[0]:
+            raise ConfigError(
+                f"the prompt in {path} has {len(prompt)} tokens, expected {shape[0]}:"
+                f" set --prompt_length {len(prompt)}, or take another prompt."
+            )
+        return prompt
+
+    return make
+
+
+INITS: dict[str, Callable[[Vocabulary, str], Initialiser]] = {
+    "random": lambda _, limit: random_uniform(_number("random", limit, 0.5)),
+    "vocabulary": lambda vocabulary, count: sampled_vocabulary(
+        vocabulary, _number("vocabulary", count, COMMON_TOKENS)
+    ),
+    "labels": lambda vocabulary, rest: class_labels(_alone("labels", rest, vocabulary)),
+    "text": text,
+    "checkpoint": lambda _, path: checkpoint(path),
+}
+"""``--init`` → factory of the initialiser, from the vocabulary and what follows the colon."""
+
+
+def initialiser(init: str, vocabulary: Vocabulary) -> Initialiser:
+    """What `--init` names: random, vocabulary, labels, text:<words> or checkpoint:<path>.
+
+    A number may follow the first two: ``random:0.2``, ``vocabulary:1000``.
+    """
+    name, _, argument = init.partition(":")
+    if name not in INITS:
+        raise unknown_name("init", name, INITS)
+    return INITS[name](vocabulary, argument)
+
+
+def _number(name: str, argument: str, default: N) -> N:
+    """The number in `argument`, of the default's kind."""
+    kind = type(default)
+    try:
+        number = kind(argument or default)
+    except ValueError:
+        number = kind(-1)
+    if not 0 < number < float("inf"):
+        what = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"init '{name}:{argument}': expected {what} above 0, as {default}.")
+    return number
+
+
+def _alone(name: str, argument: str, vocabulary: Vocabulary) -> Vocabulary:
+    """The vocabulary, where nothing follows the name."""
+    if argument:
+        raise ConfigError(f"init '{name}:{argument}': expected {name} alone.")
+    return vocabulary
+
+
+class Residual(nn.Module):
+    """The residual of residual prompt tuning: [.., P, H] → [.., P, H] (Razdaibiedina et al. 2023).
+
+    One bottleneck network for all tokens: down, ReLU, up, layer norm. Unlike there, the
+    norm's gain begins at 0, so that training starts from exactly the prompt that the
+    initialiser made, whatever the scale of the backbone's embeddings.
+    """
+
+    def __init__(self, hidden_size: int, bottleneck: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.down = nn.Linear(hidden_size, bottleneck)
+        self.up = nn.Linear(bottleneck, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+        with torch.no_grad():
+            for layer in (self.down, self.up):
+                limit = layer.in_features**-0.5
+                layer.weight.uniform_(-limit, limit, generator=generator)
+                layer.bias.zero_()
+            self.norm.weight.zero_()
+
+    def forward(self, prompt: Tensor) -> Tensor:
+        """What is added to each token."""
+        added: Tensor = self.norm(self.up(torch.relu(self.down(prompt))))
+        return added
+
+
+class SoftPrompt(nn.Module):
+    """What is trained: `values` [P, H] or a bank [K, P, H], perhaps with a `residual` network.
+
+    Calling it gives the prompt to score with.
+    """
+
+    def __init__(self, values: Tensor, residual: Residual | None = None) -> None:
+        super().__init__()
+        if residual is not None and values.ndim != 2:
+            raise ConfigError(
+                f"a residual network serves one prompt, got a bank of {len(values)}: train them"
+                " one by one, or without it."
+            )
+        self.values = nn.Parameter(values.detach().float().clone())
+        self.residual = residual
+
+    def forward(self) -> Tensor:
+        """The prompt [P, H] or bank [K, P, H], float32, with gradient."""
+        return self.values if self.residual is None else self.values + self.residual(self.values)
+
+    @torch.no_grad()
+    def folded(self) -> Tensor:
+        """The prompt to keep: the residual is folded in, so that nothing else need be saved."""
+        prompt: Tensor = self()
+        return prompt.cpu().clone()

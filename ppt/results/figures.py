@@ -1,0 +1,75 @@
+"""All the plots of a results folder: named, drawn when asked for, saved as files."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ppt.base.files import write_atomically
+from ppt.results.plots import box_plots, confusion_tables, sample_curves, training_curves
+from ppt.results.rows import Row
+from ppt.results.run import Run
+from ppt.results.selection import at_shots, distinct, methods_of, shots_of
+from ppt.results.style import looks
+
+BOXES, SAMPLES, TRAINING, CONFUSION = "boxes", "samples", "training", "confusion"
+KINDS = (BOXES, SAMPLES, TRAINING, CONFUSION)
+SUFFIXES = ("png", "svg")
+
+POINTS, FEWEST, MOST = 80_000, 16, 60
+"""Points of training curves on all plots together, and the least and most of one line."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot: `draw` makes its Figure. `name` is a file name without suffix, no other's."""
+
+    kind: str
+    name: str
+    title: str
+    draw: Callable[[], Any]
+
+
+def plots_of(runs: Sequence[Run], rows: Sequence[Row]) -> tuple[Plot, ...]:
+    """The plots of selected `runs` and their `rows`; sample curves need two numbers of shots."""
+    shown = looks(methods_of(runs))
+    metric = rows[0].metric
+    points = points_per_line(runs)
+    plots = []
+    for shots in shots_of(runs):
+        here, words = at_shots(runs, shots), f"{shots} shots"
+        draw = partial(box_plots, here, metric, shown, words)
+        plots.append(Plot(BOXES, f"{BOXES}-{shots}", words, draw))
+        for task in distinct(here, "task"):
+            own = [run for run in here if run.task == task]
+            name, title = f"{quote(task, safe='', errors='replace')}-{shots}", f"{task}, {words}"
+            draw = partial(confusion_tables, own, title)
+            plots.append(Plot(CONFUSION, f"{CONFUSION}-{name}", title, draw))
+            if any(run.curve for run in own):
+                draw = partial(training_curves, own, shown, title, points)
+                plots.append(Plot(TRAINING, f"{TRAINING}-{name}", title, draw))
+    if len(shots_of(runs)) > 1:
+        chance = {run.task: run.chance for run in runs}
+        draw = partial(sample_curves, rows, chance, shown)
+        plots.append(Plot(SAMPLES, SAMPLES, "sample curves", draw))
+    return tuple(sorted(plots, key=lambda plot: KINDS.index(plot.kind)))
+
+
+def points_per_line(runs: Iterable[Run]) -> int:
+    """How many points a training curve may have, so that a page of many stays small."""
+    lines = sum(3 for run in runs if run.curve)
+    return max(FEWEST, min(MOST, POINTS // max(lines, 1)))
+
+
+def save_plots(folder: Path, plots: Iterable[Plot], suffix: str = "png") -> tuple[Path, ...]:
+    """Write ``folder/<name>.<suffix>`` for each plot, on white; one of `SUFFIXES`."""
+    paths = []
+    for plot in plots:
+        data = BytesIO()
+        plot.draw().savefig(data, format=suffix, dpi=120, facecolor="white")
+        paths.append(folder / f"{plot.name}.{suffix}")
+        write_atomically(paths[-1], data.getvalue())
+    return tuple(paths)

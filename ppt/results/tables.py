@@ -1,0 +1,173 @@
+"""Rows of results as tables: terminal, Markdown, CSV; scores in per cent but for the CSV.
+
+A cell says mean ±sample standard deviation over seeds; one seed has no deviation.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ppt.base.files import write_atomically
+from ppt.base.markdown import markdown_table
+from ppt.results.folder import TABLES
+from ppt.results.rows import MIN_PAIRS, Row
+from ppt.results.selection import METRICS
+from ppt.results.statistics import CONFIDENCE, Summary
+
+NONE = "–"
+ALL_TASKS = "all tasks"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text: the first `names` columns name things, the others hold numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int
+    note: str = ""
+
+
+def overview(rows: Sequence[Row], shots: int) -> Sheet:
+    """Methods down, tasks across, for one number of shots, with the mean over tasks."""
+    here = [row for row in rows if row.shots == shots]
+    tasks = list(dict.fromkeys(row.task for row in here))
+    cells = {(row.method, row.task): row for row in here}
+    methods = dict.fromkeys(row.method for row in here)
+    body = tuple(
+        (method, *(_score_cell(cells.get((method, task))) for task in tasks)) for method in methods
+    )
+    metric = METRICS[here[0].metric]
+    return Sheet(
+        f"Test {metric} (%), {shots} shots",
+        ("method", *map(_task, tasks)),
+        body,
+        names=1,
+        note=_note(here),
+    )
+
+
+def details(rows: Sequence[Row]) -> Sheet:
+    """A line for each row: both scores, interval and seeds; with a baseline differences too."""
+    metric, baseline = rows[0].metric, rows[0].baseline
+    percent = f"{CONFIDENCE:.0%}"
+    columns: dict[str, Callable[[Row], str]] = {
+        "task": lambda row: _task(row.task),
+        "shots": lambda row: str(row.shots),
+        "method": lambda row: row.method,
+        "accuracy (%)": lambda row: _spread(row.scores["accuracy"]),
+        "macro-F1 (%)": lambda row: _spread(row.scores["macro_f1"]),
+        f"{percent} interval": lambda row: _interval(row.scores[metric]),
+        "seeds": lambda row: str(row.scores[metric].n),
+    }
+    title = f"Test scores; intervals of {METRICS[metric]}"
+    if baseline:
+        title += f", differences to {baseline} over common seeds"
+        columns |= {
+            "difference": _difference,
+            f"its {percent} interval": lambda row: _interval(row.difference, sign="+"),
+            "pairs": lambda row: str(row.difference.n) if row.difference else NONE,
+        }
+    body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
+    return Sheet(title, tuple(columns), body, names=3, note=_note(rows))
+
+
+def to_rich(sheet: Sheet) -> Group:
+    """For the terminal: a title, the table, what its signs mean."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, name in enumerate(sheet.head):
+        is_name = place < sheet.names
+        table.add_column(escape(name), justify="left" if is_name else "right", no_wrap=is_name)
+    for row in sheet.rows:
+        table.add_row(*map(escape, row))
+    note = [Text(f"{sheet.note}\n", style="dim")] if sheet.note else []
+    return Group(Text(sheet.title, style="bold"), table, *note)
+
+
+def to_markdown(sheet: Sheet) -> str:
+    """For a README: a heading, the table, what its signs mean."""
+    parts = [f"### {sheet.title}", markdown_table(sheet.head, sheet.rows, sheet.names), sheet.note]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """For spreadsheets and scripts: unrounded, in 0 to 1; what is not there is empty.
+
+    `task` is empty for the mean over tasks; the difference is that of `metric` to `baseline`.
+    """
+    parts = ("n", "mean", "deviation", "low", "high")
+    summaries = [*METRICS, "difference"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{name}_{part}" for name in summaries for part in parts]
+    writer.writerow(["task", "shots", "method", "metric", "baseline", *names])
+    for row in rows:
+        known = {**row.scores, "difference": row.difference}
+        values = [getattr(known[name], part, None) for name in summaries for part in parts]
+        writer.writerow([row.task, row.shots, row.method, row.metric, row.baseline, *values])
+    return text.getvalue()
+
+
+def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
+    """Write ``results.md`` (overviews, then details) and ``results.csv``."""
+    shots = dict.fromkeys(row.shots for row in rows)
+    sheets = [*(overview(rows, one) for one in shots), details(rows)]
+    texts = dict(zip(TABLES, ("\n".join(map(to_markdown, sheets)), to_csv(rows)), strict=True))
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode("utf-8", "replace"))
+    return tuple(folder / name for name in texts)
+
+
+def _score_cell(row: Row | None) -> str:
+    if row is None:
+        return NONE
+    return f"{_spread(row.scores[row.metric])}{row.mark}"
+
+
+def _spread(one: Summary) -> str:
+    return _percent(one.mean) + (
+        f" ±{_percent(one.deviation)}" if one.deviation is not None else ""
+    )
+
+
+def _interval(one: Summary | None, sign: str = "") -> str:
+    if one is None or one.low is None or one.high is None:
+        return NONE
+    return f"{_percent(one.low, sign)} to {_percent(one.high, sign)}"
+
+
+def _difference(row: Row) -> str:
+    if row.difference is None:
+        return NONE
+    return f"{_percent(row.difference.mean, '+')}{row.mark}"
+
+
+def _percent(value: float, sign: str = "") -> str:
+    """One decimal; what rounds to zero has no sign."""
+    return f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+
+
+def _task(task: str | None) -> str:
+    return ALL_TASKS if task is None else task
+
+
+def _note(rows: Sequence[Row]) -> str:
+    """What the signs mean, of those that occur."""
+    notes = []
+    if any(row.mark for row in rows):
+        notes.append(
+            f"▲ ▼ better or worse than the baseline: the {CONFIDENCE:.0%} interval of {MIN_PAIRS}"
+            " paired differences or more leaves out 0."
+        )
+    if any(row.task is None for row in rows):
+        notes.append(f"{ALL_TASKS}: the mean over tasks, where a method has all of them.")
+    return " ".join(notes)

@@ -1,0 +1,6 @@
+"""Labelled data: what a task is, where its rows come from, and seeded draws of them.
+
+In come names, YAML files, CSV, JSON lines, Parquet or the hub; out go checked examples,
+rejects with reasons, and few-shot splits that share no text.
+Read `spec` first, then `loading`; `table` has the public tasks.
+"""

@@ -1,0 +1,256 @@
+"""The rows of labelled tasks: read, checked, counted, and drawn for a few-shot run.
+
+`load_task` makes `Example` rows of a task's data. No row is lost in silence: read =
+kept + rejected, each reject with its reason and place. What is wrong with the data as a
+whole (a column that no row has) is one error.
+
+Texts that stand twice never reach two sides of a draw: of equal rows of the training
+data one is kept, those whose labels disagree all leave, and so do those of the test.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from ppt.errors import InputError
+from ppt.prompts.patterns import Example
+from ppt.tasks.readers import MAX_ROWS, SUFFIXES, BadRow, Table, read_hub, read_table
+from ppt.tasks.rows import REASONS, UnusableError, content_id, to_example
+from ppt.tasks.spec import Columns, Files, Hub, Label, Task
+from ppt.tasks.splits import draw
+
+__all__ = [
+    "REASONS", "Columns", "Example", "FewShot", "Files", "Hub", "Label", "RowReject", "Task",
+    "TaskData", "content_id", "load_task", "without_duplicates",
+]  # fmt: skip
+
+TRAIN, TEST = "train", "test"
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class RowReject:
+    """A row that is not kept: its split and place, a reason word of `REASONS`, and details."""
+
+    split: str
+    place: str
+    reason: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.reason in REASONS, self.reason
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FewShot:
+    """The rows of one run; none of them stands on two sides."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of a task. Without test data, `test` is empty: `few_shot` then tests on the rest.
+
+    A row is an `Example` (text_a, text_b, options, label) with an `id`. `read` counts the
+    rows of each split before rejects, `sources` tell where they came from.
+    """
+
+    task: Task
+    train: tuple[Example, ...]
+    test: tuple[Example, ...]
+    rejects: tuple[RowReject, ...]
+    read: Mapping[str, int]
+    sources: Mapping[str, str]
+
+    def few_shot(self, shots: int, seed: int) -> FewShot:
+        """Draw `shots` rows to train and as many to validate; raises InputError if too few."""
+        try:
+            split = draw(
+                [row["label"] for row in self.train],
+                shots,
+                seed,
+                [row["id"] for row in self.train],
+                balance=self.task.balance,
+                names=[] if self.task.is_choice else [label.name for label in self.task.labels],
+            )
+        except InputError as error:
+            raise InputError(f"task {self.task.name}: {error}") from None
+        test = self.test
+        if TEST not in self.sources:
+            test = tuple(self.train[row] for row in split.rest(len(self.train)))
+            if not test:
+                raise InputError(
+                    f"task {self.task.name}: --shots {shots} takes all {len(self.train)} rows, so"
+                    f" none is left to test: lower --shots to {max(len(self.train) // 3, 1)}, add"
+                    " rows, or name a test file."
+                )
+        train, validation = (
+            tuple(self.train[row] for row in side) for side in (split.train, split.validation)
+        )
+        return FewShot(train, validation, test)
+
+    def report(self) -> str:
+        """A line a split: rows read, kept and rejected, by reason."""
+        lines = []
+        for split, source in self.sources.items():
+            counts = Counter(reject.reason for reject in self.rejects if reject.split == split)
+            told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
+            kept = self.read[split] - sum(counts.values())
+            lines.append(
+                f"{self.task.name} {split}: {kept:,} of {self.read[split]:,} rows of {source}"
+                + (f"; not kept: {told}" if told else "")
+            )
+        return "\n".join(lines)
+
+
+def load_task(task: Task, data_dir: Path | None = None) -> TaskData:
+    """Read a task's data: its own files, or ``data_dir/<name>/``, or the hub.
+
+    Raises InputError that says what is wrong with the data as a whole, and the cure.
+    """
+    tables = dict(_tables(task, data_dir))
+    rejects: list[RowReject] = []
+    kept = {split: _examples(task, split, table, rejects) for split, table in tables.items()}
+    test = [row for _, row in kept.get(TEST, [])]
+    train, doubles = without_duplicates(kept[TRAIN], test)
+    return TaskData(
+        task,
+        tuple(train),
+        tuple(test),
+        (*rejects, *doubles),
+        {split: len(table.rows) for split, table in tables.items()},
+        {split: table.source for split, table in tables.items()},
+    )
+
+
+def without_duplicates(
+    train: Sequence[tuple[str, Example]], test: Sequence[Example]
+) -> tuple[list[Example], list[RowReject]]:
+    """Of `train` (rows with their places) those whose texts stand once, and in no test row.
+
+    Texts are equal if they differ in white space and case only. Which of equal rows is
+    kept does not depend on their order.
+    """
+    tested = {content_id(row) for row in test}
+    keys = [content_id(row) for _, row in train]
+    groups: dict[str, list[Example]] = {}
+    for key, (_, row) in zip(keys, train, strict=True):
+        groups.setdefault(key, []).append(row)
+    kept, rejects = [], []
+    for key, (place, row) in zip(keys, train, strict=True):
+        same = groups[key]
+        if key in tested:
+            reason = "in_test"
+        elif any(other["label"] != row["label"] for other in same):
+            reason = "conflicting_labels"
+        elif row is not min(same, key=lambda other: (other["id"], other["text_a"])):
+            reason = "duplicate"
+        else:
+            kept.append(row)
+            continue
+        rejects.append(RowReject(TRAIN, place, reason, row["text_a"][:_SHOWN]))
+    return kept, rejects
+
+
+def _examples(
+    task: Task, split: str, table: Table, rejects: list[RowReject]
+) -> list[tuple[str, Example]]:
+    """The usable rows with their places; the others go to `rejects`."""
+    _require_columns(task.columns, table)
+    kept, before = [], len(rejects)
+    for place, fields in table.rows:
+        try:
+            if isinstance(fields, BadRow):
+                raise UnusableError(fields.reason, fields.detail)
+            kept.append((place, to_example(task, fields)))
+        except UnusableError as unusable:
+            rejects.append(RowReject(split, place, *unusable.args))
+    if not kept:
+        first = rejects[before]
+        raise InputError(
+            f"{table.source}: none of {len(table.rows)} rows can be used; {first.place}:"
+            f" {REASONS[first.reason]} ({first.detail})."
+        )
+    if task.columns.id:
+        _require_own_ids(task.columns.id, kept, table)
+    return kept
+
+
+def _require_columns(columns: Columns, table: Table) -> None:
+    if not table.rows:
+        raise InputError(f"{table.source} has no rows: expected one row an example.")
+    for name in columns.all():
+        if name not in table.columns:
+            near = get_close_matches(name, table.columns, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(
+                f"{table.source} has no column {name!r}.{hint} Its columns:"
+                f" {', '.join(table.columns)}."
+            )
+
+
+def _require_own_ids(column: str, rows: Sequence[tuple[str, Example]], table: Table) -> None:
+    places: dict[str, str] = {}
+    for place, row in rows:
+        if row["id"] in places:
+            raise InputError(
+                f"{table.source}: {column} is {row['id']!r} on {places[row['id']]} and on {place}:"
+                " expected a different id on each row; leave id out to have them made."
+            )
+        places[row["id"]] = place
+
+
+def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
+    """The splits of a task and their raw rows: its own files, those of a folder, or the hub."""
+    source = task.source
+    if isinstance(source, Hub) and data_dir is not None:
+        source = _folder_files(task.name, Path(data_dir), source.splits[1])
+    if isinstance(source, Files):
+        yield TRAIN, read_table(source.train, MAX_ROWS)
+        if source.test is not None:
+            yield TEST, read_table(source.test)
+        return
+    train, test = source.splits
+    folder = f"put {task.name}/train.jsonl and {task.name}/{test}.jsonl into a folder and give it"
+    if not source.id:
+        raise InputError(
+            f"task {task.name} is on no hub that we know: get it from {source.home}, then {folder}"
+            " as --data_dir."
+        )
+    cure = f"connect to the internet (and unset HF_HUB_OFFLINE), or {folder} as --data_dir."
+    yield TRAIN, read_hub(source.id, source.config, train, cure, MAX_ROWS)
+    yield TEST, read_hub(source.id, source.config, test, cure)
+
+
+def _folder_files(name: str, data_dir: Path, test: str) -> Files:
+    """Which files of ``data_dir/<name>/`` train and test.
+
+    The test is the split `test`, or else the other of validation and test. Training is
+    train; where there is none, a validation that is not the test.
+    """
+    folder = data_dir / name
+    expected = f"expected {folder}/train and {folder}/{test} with one of {', '.join(SUFFIXES)}"
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*")):
+        stem = path.name.partition(".")[0]
+        if path.name.endswith(SUFFIXES) and stem in ("train", "validation", "test"):
+            if stem in found:
+                raise InputError(f"{folder} has {found[stem].name} and {path.name}: remove one.")
+            found[stem] = path
+    tests = [stem for stem in (test, "validation", "test") if stem in found]
+    pools = [stem for stem in ("train", "validation") if stem in found and stem not in tests[:1]]
+    if not tests or not pools:
+        told = ", ".join(path.name for path in found.values()) or "none of them"
+        raise InputError(
+            f"{expected}, found {told}: put them there, or leave --data_dir out to read the hub."
+        )
+    return Files(found[pools[0]], found[tests[0]])

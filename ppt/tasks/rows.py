@@ -1,0 +1,119 @@
+"""A record of labelled data → an `Example`, or the reason why it cannot be one."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ppt.base.text import fold_whitespace, normalise
+from ppt.prompts.patterns import LETTERS, Example
+from ppt.tasks.spec import Task
+
+REASONS = {
+    "broken_line": "the line is no record (no JSON object, or another number of cells)",
+    "missing_field": "a column that the task reads is missing or null",
+    "not_a_string": "a text is something else than a string",
+    "lone_surrogate": "a text has half a surrogate pair, which no UTF-8 file can hold",
+    "blank": "a text is empty or white space",
+    "bad_options": "fewer than two options, more than the task has letters, or a blank one",
+    "unknown_label": "the label has no word, or is none of the row's options",
+    "duplicate": "an equal row of the training data is kept",
+    "conflicting_labels": "equal texts of the training data have different labels",
+    "in_test": "the same text is in the test data",
+}
+"""Stable reason words for rows that are not kept, each with its meaning."""
+
+_SHOWN = 80
+
+
+class UnusableError(Exception):
+    """A record that becomes a reject: a reason word of `REASONS`, and details."""
+
+
+def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
+    """A record as an `Example` with an `id`; raises UnusableError."""
+    columns = task.columns
+    row: dict[str, Any] = {
+        "text_a": _text(fields, columns.text_a),
+        "text_b": _text(fields, columns.text_b) if columns.text_b else None,
+        "options": _options(fields, columns.options, len(task.labels)) if task.is_choice else None,
+    }
+    row["label"] = _label(task, _field(fields, columns.label), row["options"])
+    row["id"] = label_value(_field(fields, columns.id)) if columns.id else content_id(row)
+    return row
+
+
+def _field(fields: Mapping[str, Any], name: str) -> Any:
+    value = fields.get(name)
+    if value is None:
+        raise UnusableError("missing_field", name)
+    return value
+
+
+def _text(fields: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The columns as one text; a list of texts (the turns of a dialogue) counts as lines."""
+    parts = []
+    for name in names:
+        value = _field(fields, name) if len(names) == 1 else fields.get(name) or ""
+        lines = value if isinstance(value, list) else [value]
+        parts.append("\n".join(_string(line, name) for line in lines).strip())
+    text = " ".join(part for part in parts if part)
+    if not text:
+        raise UnusableError("blank", ", ".join(names))
+    return text
+
+
+def _string(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise UnusableError("not_a_string", f"{name} is {value!r:.{_SHOWN}}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UnusableError("lone_surrogate", name) from None
+    return normalise(value)
+
+
+def _options(fields: Mapping[str, Any], names: Sequence[str], most: int) -> list[str]:
+    """The options; of several columns the last ones may be blank."""
+    values = _field(fields, names[0]) if len(names) == 1 else [fields.get(name) for name in names]
+    if not isinstance(values, list):
+        raise UnusableError("bad_options", f"{names[0]} is {values!r:.{_SHOWN}}, no list")
+    options = [_string(value or "", "an option").strip() for value in values]
+    while options and not options[-1]:
+        options.pop()
+    if not 2 <= len(options) <= most or not all(options):
+        raise UnusableError("bad_options", f"{options!r:.{_SHOWN}}, expected 2 to {most}")
+    return options
+
+
+def _label(task: Task, raw: Any, options: Sequence[str] | None) -> int:
+    """The number of the label that the column's value stands for."""
+    value = label_value(raw)
+    known = [label.value for label in task.labels]
+    if task.answer == "letter":
+        known = list(LETTERS)
+    elif task.answer == "index":
+        known = [str(number) for number in range(len(task.labels))]
+    elif task.answer == "option" and options is not None:
+        known = [option.strip() for option in options]
+    shown = known[: len(options)] if options is not None else known
+    if shown.count(value) != 1:
+        raise UnusableError("unknown_label", f"{value!r:.{_SHOWN}}, expected one of {shown}")
+    return shown.index(value)
+
+
+def content_id(row: Example) -> str:
+    """20 hex digits that are equal for texts and options of equal content."""
+    digest = hashlib.blake2b(digest_size=10)
+    for part in (row["text_a"], row["text_b"] or "", *(row["options"] or ())):
+        data = fold_whitespace(part).casefold().encode()
+        digest.update(len(data).to_bytes(4, "little") + data)
+    return digest.hexdigest()
+
+
+def label_value(value: Any) -> str:
+    """A label as text: 1, 1.0 and "1" are one, as are true and "true"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return normalise(str(value)).strip()

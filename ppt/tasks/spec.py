@@ -1,0 +1,190 @@
+"""What a labelled task is: its data, its columns, its label words and patterns, checked.
+
+A `Task` is pure description, the same for the table of `ppt.tasks.table` and for a user's
+YAML (`ppt.tasks.user_file`); `ppt.tasks.loading` reads its rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ppt.errors import ConfigError, unknown_name
+from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
+from ppt.tasks.forms import task_form
+from ppt.tasks.splits import BALANCES
+
+ANSWERS = ("value", "letter", "index", "option")
+"""What a label column holds: a `Label.value`; or, of the right option, its letter, its
+number from 0, or its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A class: its `value` in the data, its `name` in reports, the `word` that stands for it."""
+
+    value: str
+    name: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns hold what. Several columns of a text are joined, those that are blank aside.
+
+    `options` names one column of lists, or one column an option. Without `id`, ids are
+    made from the texts.
+    """
+
+    text_a: tuple[str, ...]
+    text_b: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    label: str = "label"
+    id: str = ""
+
+    def all(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        last = (self.id,) if self.id else ()
+        return (*self.text_a, *self.text_b, *self.options, self.label, *last)
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A set on the Hugging Face hub. `splits` are those of training and of test.
+
+    `seen` says how its columns are known: "files" were read that have them, a page of
+    "docs" names them, or "no". Without `id` it is on no hub: `home` says where it is.
+    """
+
+    id: str
+    config: str | None = None
+    splits: tuple[str, str] = ("train", "validation")
+    seen: str = "no"
+    home: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of a user; without `test`, rows that are not drawn are the test."""
+
+    train: Path
+    test: Path | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A labelled task. `labels` are in the order of the label numbers of its rows.
+
+    Those of a choice are its letters. `balance` is what draws promise
+    (`ppt.tasks.splits.BALANCES`); `patterns` are own texts by "cloze", "suffix",
+    "unified_cloze" and "unified_suffix", in place of those of `ppt.tasks.forms`.
+    """
+
+    name: str
+    format: str
+    labels: tuple[Label, ...]
+    columns: Columns
+    source: Hub | Files
+    language: str = "en"
+    answer: str = "value"
+    balance: str = "equal"
+    patterns: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._form(unified=False)
+        if self.balance not in BALANCES:
+            raise unknown_name("balance", self.balance, BALANCES)
+        if self.answer not in ANSWERS:
+            raise unknown_name("answer", self.answer, ANSWERS)
+        for part in ("value", "name", "word"):
+            counts = Counter(getattr(label, part) for label in self.labels)
+            for text, count in counts.items():
+                if count > 1:
+                    named = ", ".join(
+                        repr(label.name) for label in self.labels if getattr(label, part) == text
+                    )
+                    raise ConfigError(f"the labels {named} have one {part}, {text!r}: change one.")
+        if self.is_choice != bool(self.columns.options):
+            raise ConfigError(
+                f"format {self.format} {'needs' if self.is_choice else 'takes no'} options:"
+                f" {'name their columns' if self.is_choice else 'take format multiple_choice'}."
+            )
+        self.verbalizer()
+        for key, text in self.patterns.items():
+            self._check_pattern(key, text)
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether each row brings its own options, and its label is the place of one."""
+        return self.format == "multiple_choice"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The label words, in the order of the label numbers."""
+        return tuple(label.word for label in self.labels)
+
+    def pattern(self, layout: str, style: str, unified: bool = False) -> Pattern:
+        """How a row becomes text; for rows of `examples` with the same `unified`."""
+        form = self._form(unified)
+        for kind, name, known in (("layout", layout, form), ("style", style, form.get(layout))):
+            if known is not None and name not in known:
+                raise unknown_name(kind, name, known)
+        prefix = "unified_" if unified else ""
+        own = self.patterns.get(prefix + layout)
+        if own is None and any(prefix + other in self.patterns for other in LAYOUTS):
+            raise ConfigError(
+                f"task {self.name} has an own {prefix}pattern, but none for {layout}: add one"
+                f"{', which ends with {mask}' if layout == 'suffix' else ''}."
+            )
+        return parse_pattern(own or form[layout][style], layout)
+
+    def verbalizer(self, unified: bool = False) -> Verbalizer:
+        """Label name → word; in the unified view, and for a choice, the letters."""
+        if not unified:
+            return Verbalizer({label.name: label.word for label in self.labels})
+        if len(self.labels) > len(LETTERS):
+            raise ConfigError(
+                f"task {self.name} has {len(self.labels)} labels, and the unified form letters for"
+                f" {len(LETTERS)}: take a prompt of another format."
+            )
+        letters = LETTERS[: len(self.labels)]
+        return Verbalizer(
+            {label.name: letter for label, letter in zip(self.labels, letters, strict=True)}
+        )
+
+    def examples(self, rows: Iterable[Example], unified: bool = False) -> list[Example]:
+        """Rows as the pattern shows them: unified, the label words are the options (A. bad …).
+
+        A label is then the number of its option, as the options are in the labels' order.
+        """
+        if not unified or self.is_choice:
+            return list(rows)
+        options = list(self.words)
+        return [{**row, "options": options} for row in rows]
+
+    def _form(self, unified: bool) -> Mapping[str, Mapping[str, str]]:
+        pair = bool(self.columns.text_b)
+        return task_form(self.format, self.language, pair=pair, unified=unified)
+
+    def _check_pattern(self, key: str, text: str) -> None:
+        known = {layout: layout for layout in LAYOUTS}
+        known |= {f"unified_{layout}": layout for layout in LAYOUTS}
+        if key not in known:
+            raise unknown_name("pattern", key, known)
+        pattern = parse_pattern(text, known[key])
+        lettered = self.is_choice or key.startswith("unified")
+        if lettered != pattern.lettered:
+            raise ConfigError(
+                f"pattern {text!r} {'lacks' if lettered else 'shows'} {{options}}, but the label"
+                f" word is {'a letter' if lettered else 'no letter'}:"
+                f" {'add' if lettered else 'leave out'} {{options}}."
+            )
+        if "text_b" in pattern.fields and not self.columns.text_b:
+            raise ConfigError(
+                f"pattern {text!r} shows {{text_b}}: name its column, or leave it out."
+            )
+
+
+def letters(count: int) -> tuple[Label, ...]:
+    """The labels of a choice of up to `count` options."""
+    return tuple(Label(letter, letter, letter) for letter in LETTERS[:count])

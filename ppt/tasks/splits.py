@@ -1,0 +1,134 @@
+"""Seeded few-shot draws: which rows train, which validate, which test; pure functions.
+
+Rows are ranked, within their label, by ``hash(seed, id)``. Training takes a label's rows
+from the head of that ranking, validation from its tail. So a draw does not depend on
+the order of the rows or on the machine; the two sides are disjoint, and both are nested:
+for one seed, the rows of 32 shots are among those of 64, which are among those of 128.
+
+Rows of equal text must have left before (`ppt.tasks.loading.without_duplicates`), or one text
+could stand on both sides.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ppt.base.streams import seed_word
+from ppt.errors import InputError, unknown_name
+
+BALANCES = {
+    "equal": "equally many rows of each label; an error where a label has too few",
+    "level": "as equal as the rows allow: a label with too few gives half of them to each side",
+}
+"""What the draws promise about labels."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers, each side in random order, so that its head is a random sample too."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+
+    def rest(self, n_rows: int) -> list[int]:
+        """The rows on neither side, in their order."""
+        drawn = {*self.train, *self.validation}
+        return [row for row in range(n_rows) if row not in drawn]
+
+
+def draw(
+    labels: Sequence[int],
+    shots: int,
+    seed: int,
+    ids: Sequence[str],
+    *,
+    balance: str = "equal",
+    names: Sequence[str] = (),
+) -> Split:
+    """Draw `shots` rows for training and as many for validation, by `seed`.
+
+    `names`, if given, are those of all labels, so that one without a row is seen. Where
+    `shots` is no multiple of their number, the seed decides which labels give one more.
+    Raises InputError, with counts, where there are too few rows.
+    """
+    if balance not in BALANCES:
+        raise unknown_name("balance", balance, BALANCES)
+    if shots < 1:
+        raise InputError(f"got {shots} shots: expected 1 or more.")
+    _require_unique(ids)
+    words = [seed_word(seed, identity) for identity in ids]
+    ranking = sorted(range(len(ids)), key=lambda row: (words[row], ids[row]))
+    known = sorted({*labels, *range(len(names))})
+    ranked = {label: [row for row in ranking if labels[row] == label] for label in known}
+    _require_rows({label: len(rows) for label, rows in ranked.items()}, shots, balance, names)
+    order = sorted(ranked, key=lambda label: seed_word(seed, "label", str(label)))
+    train = deal(shots, order, {label: (len(rows) + 1) // 2 for label, rows in ranked.items()})
+    validation = deal(shots, order, {label: len(rows) // 2 for label, rows in ranked.items()})
+    heads = {row for label, rows in ranked.items() for row in rows[: train[label]]}
+    tails = {row for label, rows in ranked.items() for row in rows[len(rows) - validation[label] :]}
+    return Split(
+        tuple(row for row in ranking if row in heads),
+        tuple(row for row in ranking if row in tails),
+    )
+
+
+def deal(shots: int, order: Sequence[int], room: Mapping[int, int]) -> dict[int, int]:
+    """How many rows each label gives: dealt one by one in `order` while there is room.
+
+    More shots never give fewer rows of a label, which is what nests the draws.
+    """
+    counts = dict.fromkeys(order, 0)
+    left = min(shots, sum(room.values()))
+    while left:
+        for label in order:
+            if left and counts[label] < room[label]:
+                counts[label] += 1
+                left -= 1
+    return counts
+
+
+def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> list[int]:
+    """At most `max_test_examples` of `n_rows` rows, in their order: always the same ones.
+
+    Those whose ids have the smallest hash, whatever the run's seed, so that all runs are
+    tested on the same rows. None takes all.
+    """
+    assert n_rows == len(ids)
+    if max_test_examples is None or n_rows <= max_test_examples:
+        return list(range(n_rows))
+    ranked = sorted(range(n_rows), key=lambda row: (seed_word(0, "test", ids[row]), ids[row], row))
+    return sorted(ranked[:max_test_examples])
+
+
+def _require_unique(ids: Sequence[str]) -> None:
+    twice = [identity for identity, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"id {twice[0]!r} stands on several rows: expected a different id on each; without"
+            " an id column they are made from the texts."
+        )
+
+
+def _require_rows(
+    counts: Mapping[int, int], shots: int, balance: str, names: Sequence[str]
+) -> None:
+    """Refuse too few rows of a label or in all, and tell for how many shots there are enough."""
+    asked = f"{shots} rows to train and {shots} to validate"
+    each = 2 * -(-shots // max(len(counts), 1)) if balance == "equal" else 0
+    short = {label: count for label, count in counts.items() if count < each}
+    if short:
+        enough = len(counts) * (min(counts.values()) // 2)
+        told = ", ".join(
+            f"{names[label] if names else label!r} has {count}" for label, count in short.items()
+        )
+        raise InputError(
+            f"{asked}, over {len(counts)} labels, take {each} of each label, but {told}:"
+            + (f" lower --shots to {enough}," if enough else "")
+            + " add rows, or let the task say balance: level."
+        )
+    room = sum(count // 2 for count in counts.values())
+    if room < shots:
+        raise InputError(
+            f"{asked} take {2 * shots} rows, but there are {sum(counts.values())}: lower --shots to"
+            f" {room}, or add rows."
+        )

@@ -1,0 +1,262 @@
+"""A user's own task: a YAML file of some ten lines beside the data.
+
+``docs/your-own-task.md`` is the manual. Everything that can be wrong is looked for when
+the file is loaded, the data included, and each mistake has its message.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ppt.errors import ConfigError, InputError, PPTError, unknown_name
+from ppt.prompts.patterns import LAYOUTS, LETTERS
+from ppt.tasks.forms import PROMPT_FORMATS
+from ppt.tasks.loading import load_task
+from ppt.tasks.readers import BadRow, Table, read_table
+from ppt.tasks.rows import label_value
+from ppt.tasks.spec import Columns, Files, Label, Task, letters
+from ppt.tasks.yaml_keys import Keys, read_keys
+
+KEYS = {
+    "name": "what reports call the task; else the name of the file",
+    "format": f"one of {', '.join(PROMPT_FORMATS)}",
+    "train": "the file to draw examples from",
+    "test": "the file to test on; else rows that are not drawn",
+    "columns": "which column holds what",
+    "labels": "label in the data: its word",
+    "language": "en or zh: the language of the built-in patterns",
+    "pattern": "an own pattern, or one each for cloze and suffix",
+    "unified_pattern": "the same for prompts of the format unified",
+    "answer": "of a choice, what the label column holds: letter, index or option",
+    "balance": "equal or level: what to do where a label has too few rows",
+}
+"""The keys of a task file, each with its meaning."""
+
+COLUMN_KEYS = ("text_a", "text_b", "options", "label", "id")
+REQUIRED = ("format", "train", "columns")
+
+_NEAR = 0.6
+FEWEST = 2
+"""Rows a label must have: one to train, one to validate."""
+
+
+def load_task_file(path: Path | str) -> Task:
+    """Read a task file, its data too; raises ConfigError or InputError that names the mistake."""
+    path = Path(path)
+    try:
+        task = _task(_read(path), path)
+        _require_rows(task)
+    except PPTError as error:
+        raise type(error)(f"{path}: {error}") from None
+    return task
+
+
+def _read(path: Path) -> Keys:
+    found = read_keys(path)
+    _require_known(found, KEYS, "key")
+    for key in REQUIRED:
+        if key not in found:
+            raise ConfigError(f"the key {key!r} is missing: {key} is {KEYS[key]}.")
+    return found
+
+
+def _task(keys: Keys, path: Path) -> Task:
+    """The task, checked against the columns and labels of its files."""
+    format_name = _text(keys, "format")
+    if format_name not in PROMPT_FORMATS:
+        raise unknown_name("format", format_name, PROMPT_FORMATS)
+    columns = _columns(keys, format_name)
+    files = Files(_file(keys, "train", path), _file(keys, "test", path) if "test" in keys else None)
+    tables = [read_table(file) for file in (files.train, files.test) if file is not None]
+    for table in tables:
+        _require_columns(keys["columns"], table)
+    is_choice = format_name == "multiple_choice"
+    labels = _letters(keys, columns, tables) if is_choice else _labels(keys, columns, tables)
+    return Task(
+        name=_text(keys, "name", path.stem),
+        format=format_name,
+        labels=labels,
+        columns=columns,
+        source=files,
+        language=_text(keys, "language", "en"),
+        answer=_text(keys, "answer", "letter" if is_choice else "value"),
+        balance=_text(keys, "balance", "level" if is_choice else "equal"),
+        patterns=_patterns(keys),
+    )
+
+
+def _columns(keys: Keys, format_name: str) -> Columns:
+    given = keys["columns"]
+    if not isinstance(given, Keys):
+        raise ConfigError(
+            f"line {keys.lines['columns']}: columns: expected indented lines such as"
+            f" 'text_a: review', got {given!r:.60}."
+        )
+    _require_known(given, COLUMN_KEYS, "key of columns")
+    for key in ("text_a", "label", *(("options",) if format_name == "multiple_choice" else ())):
+        if key not in given:
+            raise ConfigError(
+                f"line {keys.lines['columns']}: columns: {key} is missing: name the column."
+            )
+    names = {key: _names(given, key) for key in given}
+    for key in ("label", "id"):
+        if len(names.get(key, ())) > 1:
+            raise ConfigError(f"line {given.lines[key]}: {key}: expected one column.")
+    return Columns(
+        names["text_a"],
+        names.get("text_b", ()),
+        names.get("options", ()),
+        names["label"][0],
+        *names.get("id", ()),
+    )
+
+
+def _names(given: Keys, key: str) -> tuple[str, ...]:
+    """One column, or a list of them."""
+    names = given[key] if isinstance(given[key], list) else [given[key]]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(
+            f"line {given.lines[key]}: {key}: expected the name of a column, or a list of"
+            f" them as [first, second], got {given[key]!r:.60}."
+        )
+    return tuple(names)
+
+
+def _file(keys: Keys, key: str, path: Path) -> Path:
+    file = path.parent / _text(keys, key)
+    if not file.is_file():
+        near = difflib.get_close_matches(
+            file.name, [other.name for other in file.parent.glob("*") if other != path], n=1
+        )
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(
+            f"line {keys.lines[key]}: {key}: there is no file {file}.{hint} Paths are relative to"
+            " the task file."
+        )
+    return file
+
+
+def _require_columns(given: Keys, table: Table) -> None:
+    if not table.rows:
+        raise InputError(f"{table.source} has no rows: expected one row an example.")
+    for key in given:
+        for name in _names(given, key):
+            if name not in table.columns:
+                raise ConfigError(
+                    f"line {given.lines[key]}: {key}: {table.source} has no column {name!r}."
+                    f"{_hint(name, table.columns)} Its columns: {', '.join(table.columns)}."
+                )
+
+
+def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, ...]:
+    """The labels in the order of the file, each with a word and with rows."""
+    given = keys.get("labels")
+    counts = [_label_counts(table, columns.label) for table in tables]
+    if not isinstance(given, Keys) or not given:
+        seen = ", ".join(f"{value}: ..." for value in sorted(counts[0])[: len(LETTERS)])
+        raise ConfigError(f"labels: expected a line a label, as its value and a word ({seen}).")
+    line = f"line {keys.lines['labels']}: "
+    for table, count in zip(tables, counts, strict=True):
+        for value, rows in count.items():
+            if value not in given:
+                raise ConfigError(
+                    f"{line}labels: {table.source} has the label {value!r} ({rows} times), which"
+                    f" has no word here.{_hint(value, given)} Add '{value}: <word>', or leave those"
+                    " rows out of the file."
+                )
+    for value, word in given.items():
+        if not isinstance(word, str) or not word:
+            raise ConfigError(f"line {given.lines[value]}: {value}: expected a word, got {word!r}.")
+        if not counts[0][value]:
+            seen = ", ".join(repr(other) for other in sorted(counts[0]))
+            raise ConfigError(
+                f"line {given.lines[value]}: no row of {tables[0].source} has the label {value!r}:"
+                f" the column {columns.label!r} holds {seen}."
+            )
+    return tuple(Label(value, value, word) for value, word in given.items())
+
+
+def _label_counts(table: Table, column: str) -> Counter[str]:
+    records = (row for _, row in table.rows if not isinstance(row, BadRow))
+    return Counter(label_value(row[column]) for row in records if row.get(column) is not None)
+
+
+def _letters(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, ...]:
+    """As many letters as the row with the most options needs."""
+    if "labels" in keys:
+        raise ConfigError(
+            f"line {keys.lines['labels']}: labels: a choice has none, as its words are the letters"
+            " of the options: leave labels out."
+        )
+    count = len(columns.options)
+    if count == 1:
+        column = columns.options[0]
+        records = [row for table in tables for _, row in table.rows if not isinstance(row, BadRow)]
+        lists = [row[column] for row in records if isinstance(row.get(column), list)]
+        count = max(map(len, lists), default=0)
+    if not 2 <= count <= len(LETTERS):
+        raise ConfigError(
+            f"options: got {count} a row, expected 2 to {len(LETTERS)}: name one column an option"
+            " as [first, second], or (JSON, Parquet) a column of lists."
+        )
+    return letters(count)
+
+
+def _patterns(keys: Keys) -> dict[str, str]:
+    """Own patterns by layout; one text is for both."""
+    patterns: dict[str, str] = {}
+    for key, prefix in (("pattern", ""), ("unified_pattern", "unified_")):
+        given = keys.get(key, {})
+        if isinstance(given, Keys):
+            _require_known(given, LAYOUTS, f"layout of {key}")
+        elif isinstance(given, str):
+            given = _both(given)
+        if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
+            raise ConfigError(f"line {keys.lines[key]}: {key}: expected text, in quotation marks.")
+        patterns |= {prefix + layout: text for layout, text in given.items()}
+    return patterns
+
+
+def _both(text: str) -> dict[str, str]:
+    """One text for both layouts, or for cloze only where it goes on after the mask."""
+    ends = text.rstrip().endswith("{mask}")
+    return dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], text)
+
+
+def _require_rows(task: Task) -> None:
+    """Enough usable rows of each label for the smallest draw there is."""
+    data = load_task(task)
+    if task.is_choice:
+        return
+    counts = Counter(row["label"] for row in data.train)
+    for number, label in enumerate(task.labels):
+        if counts[number] < FEWEST:
+            raise InputError(
+                f"label {label.name!r} has {counts[number]} usable rows, expected {FEWEST} at least"
+                f" (one to train, one to validate): add rows. {data.report().splitlines()[0]}"
+            )
+
+
+def _text(keys: Keys, key: str, default: str = "") -> str:
+    value = keys.get(key, default)
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"line {keys.lines[key]}: {key}: expected a word, got {value!r:.60}.")
+    return value
+
+
+def _require_known(given: Keys, known: Iterable[str], kind: str) -> None:
+    names = list(known)
+    for key in given:
+        if key not in names:
+            raise ConfigError(
+                f"line {given.lines[key]}: unknown {kind} {key!r}.{_hint(key, names)} Known:"
+                f" {', '.join(names)}."
+            )
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """The nearest name; of equally near ones the first."""
+    ratios = {other: difflib.SequenceMatcher(None, name, other).ratio() for other in known}
+    near = max(ratios, key=lambda other: ratios[other], default="")
+    return f" Did you mean {near!r}?" if ratios.get(near, 0) > _NEAR else ""

@@ -1,0 +1,194 @@
+"""Sentence splitters by name, and learning, saving and loading Punkt's parameters.
+
+`ppt.text.punkt` does the splitting for most languages; Chinese, which has no spaces
+and its own full stops, needs one expression. NLTK is imported (0.3 s) only to
+learn parameters and for its installed languages.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ppt.base.text import fold_whitespace
+from ppt.errors import ConfigError, InputError, OutputError, unknown_name
+from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
+
+__all__ = [
+    "PunktParameters",
+    "PunktSplitter",
+    "Splitter",
+    "get_splitter",
+    "load_punkt",
+    "save_punkt",
+    "sentence_spans",
+    "train_punkt",
+]
+
+Splitter = Callable[[str], list[str]]
+"""Normalised document text → its sentences in order, white space folded, none empty."""
+
+SPLITTERS = ("punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "lines")
+SHIPPED_LANGUAGES = ("english",)
+PUNKT_FILES = ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab")
+
+TRAIN_CHUNK_CHARS = 8_000_000
+"""Training holds the tokens of this much text at a time; a character takes about 60 bytes."""
+
+_CHINESE_SENTENCE = re.compile(r"[^。！？；…\n]*[。！？；…]+[」』”’）]*|[^。！？；…\n]+")
+
+
+def get_splitter(name: str = SPLITTERS[0]) -> Splitter:
+    """The splitter that `name`, one of `SPLITTERS`, asks for.
+
+    After ``punkt:`` an existing folder goes before a language of that name. Splitters
+    are safe to reuse and can be pickled; Punkt's carries its parameters (0.3 MB for
+    English), so that a worker needs neither the folder nor NLTK's data.
+    """
+    kind, _, source = name.partition(":")
+    if kind == "punkt" and source:
+        return PunktSplitter(_find_punkt(source))
+    if name == "regex:zh":
+        return split_chinese
+    if name == "lines":
+        return split_lines
+    raise unknown_name("splitter", name, SPLITTERS)
+
+
+def split_chinese(text: str) -> list[str]:
+    """Split after 。！？；… with the closing quotes and brackets behind them, and at line ends."""
+    return _folded(_CHINESE_SENTENCE.findall(text))
+
+
+def split_lines(text: str) -> list[str]:
+    """Each line that is not blank."""
+    return _folded(text.split("\n"))
+
+
+def _folded(parts: Iterable[str]) -> list[str]:
+    return [sentence for part in parts if (sentence := fold_whitespace(part))]
+
+
+def _find_punkt(source: str) -> PunktParameters:
+    """Parameters from a folder, from this package, or from NLTK's data, in this order."""
+    if Path(source).is_dir() or not source.isidentifier():
+        return load_punkt(Path(source))
+    if source in SHIPPED_LANGUAGES:
+        return load_punkt(resources.files("ppt") / "data" / "punkt" / source)
+    if source == "train":
+        raise ConfigError(
+            "splitter 'punkt:train' learns from a whole corpus, which only "
+            "pipelines.build_corpus has. Train with python -m pipelines.train_punkt "
+            "and give 'punkt:<folder>'."
+        )
+    from nltk.data import find
+    from nltk.tokenize.punkt import load_punkt_params
+
+    try:
+        theirs = load_punkt_params(find(f"tokenizers/punkt_tab/{source}/"))
+    except LookupError:
+        raise ConfigError(
+            f"splitter 'punkt:{source}': NLTK has no such model installed, and there is no such "
+            "folder. Run python -m nltk.downloader punkt_tab, or learn parameters with "
+            "python -m pipelines.train_punkt and give 'punkt:<folder>'."
+        ) from None
+    return PunktParameters(
+        theirs.abbrev_types, theirs.collocations, theirs.sent_starters, theirs.ortho_context
+    )
+
+
+def train_punkt(texts: Iterable[str], min_count: int = 10) -> PunktParameters:
+    """Learn parameters from plain texts with NLTK's trainer.
+
+    Settings differ from Kiss and Strunk where 60 MB of text showed mistakes:
+
+    - a word that also stands without a period may be an abbreviation: 1,695 "Mr"
+      do not hide 15,283 "Mr."; but one met once or twice may not be one;
+    - a pair of words met fewer than five times is no collocation;
+    - words met fewer than `min_count` times in lower case are names, or too rare:
+      they start no sentence ("Dr. Martin"), and their habits are forgotten. Where they
+      were never in lower case that changes no decision; it keeps the folder small;
+    - so are those of words that are oftener names ("H. G. Wells").
+    """
+    from nltk.tokenize.punkt import PunktTrainer
+
+    met: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    trainer = PunktTrainer()
+    trainer.IGNORE_ABBREV_PENALTY = True
+    trainer.ABBREV = 1.0
+    trainer.ABBREV_BACKOFF = 0
+    trainer.MIN_COLLOC_FREQ = 4
+    # NLTK only notes that a word was met in a certain way; we count how often.
+    trainer.get_params().add_ortho_context = lambda word, way: met[word].update((way,))
+    for chunk in _chunks(texts):
+        trainer.train(chunk, finalize=False)
+    learned = trainer.get_params()
+
+    lower = {word: sum(n for way, n in ways.items() if way & LOWER) for word, ways in met.items()}
+    starters = {word for word in learned.sent_starters if lower.get(word, 0) >= min_count}
+    habits = {
+        word: sum(ways)
+        for word, ways in met.items()
+        if lower[word] >= min_count and (word in starters or lower[word] >= ways[MIDDLE_UPPER])
+    }
+    return PunktParameters(
+        learned.abbrev_types, learned.collocations, starters, defaultdict(int, habits)
+    )
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[str]:
+    """`texts` joined by blank lines into parts of about `TRAIN_CHUNK_CHARS`."""
+    parts: list[str] = []
+    size = total = 0
+    for text in filter(str.strip, texts):
+        parts.append(text)
+        size += len(text)
+        if size >= TRAIN_CHUNK_CHARS:
+            yield "\n\n".join(parts)
+            parts, size, total = [], 0, total + size
+    if parts:
+        yield "\n\n".join(parts)
+    elif not total:
+        raise InputError("there is no text to learn Punkt parameters from")
+
+
+def save_punkt(parameters: PunktParameters, folder: Path) -> None:
+    """Write a folder in NLTK's own save format, in sorted order: the same bytes each time.
+
+    NLTK's `save_punkt_params` writes the same files, but refuses folders outside
+    NLTK's data paths.
+    """
+    columns: tuple[Iterable[str], ...] = (
+        parameters.abbrev_types,
+        ("\t".join(pair) for pair in parameters.collocations),
+        parameters.sent_starters,
+        (f"{word}\t{habits}" for word, habits in parameters.ortho_context.items()),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, lines in zip(PUNKT_FILES, columns, strict=True):
+            (folder / name).write_text("\n".join(sorted(lines)), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
+
+
+def load_punkt(folder: Traversable) -> PunktParameters:
+    """Read a folder in NLTK's own save format, as `save_punkt` and NLTK write it."""
+    try:
+        abbreviations, collocations, starters, habits = (
+            [line for line in (folder / name).read_text("utf-8").split("\n") if line]
+            for name in PUNKT_FILES
+        )
+        return PunktParameters(
+            set(abbreviations),
+            {(first, second) for first, second in (line.split("\t") for line in collocations)},
+            set(starters),
+            defaultdict(int, {word: int(n) for word, n in (line.split("\t") for line in habits)}),
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no Punkt parameters in '{folder}': {error}. Expected a folder with "
+            f"{', '.join(PUNKT_FILES)}; python -m pipelines.train_punkt makes one."
+        ) from error

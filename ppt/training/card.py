@@ -1,0 +1,142 @@
+"""What is told of a trained prompt: README.md and loss.png beside it, the table on screen."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ppt.base.markdown import markdown_table
+from ppt.training.evaluation import Evaluation
+from ppt.training.log import LOSS_PNG, METRICS, full
+
+
+def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str, str]]:
+    """(what, before, after, chance): loss, accuracy, and accuracy by options where they differ."""
+    rows = [
+        ("validation loss", f"{first.loss:.4f}", f"{best.loss:.4f}", ""),
+        ("accuracy", f"{first.accuracy:.3f}", f"{best.accuracy:.3f}", f"{best.chance:.3f}"),
+    ]
+    if len(best.by_options) > 1:
+        for count, after in best.by_options.items():
+            before = first.by_options[count]
+            rows.append(
+                (
+                    f"accuracy, {count} options (n = {after['rows']})",
+                    f"{before['accuracy']:.3f}",
+                    f"{after['accuracy']:.3f}",
+                    f"{after['chance']:.3f}",
+                )
+            )
+    return rows
+
+
+def scores_table(first: Evaluation, best: Evaluation) -> Table:
+    """The scores before and after, for the terminal."""
+    table = Table(title=f"{best.rows:,} validation examples", title_justify="left")
+    table.add_column("")
+    for name in ("step 0", f"step {best.step} (best)", "chance"):
+        table.add_column(name, justify="right")
+    for row in scores_rows(first, best):
+        table.add_row(*row)
+    return table
+
+
+def prompt_card(
+    *,
+    base_model: str,
+    facts: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    first: Evaluation,
+    best: Evaluation,
+) -> str:
+    """Markdown with the YAML head that the Hugging Face hub reads."""
+    scores = markdown_table(
+        ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
+    )
+    shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
+    return f"""---
+base_model: {base_model}
+library_name: peft
+tags:
+- prompt-tuning
+- pre-trained-prompt-tuning
+---
+
+# A pre-trained soft prompt
+
+The folder `prompt/` is a PEFT adapter; the backbone stays as it is.
+
+```python
+from peft import PeftModel
+
+model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
+```
+
+{markdown_table(("", ""), facts.items())}
+
+## Scores on {best.rows:,} validation examples
+
+{scores}
+
+![loss and accuracy](loss.png)
+
+## Flags
+
+{markdown_table(("flag", "value"), shown)}
+"""
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's metrics.jsonl; a half-written last line is left out."""
+    lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Path:
+    """Draw training and validation loss, and accuracy against chance, beside metrics.jsonl."""
+    from matplotlib.figure import Figure
+
+    train = [row for row in rows if row["split"] == "train"]
+    validation = [row for row in rows if row["split"] == "validation"]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure.suptitle(title)
+    losses, accuracies = figure.subplots(1, 2)
+    for axes, name in ((losses, "loss"), (accuracies, "accuracy")):
+        _line(axes, train, name, "train (smoothed)", smooth=True)
+        _line(axes, validation, name, "validation", marker="o", markersize=3)
+        axes.set(xlabel="step", title=name)
+    if validation:
+        accuracies.axhline(validation[-1]["chance"], color="grey", linestyle=":", label="chance")
+    for axes in (losses, accuracies):
+        axes.legend(fontsize=8)
+    path = folder / LOSS_PNG
+    try:
+        figure.savefig(path, dpi=100)
+    except OSError as error:
+        raise full(path, error) from error
+    return path
+
+
+def smoothed(values: Sequence[float], memory: float = 0.8) -> list[float]:
+    """The exponential moving average, corrected for its start as Adam does."""
+    means, mean = [], 0.0
+    for count, value in enumerate(values, start=1):
+        mean = memory * mean + (1 - memory) * value
+        means.append(mean / (1 - memory**count))
+    return means
+
+
+def _line(
+    axes: Any,
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    label: str,
+    *,
+    smooth: bool = False,
+    **look: Any,
+) -> None:
+    values = [row[name] for row in rows]
+    steps = [row["step"] for row in rows]
+    axes.plot(steps, smoothed(values) if smooth else values, label=label, **look)

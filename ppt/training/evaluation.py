@@ -1,0 +1,130 @@
+"""How good a prompt is: loss and accuracy over rows, against chance, per number of options."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ppt.backbones.base import LOSSES, Backbone
+from ppt.prompts.batches import TokenRows, collate
+from ppt.prompts.order import evaluation_batches
+from ppt.prompts.tensors import LabelWords
+from ppt.training.processes import Processes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores after `step` steps. `by_options` has an entry for each number of options met.
+
+    `chance` is the accuracy of blind guessing: the mean of 1 / options over rows.
+    """
+
+    step: int
+    loss: float
+    accuracy: float
+    chance: float
+    rows: int
+    by_options: Mapping[str, Mapping[str, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON value."""
+        return asdict(self)
+
+
+class Scored(Protocol):
+    """What one can choose by."""
+
+    @property
+    def loss(self) -> float:
+        """The mean over rows."""
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+
+
+S = TypeVar("S", bound=Scored)
+
+
+def is_better(new: Scored, old: Scored, metric: str) -> bool:
+    """Whether `new` beats `old`; by accuracy, ties go to the lower loss."""
+    if metric == "loss":
+        return new.loss < old.loss
+    return (new.accuracy, -new.loss) > (old.accuracy, -old.loss)
+
+
+def best_of(history: Sequence[S], metric: str) -> S:
+    """The best evaluation, of equals the first."""
+    best = history[0]
+    for one in history[1:]:
+        if is_better(one, best, metric):
+            best = one
+    return best
+
+
+def has_stalled(history: Sequence[Scored], metric: str, patience: int) -> bool:
+    """Whether the last `patience` evaluations brought no better one."""
+    if not patience or not history:
+        return False
+    return len(history) - 1 - history.index(best_of(history, metric)) >= patience
+
+
+def option_counts(rows: TokenRows, words: LabelWords) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many labels each row allows, [N]; all where it shows no options."""
+    return np.where(rows.options > 0, rows.options, len(words.lengths))
+
+
+@torch.no_grad()
+def evaluate(
+    backbone: Backbone,
+    prompt: Tensor | None,
+    rows: TokenRows,
+    words: LabelWords,
+    *,
+    step: int = 0,
+    loss: str = "verbalizer",
+    batch_size: int = 32,
+    processes: Processes | None = None,
+    watch: Callable[[float], bool] = lambda _: False,
+) -> Evaluation | None:
+    """Score `rows` with `prompt` [P, H].
+
+    `watch` is told before each batch what share of the rows is scored; where it returns
+    true in any process, the evaluation is given up and the result None.
+    """
+    processes = processes or Processes()
+    options = option_counts(rows, words)
+    kinds, kind_of = np.unique(options, return_inverse=True)
+    right, total, stopped = np.zeros(len(kinds)), 0.0, False
+    batches = evaluation_batches(
+        rows.lengths, batch_size * processes.world, processes.rank, processes.world
+    )
+    for number, indices in enumerate(batches):
+        if stopped := watch(number / len(batches)):
+            break
+        batch = collate(rows, indices, words, backbone.tokenizer.pad_token_id).to(backbone.device)
+        scores = backbone.score(prompt, batch, full_vocabulary=loss == "vocabulary")
+        total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
+        hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
+        right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
+    sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
+    total, stops, *hits_by_kind = processes.sum(sums).tolist()
+    if stops:
+        return None
+    counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
+    by_options = {
+        str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
+        for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
+    }
+    n_rows = len(rows)
+    return Evaluation(
+        step,
+        total / n_rows,
+        sum(hits_by_kind) / n_rows,
+        float((1 / options).mean()),
+        n_rows,
+        by_options,
+    )

@@ -1,0 +1,183 @@
+"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and loss.png after it.
+
+metrics.jsonl has a row {"split": "train", "step", "loss", ...} every `logging_steps` and
+a row {"split": "validation", ...} an evaluation. A state remembers how many bytes the
+file had, and a resumed run cuts it there: no row stands twice, none is lost.
+
+The bar counts work, not steps: so evaluations move it too, the first one before any
+step, and the time left is that of the whole run.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+
+from ppt.errors import OutputError
+from ppt.training.evaluation import Evaluation
+
+METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
+
+
+TRAINING_WORK = 2
+"""What a row costs in training over what it costs in evaluation: 2.1 on the embedded backbone."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of a whole run: steps of `trained` rows each, evaluations of `scored` rows."""
+
+    steps: int
+    trained: int
+    evaluations: int
+    scored: int
+
+    def work(self, steps: int, evaluations: float) -> float:
+        """What is done after so many of them, in rows scored."""
+        return steps * self.trained * TRAINING_WORK + evaluations * self.scored
+
+    @property
+    def total(self) -> float:
+        """The work of all of it, unless the run stops early."""
+        return self.work(self.steps, self.evaluations)
+
+
+class RunLog:
+    """The logs of a run at `step`, after so many `evaluations`.
+
+    Of several processes only the first has one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        *,
+        step: int,
+        evaluations: int,
+        offset: int,
+        tensorboard: bool,
+        progress: str,
+    ) -> None:
+        self._path = folder / METRICS
+        self._plan, self._step, self._evaluations = plan, step, evaluations
+        self._began, self._start = time.monotonic(), plan.work(step, evaluations)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = _open_at(self._path, offset)
+            self._events = _events(folder / EVENTS, step) if tensorboard else None
+        except OSError as error:
+            raise full(self._path, error) from error
+        self._bar: Any = tqdm(
+            total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+            desc=self._where(),
+        )  # fmt: skip
+        self._lines = progress == "lines"
+        self._shown: dict[str, str] = {}
+
+    def step(self) -> None:
+        """One more step is done."""
+        self._step += 1
+        self._move(self._where())
+
+    def evaluating(self, share: float) -> None:
+        """An evaluation has scored this share of its rows."""
+        self._move(f"{self._where()}, evaluating", share)
+
+    def train(self, row: Mapping[str, float]) -> None:
+        """Means over the last steps."""
+        self._write("train", row)
+        self._show(
+            loss=f"{row['loss']:.3f}",
+            accuracy=f"{row['accuracy']:.3f}",
+            examples=f"{row['examples_per_second']:.1f}/s",
+        )
+
+    def evaluation(self, result: Evaluation) -> None:
+        """Scores on the validation split."""
+        self._write("validation", result.as_dict())
+        self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
+        self._evaluations += 1
+        self._move(self._where())
+        if self._lines:
+            told = ", ".join(f"{name} {value}" for name, value in self._shown.items())
+            print(f"{self._where()}: {told}, {self._left()} left", file=sys.stderr)
+
+    def offset(self) -> int:
+        """The bytes of metrics.jsonl so far, which are on disk when this returns."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise full(self._path, error) from error
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close everything, after an error too."""
+        self._bar.close()
+        if self._events is not None:
+            self._events.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            raise full(self._path, error) from error
+
+    def _write(self, split: str, row: Mapping[str, Any]) -> None:
+        try:
+            self._file.write((json.dumps({"split": split, **row}) + "\n").encode())
+            self._file.flush()
+            if self._events is not None:
+                for name, value in row.items():
+                    if name != "step" and isinstance(value, int | float):
+                        self._events.add_scalar(f"{split}/{name}", value, row["step"])
+        except OSError as error:
+            raise full(self._path, error) from error
+
+    def _show(self, **values: str) -> None:
+        self._shown.update(values)
+        self._bar.set_postfix(self._shown, refresh=False)
+
+    def _move(self, where: str, share: float = 0.0) -> None:
+        self._bar.set_description_str(where, refresh=False)
+        self._bar.update(self._plan.work(self._step, self._evaluations + share) - self._bar.n)
+
+    def _where(self) -> str:
+        return f"step {self._step:,} of {self._plan.steps:,}"
+
+    def _left(self) -> str:
+        """The time left at this session's pace, as in 12:34."""
+        done = self._plan.work(self._step, self._evaluations)
+        pace = (time.monotonic() - self._began) / max(done - self._start, 1)
+        shown: str = tqdm.format_interval((self._plan.total - done) * pace)
+        return shown
+
+
+def _open_at(path: Path, offset: int) -> BinaryIO:
+    """Open a file of lines to append to, cut to the whole lines of its first `offset` bytes."""
+    file = path.open("a+b")
+    file.seek(0)
+    lines, end, _ = file.read(offset).rpartition(b"\n")
+    file.truncate(len(lines + end))
+    return file
+
+
+def _events(folder: Path, step: int) -> Any:
+    """TensorBoard's writer; it hides what an interrupted run wrote past `step`."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+
+def full(path: Path, error: OSError) -> OutputError:
+    """The error for a file that cannot be written while a run goes on."""
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}: free some space and run the same"
+        " command again to go on."
+    )

@@ -1,0 +1,280 @@
+"""What the training commands are asked to do. Flags bear the names of Hugging Face's Trainer.
+
+`StepSettings` is what optimizers, schedules and both loops read, `TrainSettings` what the
+loop of pre-training (`ppt.training.loop`) adds; each command adds what is its own. Nothing
+here imports torch, so that ``--help`` and errors are quick.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from ppt.backbones.sources import DEFAULT_MODEL
+from ppt.base.flags import ABOVE_ZERO, Command, Rule, at_least, flag
+from ppt.corpus.formats import LABEL_WORDS
+from ppt.errors import ConfigError
+
+PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
+MACHINE, DATA = "the machine", "the data"
+
+
+@dataclass(frozen=True)
+class OptimizerDefaults:
+    """What an optimizer takes where flags say nothing."""
+
+    learning_rate: float
+    weight_decay: float
+
+
+OPTIMIZERS = {
+    "adamw": OptimizerDefaults(learning_rate=5e-3, weight_decay=0.0),
+    "adafactor": OptimizerDefaults(learning_rate=0.3, weight_decay=1e-5),
+}
+"""``--optimizer`` → defaults. Adafactor has those of Lester et al. 2021 for T5: constant
+0.3, no relative step, no parameter scaling, decay 0.8. Its updates have an RMS of at
+most the learning rate, so 0.3 does not carry over to the embedded backbone, whose
+embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(Command):
+    """How fast, how long and by what measure anything is trained."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (DATA, PROMPT, OPTIMISER, STEPS, MACHINE)
+
+    loss: str = flag(
+        "cross-entropy among the label words, or over the whole vocabulary as published",
+        group=OPTIMISER,
+        default="verbalizer",
+        choices=("verbalizer", "vocabulary"),
+    )
+    optimizer: str = flag(
+        "adafactor takes the settings of the T5 papers", group=OPTIMISER, default="adamw",
+        choices=OPTIMIZERS,
+    )  # fmt: skip
+    learning_rate: float | None = flag(
+        "the peak rate; scale it with the backbone's embeddings (RMS 0.136 for the embedded one)",
+        group=OPTIMISER,
+        default=None,
+        rule=ABOVE_ZERO,
+        unset="0.005 for adamw, 0.3 for adafactor",
+    )
+    lr_scheduler_type: str = flag(
+        "what follows the warm-up", group=OPTIMISER, default="constant",
+        choices=("constant", "linear", "cosine"),
+    )  # fmt: skip
+    warmup_steps: int = flag(
+        "steps in which the rate rises from 0", group=OPTIMISER, default=0, rule=at_least(0)
+    )
+    weight_decay: float | None = flag(
+        "decoupled, per step", group=OPTIMISER, default=None, rule=at_least(0),
+        unset="0 for adamw, 1e-5 for adafactor",
+    )  # fmt: skip
+    max_grad_norm: float = flag(
+        "the gradient is scaled down to this norm; 0: never",
+        group=OPTIMISER,
+        default=1.0,
+        rule=at_least(0),
+    )
+    per_device_train_batch_size: int = flag(
+        "examples of a forward pass on each device",
+        group=STEPS,
+        default=16,
+        rule=at_least(1),
+    )
+    max_steps: int = flag("steps in all", group=STEPS, default=500, rule=at_least(1))
+    eval_steps: int = flag(
+        "steps between evaluations; there is one before and after training too",
+        group=STEPS,
+        default=50,
+        rule=at_least(1),
+    )
+    metric_for_best_model: str = flag(
+        "what the best step and early stopping go by; of equal accuracies the lower loss wins",
+        group=STEPS,
+        default="loss",
+        choices=("loss", "accuracy"),
+    )
+    early_stopping_patience: int = flag(
+        "stop after this many evaluations without a better one; 0: never",
+        group=STEPS,
+        default=5,
+        rule=at_least(0),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.warmup_steps > self.max_steps:
+            raise ConfigError(
+                f"--warmup_steps: got {self.warmup_steps}, expected at most --max_steps "
+                f"({self.max_steps})."
+            )
+
+    def resolved(self) -> Self:
+        """The same with every value that was left open."""
+        usual = OPTIMIZERS[self.optimizer]
+        rate, decay = self.learning_rate, self.weight_decay
+        return replace(
+            self,
+            learning_rate=usual.learning_rate if rate is None else rate,
+            weight_decay=usual.weight_decay if decay is None else decay,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(StepSettings):
+    """How a soft prompt is pre-trained, whatever the data."""
+
+    per_device_eval_batch_size: int = flag(
+        "the same for a forward pass of evaluation", group=STEPS, default=32, rule=at_least(1)
+    )
+    gradient_accumulation_steps: int = flag(
+        "forward passes per step; a step sees this times batch size times devices examples",
+        group=STEPS,
+        default=1,
+        rule=at_least(1),
+    )
+    logging_steps: int = flag(
+        "steps between training rows of metrics.jsonl",
+        group=STEPS,
+        default=10,
+        rule=at_least(1),
+    )
+    tensorboard: bool = flag("write TensorBoard events too", group=STEPS, default=True, free=True)
+    save_steps: int = flag(
+        "steps between resumable states", group=STEPS, default=10, rule=at_least(1), free=True
+    )
+    save_total_limit: int = flag(
+        "states that are kept, the newest", group=STEPS, default=2, rule=at_least(1), free=True
+    )
+    seed: int = flag(
+        "of the initial prompt and the order of the data",
+        group=STEPS,
+        default=0,
+        rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
+    )
+
+    @property
+    def local_batch_size(self) -> int:
+        """Examples of a step in each process."""
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSettings(Command):
+    """What a command runs on."""
+
+    dtype: str = flag(
+        "precision of the backbone; auto: bfloat16 on a GPU that has it",
+        group=MACHINE,
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str | None = flag(
+        "cpu, cuda or cuda:<number>", group=MACHINE, default=None, unset="a GPU if there is one",
+        free=True,
+    )  # fmt: skip
+    threads: int | None = flag(
+        "CPU threads; a resumed run is bit-identical only with as many as before",
+        group=MACHINE,
+        default=None,
+        rule=at_least(1),
+        unset="PyTorch's choice",
+        free=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainSettings, MachineSettings):
+    """``python -m ppt.pretrain``: a corpus and a backbone in, a pre-trained prompt out."""
+
+    format: str = flag("kind of the corpus", group=DATA, choices=LABEL_WORDS)
+    corpus: str | None = flag(
+        "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
+    )
+    model: str = flag(
+        "the frozen backbone: an embedded name, a folder or a hub id", group=DATA,
+        default=DEFAULT_MODEL,
+    )  # fmt: skip
+    output_dir: str | None = flag(
+        "the run folder", group=DATA, default=None, unset="runs/<format>", free=True
+    )
+    overwrite_output_dir: bool = flag(
+        "begin anew where a finished or another run is; what this command itself began still "
+        "goes on, unless --resume_from_checkpoint=none",
+        group=DATA,
+        default=False,
+        free=True,
+    )
+    resume_from_checkpoint: str = flag(
+        "auto: go on from the newest state in the run folder; none: begin anew; or the folder "
+        "of one state",
+        group=DATA,
+        default="auto",
+        free=True,
+    )
+    verify: str = flag(
+        "what is checked of the corpus: sizes and row counts, or each shard's sha256 too",
+        group=DATA,
+        default="fast",
+        choices=("fast", "full"),
+        free=True,
+    )
+    style: str = flag(
+        "hybrid patterns have hard words beside the soft prompt",
+        group=DATA,
+        default="soft",
+        choices=("soft", "hybrid"),
+    )
+    max_length: int = flag(
+        "tokens of an example at most, prompt aside; longer texts are cut fairly",
+        group=DATA,
+        default=256,
+        rule=at_least(8),
+    )
+    max_train_examples: int | None = flag(
+        "take only the first; shards are shuffled, so that is a fair sample",
+        group=DATA,
+        default=None,
+        rule=at_least(1),
+        unset="as many as the steps take",
+    )
+    max_eval_examples: int | None = flag(
+        "the same for validation; 'auto' takes all", group=DATA, default=256, rule=at_least(1),
+        unset="all",
+    )  # fmt: skip
+    prompt_length: int = flag(
+        "tokens of the soft prompt; the papers take 100 with T5",
+        group=PROMPT,
+        default=20,
+        rule=at_least(1),
+    )
+    init: str = flag(
+        "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words> or "
+        "checkpoint:<folder>",
+        group=PROMPT,
+        default="vocabulary",
+        rule=Rule(bool, "a name such as vocabulary"),
+    )
+    residual: int = flag(
+        "bottleneck of the residual network (Razdaibiedina et al. 2023), folded into the prompt "
+        "when it is saved; 0: none",
+        group=PROMPT,
+        default=0,
+        rule=at_least(0),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overwrite_output_dir and self.resume_from_checkpoint not in ("auto", "none"):
+            raise ConfigError(
+                "--overwrite_output_dir begins anew and --resume_from_checkpoint "
+                f"{self.resume_from_checkpoint} does not: give one of them."
+            )
+
+    def resolved(self) -> Self:
+        """The same with every value that was left open, folders too."""
+        return replace(
+            super().resolved(),
+            corpus=self.corpus or f"corpora/{self.format}",
+            output_dir=self.output_dir or f"runs/{self.format}",
+        )

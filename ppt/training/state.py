@@ -1,0 +1,154 @@
+"""The resumable state of a run on disk: ``checkpoint-<step>/``, complete or not there.
+
+A state is two files: tensors as safetensors, the rest as JSON; nothing is pickled. It
+is written beside its place, synced, and renamed, so that a process killed at any
+moment, or a full disk, leaves the states before it as they were.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ppt.base.files import sync_folder, write_synced
+from ppt.errors import InputError, OutputError
+
+TENSORS, VALUES = "state.safetensors", "state.json"
+STATE_VERSION = 1
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a run goes on from: named tensors, and JSON values among which is ``step``."""
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+    @property
+    def step(self) -> int:
+        """The steps taken."""
+        return int(self.values["step"])
+
+
+def save_state(folder: Path, state: State, keep: int) -> Path:
+    """Write ``folder/checkpoint-<step>`` and remove all but the newest `keep` states."""
+    target = folder / f"checkpoint-{state.step}"
+    scratch = folder / f".{target.name}.{os.getpid()}"
+    values = {"version": STATE_VERSION, **state.values}
+    tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
+    files = {TENSORS: save(tensors), VALUES: (json.dumps(values, indent=1) + "\n").encode()}
+    try:
+        for left in folder.glob(".checkpoint-*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        for name, data in files.items():
+            write_synced(scratch / name, data)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(scratch, target)
+        sync_folder(folder)
+    except OSError as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        last = latest(folder)
+        on = f"step {step_of(last)}" if last else "the beginning"
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}: free some space and run the same"
+            f" command again to go on from {on}."
+        ) from error
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def load_state(path: Path) -> State:
+    """Read a state that `save_state` wrote, its tensors on the CPU."""
+    try:
+        values = json.loads((path / VALUES).read_text(encoding="utf-8"))
+        version = values["version"]
+        tensors = load((path / TENSORS).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(
+            f"cannot read the state {path}: {error}: remove that folder to go on from the one"
+            " before it, or give --resume_from_checkpoint none."
+        ) from error
+    if version != STATE_VERSION:
+        raise InputError(
+            f"{path} has state version {version}, this program reads {STATE_VERSION}: finish the"
+            " run with the program that began it, or give --resume_from_checkpoint none."
+        )
+    return State(tensors, values)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The states of a run folder, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=step_of)
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest state of a run folder, if it has any."""
+    return next(reversed(checkpoints(folder)), None)
+
+
+def step_of(path: Path) -> int:
+    """The step in a state's name."""
+    match = _NAME.fullmatch(path.name)
+    assert match is not None, path
+    return int(match[1])
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What an optimizer remembers, as named tensors and numbers; rates are not among it."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, memory in optimizer.state_dict()["state"].items():
+        for name, value in memory.items():
+            kind = tensors if isinstance(value, Tensor) else numbers
+            kind[f"optimizer.{index}.{name}"] = value
+    return tensors, numbers
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Give an optimizer of the same parameters the memory that `optimizer_state` took."""
+    memory: dict[int, dict[str, Any]] = {}
+    for key, value in {**state.tensors, **state.values["optimizer"]}.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimizer":
+            index, _, name = rest.partition(".")
+            memory.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": memory})
+
+
+def rng_states() -> dict[str, Tensor]:
+    """The states of PyTorch's generators; nothing here draws from others."""
+    states = {"rng.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"rng.cuda.{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def restore_rng(state: State) -> None:
+    """Set the generators; those of GPUs as far as there are as many as before."""
+    torch.set_rng_state(state.tensors["rng.cpu"])
+    devices = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    for i in devices:
+        if f"rng.cuda.{i}" in state.tensors:
+            torch.cuda.set_rng_state(state.tensors[f"rng.cuda.{i}"], i)
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Remove the states past `step`, which a run that goes on from there would take for its own."""
+    for path in checkpoints(folder):
+        if step_of(path) > step:
+            shutil.rmtree(path)
