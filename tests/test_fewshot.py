@@ -13,7 +13,7 @@ import torch
 
 from ppt.fewshot.__main__ import main
 from ppt.methods import METHODS
-from ppt.prompts.files import load_prompt, read_card, save_prompt
+from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
 from ppt.results.folder import clear
 from tests.few import toy_place, toy_task
@@ -92,12 +92,12 @@ def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys
     for name in ("results.md", "results.csv", "config.json", "plots"):
         assert (output / name).exists(), name
     prompt = output / by_method["ppt"]["adapter"]
-    assert load_prompt(prompt, hidden_size=32).shape == (4, 32)
+    assert read_values(prompt, hidden_size=32).shape == (4, 32)
     assert read_card(prompt)["task"] == "toy"
     members = output / by_method["ensemble_mean"]["adapter"]
-    first = load_prompt(members / "member-0")
-    assert not torch.equal(first, load_prompt(members / "member-1"))
-    alone = load_prompt(output / by_method["prompt_tuning"]["adapter"])
+    first = read_values(members / "member-0")
+    assert not torch.equal(first, read_values(members / "member-1"))
+    alone = read_values(output / by_method["prompt_tuning"]["adapter"])
     assert torch.allclose(first, alone, atol=1e-3), "member 0 is the run alone"
 
 

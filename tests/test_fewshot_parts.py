@@ -19,11 +19,12 @@ from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
+from ppt.prompts.files import Prompt
 from ppt.prompts.rendering import Rendered, Renderer
 from ppt.results.metrics import accuracy, confusion, macro_f1
 from ppt.results.store import PREDICTION_COLUMNS, ResultStore
 from ppt.results.trial import Trial
-from ppt.transfer.library import SavedPrompt, choose_prompt
+from ppt.transfer.library import choose_prompt
 from tests.tiny import tiny
 from tests.toys import toy_rows
 
@@ -222,7 +223,7 @@ def test_rates_come_from_the_method_or_the_flags():
 def test_a_prompt_is_chosen_by_format_style_and_backbone(tmp_path):
     def saved(name, **card):
         usual = {"format": "sentiment", "style": "soft", "backbone": "smollm2-135m"}
-        return SavedPrompt(tmp_path / name, {**usual, **card})
+        return Prompt({**usual, **card}, tmp_path / name)
 
     soft, hybrid = saved("soft"), saved("hybrid", style="hybrid")
     tuned = saved("tuned", task="sst2")
@@ -235,7 +236,7 @@ def test_a_prompt_is_chosen_by_format_style_and_backbone(tmp_path):
     assert chosen("sentiment", "soft") is soft
     assert chosen("sentiment", "hybrid") is hybrid
     assert chosen("unified", "soft") is hub
-    foreign = SavedPrompt(tmp_path / "foreign", {})
+    foreign = Prompt({}, tmp_path / "foreign")
     assert chosen("sentence_pair", "soft", [foreign]) is foreign
     with pytest.raises(InputError, match="several prompts fit"):
         chosen("sentiment", "soft", [*everything, foreign])

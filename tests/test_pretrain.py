@@ -17,7 +17,7 @@ import torch
 from ppt.backbones.loading import load_backbone
 from ppt.corpus.storage import MANIFEST
 from ppt.pretrain import main
-from ppt.prompts.files import load_prompt, save_prompt
+from ppt.prompts.files import read_values, save_prompt
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import read_metrics
 from ppt.training.examples import load_examples
@@ -98,7 +98,7 @@ def test_a_run_leaves_all_that_people_expect(place, tmp_path, capsys, model, for
     assert config["init"] == "labels"
     steps = [row["step"] for row in read_metrics(output) if row["split"] == "validation"]
     assert steps == [0, 6, 12]
-    assert load_prompt(output).shape == (5, 32)
+    assert read_values(output).shape == (5, 32)
 
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])
@@ -106,7 +106,7 @@ def test_peft_loads_the_prompt_with_equal_logits(place, tmp_path, kind):
     from peft import PeftModel
 
     assert main(flags(place, tmp_path / "run", model=place / kind, residual=4)) == 0
-    prompt = load_prompt(tmp_path / "run")
+    prompt = read_values(tmp_path / "run")
     backbone = load_backbone(str(place / kind), device="cpu")
     ids = torch.tensor([[20, 30, 40, 50], [60, 70, 80, 90]])
     embeds = torch.cat([prompt.expand(2, -1, -1), backbone._lookup(ids)], 1)
@@ -227,7 +227,7 @@ def test_two_processes_give_the_prompt_of_one(place, tmp_path):
     assert process.returncode == 0, err
     assert out.count("(best)") == 1
     assert main(flags(place, one, format="unified")) == 0
-    assert torch.allclose(load_prompt(two), load_prompt(one), atol=1e-4)
+    assert torch.allclose(read_values(two), read_values(one), atol=1e-4)
     found, wanted = (
         [row for row in read_metrics(run) if row["split"] == "validation"] for run in (two, one)
     )

@@ -87,6 +87,20 @@ class Backbone(ABC):
             return self._embed.weight.detach()
         return self._lookup(torch.arange(self.vocab_size, device=self.device))
 
+    def require_room(self, before: int, text: int, words: LabelWords, cure: str) -> None:
+        """Refuse a prompt and texts of so many tokens that there are no positions for.
+
+        `cure` is what users can do about it.
+        """
+        width = words.ids.shape[1]
+        asked = before + text + width - 1
+        if self.positions is not None and asked > self.positions:
+            prompt = f"a prompt of length {before}, " if before else ""
+            raise ConfigError(
+                f"{prompt}--max_length {text} and label words of up to {width} tokens need {asked}"
+                f" positions, but {self.name} has {self.positions}: {cure}."
+            )
+
     def score(
         self, prompt: Tensor | None, batch: Batch, *, full_vocabulary: bool = False
     ) -> Tensor:

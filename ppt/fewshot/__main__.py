@@ -22,7 +22,7 @@ from ppt.tasks.table import TASKS_VERSION, named_task
 from ppt.tasks.user_file import load_task_file
 
 if TYPE_CHECKING:  # it imports torch, which --help and most errors need not wait for
-    from ppt.transfer.library import SavedPrompt
+    from ppt.prompts.files import Prompt
 
 DESCRIPTION = f"""\
 Tune on a few labelled examples, and test on all the others, by any number of methods.
@@ -42,7 +42,7 @@ examples:
   python -m ppt.fewshot --tasks=sst2 --methods=prompt_tuning,ppt,lora --grid=method \\
       --prompt=runs/sentiment --seeds=3 --max_test_examples=500"""
 
-Choices = Mapping[tuple[str, str], "SavedPrompt | None"]
+Choices = Mapping[tuple[str, str], "Prompt | None"]
 """(task, method) → the prompt that it begins with, if it begins with one."""
 
 
@@ -98,11 +98,11 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
 
 def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choices:
     """The methods of each task, and the prompts that they begin with."""
-    from ppt.transfer.library import choose_prompt, described, find_prompts
+    from ppt.transfer.library import choose_prompt, described, find_prompts, serves
 
     prompts = find_prompts(split(config.prompt or ""))
     named = config.method_names
-    chosen: dict[tuple[str, str], SavedPrompt | None] = {}
+    chosen: dict[tuple[str, str], Prompt | None] = {}
     for name, data in tasks.items():
         own = PROMPT_FORMATS[data.task.format]
         for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
@@ -110,7 +110,7 @@ def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choi
             wanted = "unified" if method.unified else own, method.style
             if method.init != PRETRAINED:
                 chosen[name, method_name] = None
-            elif named or any(prompt.serves(*wanted) for prompt in prompts):
+            elif named or any(serves(prompt, *wanted) for prompt in prompts):
                 chosen[name, method_name] = choose_prompt(
                     prompts, *wanted, config.model, f"{method_name} on {name}"
                 )
@@ -126,8 +126,6 @@ def choose_methods(config: FewshotConfig, tasks: Mapping[str, TaskData]) -> Choi
 
 def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
     """All trials of the grid."""
-    from ppt.transfer.library import prompt_digest
-
     versions = {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}
     contents = {name: content_digest(data) for name, data in tasks.items()}
     trials = []
@@ -136,7 +134,7 @@ def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) 
             **config.decisive(),
             "versions": versions,
             "content": contents[task],
-            "prompt_sha256": prompt_digest(prompt) if prompt else None,
+            "prompt_sha256": prompt.digest if prompt else None,
         }
         trials += [
             Trial(task, method, shots, seed, rate).named(decisive)
@@ -160,7 +158,7 @@ def run_trials(
     from ppt.fewshot.banks import Workbench, rehearse, run_bank
 
     backbone = load(config)
-    prompts = {key: prompt.folder for key, prompt in chosen.items() if prompt}
+    prompts = {key: prompt for key, prompt in chosen.items() if prompt}
     bench = Workbench(config, backbone, tasks, prompts)
     rehearse(bench, trials)
     store.begin()

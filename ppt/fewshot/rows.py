@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppt.fewshot.answers import Outcome, Verdict, verdict, worth
 from ppt.fewshot.grid import Bank
-from ppt.fewshot.lanes import Course
+from ppt.fewshot.lanes import Tuned
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
@@ -32,7 +32,7 @@ class Finished:
     view: TaskView
     draws: Mapping[int, Draw]
     start: Start
-    courses: Sequence[Course]
+    tuned: Sequence[Tuned]
     tests: Sequence[Tensor]
     seconds_a_lane: float
 
@@ -46,7 +46,7 @@ class Finished:
 
     def validated(self, trial: Trial) -> Verdict:
         """What they say of the validation rows, each at its best step."""
-        return self._together(trial, [course.scores for course in self.courses])
+        return self._together(trial, [lane.scores for lane in self.tuned])
 
     def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Verdict:
         members = torch.stack([scores[lane] for lane in self.lanes(trial)])
@@ -57,8 +57,9 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> dict[st
     """The line of results.jsonl."""
     method, view, draw = METHODS[trial.method], finished.view, finished.draws[trial.seed]
     lanes = finished.lanes(trial)
-    courses = [finished.courses[lane] for lane in lanes]
-    weights = [weight for lane in lanes for weight in finished.start.tuned.parameters(lane)]
+    tuned = [finished.tuned[lane] for lane in lanes]
+    courses = [one.course for one in tuned]
+    weights = [weight for lane in lanes for weight in finished.start.trainable.parameters(lane)]
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
     return {
@@ -75,10 +76,10 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> dict[st
         "validation": _scores(finished, finished.validated(trial), draw.validation),
         "test": _scores(finished, tested, draw.test),
         "confusion": table.tolist(),
-        "curve": _mean_curve([course.curve for course in courses]) if method.is_trained else [],
-        "train_curve": _mean_train_curve([course.train_curve for course in courses]),
-        "steps": max(course.steps for course in courses),
-        "best_step": max(course.best.step for course in courses if course.best),
+        "curve": _mean_curve([course.history for course in courses]) if method.is_trained else [],
+        "train_curve": _mean_train_curve([one.train_curve for one in tuned]),
+        "steps": max(course.step for course in courses),
+        "best_step": max(one.best.step for one in tuned),
         "stopped_early": any(course.stopped_early for course in courses),
         "diverged": any(course.diverged for course in courses),
         "seconds": round(finished.seconds_a_lane * len(lanes), 3),

@@ -23,7 +23,7 @@ from ppt.base.files import sync_folder, write_synced
 from ppt.errors import InputError, OutputError
 
 TENSORS, VALUES = "state.safetensors", "state.json"
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
