@@ -44,6 +44,12 @@ class Backbone(ABC):
     """
 
     kind: ClassVar[str]
+    """How label words are read: a key of `ppt.prompts.rendering.LAYOUTS`."""
+
+    @staticmethod
+    def auto_class(config: Any) -> Any:
+        """The class of transformers that loads models of `config`; None where they are not ours."""
+        del config
 
     def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
         self.model, self.tokenizer, self.name = model.requires_grad_(False).eval(), tokenizer, name

@@ -25,6 +25,13 @@ class Seq2SeqBackbone(Backbone):
 
     kind = "seq2seq"
 
+    @staticmethod
+    def auto_class(config: Any) -> Any:
+        """Models that were trained with sentinels."""
+        from transformers import AutoModelForSeq2SeqLM
+
+        return AutoModelForSeq2SeqLM if config.model_type in SEQ2SEQ_TYPES else None
+
     def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
         super().__init__(model, tokenizer, name)
         start = model.config.decoder_start_token_id

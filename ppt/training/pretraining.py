@@ -14,7 +14,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED
 from ppt.base.files import file_digest, write_atomically
 from ppt.base.signals import StopRequest
-from ppt.corpus.storage import MANIFEST, Corpus
+from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import TrainingError
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS, PATTERNS_VERSION
@@ -25,7 +25,7 @@ from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples, load_examples
-from ppt.training.folder import CARD, RESULT, begin_run
+from ppt.training.folder import CARD, RESULT, begin_run, check_run
 from ppt.training.keeper import Keeper
 from ppt.training.loop import Loop
 from ppt.training.objective import CorpusRows
@@ -91,6 +91,37 @@ def train(
             if keeper:
                 keeper.close()
     return course
+
+
+def train_prompt(
+    corpus: Corpus | Path | str,
+    backbone: Backbone,
+    *,
+    output_dir: Path | str | None = None,
+    progress: str = "none",
+    **settings: Any,
+) -> Pretrained:
+    """Pre-train on a corpus: what ``python -m ppt.pretrain`` does, from Python.
+
+    `settings` are its flags by name, such as ``max_steps=100``, ``prompt_length=20`` or
+    ``trains="lora"``. Without `output_dir` all stays in memory; with it, the run goes on
+    from its states, as the command does. `progress` is "none", "lines" or "bar".
+    Raises PPTError for what is wrong with corpus or settings.
+    """
+    opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
+    folder = Path(output_dir) if output_dir is not None else None
+    known = {"format": opened.manifest.format, "corpus": str(opened.folder)}
+    config = make(
+        PretrainConfig,
+        {**known, "model": backbone.name, "output_dir": folder and str(folder), **settings},
+    ).resolved()
+    goes_on = folder is not None and check_run(
+        folder,
+        config,
+        overwrite=config.overwrite_output_dir,
+        resume=config.resume_from_checkpoint,
+    )
+    return pretrain(config, opened, backbone, folder, goes_on=goes_on, progress=progress)
 
 
 def pretrain(
