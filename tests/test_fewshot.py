@@ -265,7 +265,7 @@ def test_results_of_other_flags_or_prompts_are_not_mixed(place, tmp_path, capsys
     assert "toy, ppt, 6 shots, seed 0 with another prompt" in line
     assert len(rows_of(output)) == 1
     (output / "results.jsonl").write_text("no json\n")
-    assert "line 1 is no row of results" in fails(capsys, flags(place, output, **argv))
+    assert "line 1: no JSON" in fails(capsys, flags(place, output, **argv))
 
 
 def everything_in(folder):

@@ -14,9 +14,10 @@ from rich.console import Console
 
 from ppt.base.markdown import markdown_table
 from ppt.errors import InputError, UnknownNameError
+from ppt.results.report import read_results
 from ppt.results.rows import find_baseline, result_rows
 from ppt.results.run import Run, read_run
-from ppt.results.selection import METRICS, methods_of, read_results, selected, shots_of
+from ppt.results.selection import METRICS, methods_of, selected, shots_of
 from ppt.results.statistics import paired_difference, summary
 from ppt.results.tables import details, overview, save_tables, to_csv, to_markdown, to_rich
 from tests.synthetic import synthetic_grid, synthetic_run, write_results

@@ -1,8 +1,9 @@
 """What is told of a trial: its line in results.jsonl, its predictions, its adapter's card."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
 from ppt.methods import METHODS
 from ppt.prompts.patterns import PATTERNS_VERSION
-from ppt.results.metrics import confusion
-from ppt.results.store import PREDICTION_COLUMNS
+from ppt.results.predictions import PREDICTION_COLUMNS
+from ppt.results.run import Point, Run, Scores, kinds
+from ppt.results.statistics import confusion
 from ppt.results.trial import Trial
 
 
@@ -53,38 +55,40 @@ class Finished:
         return verdict(members, METHODS[trial.method].combine)
 
 
-def result_row(finished: Finished, trial: Trial, adapter: str | None) -> dict[str, Any]:
-    """The line of results.jsonl."""
+def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
+    """The trial as a run, a line of results.jsonl."""
     method, view, draw = METHODS[trial.method], finished.view, finished.draws[trial.seed]
     lanes = finished.lanes(trial)
     courses = [finished.courses[lane] for lane in lanes]
     weights = [weight for lane in lanes for weight in finished.start.tuned.parameters(lane)]
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
-    return {
+    curves = ([_point(p, "step", "loss", "accuracy") for p in one.curve] for one in courses)
+    losses = ([{"step": step, "loss": loss} for step, loss in one.train_curve] for one in courses)
+    return Run(
         **trial.columns,
-        "model": finished.config.model,
-        "format": view.format_of(method),
-        "style": method.style,
-        "init": finished.start.init,
-        "demonstrations": finished.start.shown,
-        "members": method.members,
-        "labels": view.labels,
-        "chance": draw.test.chance(view.words),
-        "test_rows": len(draw.test.tokens),
-        "validation": _scores(finished, finished.validated(trial), draw.validation),
-        "test": _scores(finished, tested, draw.test),
-        "confusion": table.tolist(),
-        "curve": _mean_curve([course.curve for course in courses]) if method.is_trained else [],
-        "train_curve": _mean_train_curve([course.train_curve for course in courses]),
-        "steps": max(course.steps for course in courses),
-        "best_step": max(course.best.step for course in courses if course.best),
-        "stopped_early": any(course.stopped_early for course in courses),
-        "diverged": any(course.diverged for course in courses),
-        "seconds": round(finished.seconds_a_lane * len(lanes), 3),
-        "parameters": sum(weight.numel() for weight in weights),
-        "adapter": adapter,
-    }
+        model=finished.config.model,
+        format=view.format_of(method),
+        style=method.style,
+        init=finished.start.init,
+        demonstrations=finished.start.shown,
+        members=method.members,
+        labels=tuple(view.labels),
+        chance=draw.test.chance(view.words),
+        test_rows=len(draw.test.tokens),
+        validation=_scores(finished, finished.validated(trial), draw.validation),
+        test=_scores(finished, tested, draw.test),
+        confusion=tuple(map(tuple, table.tolist())),
+        curve=_mean_curve(curves) if method.is_trained else (),
+        train_curve=_mean_curve(losses),
+        steps=max(course.steps for course in courses),
+        best_step=max(course.best.step for course in courses if course.best),
+        stopped_early=any(course.stopped_early for course in courses),
+        diverged=any(course.diverged for course in courses),
+        seconds=round(finished.seconds_a_lane * len(lanes), 3),
+        parameters=sum(weight.numel() for weight in weights),
+        adapter=adapter,
+    )
 
 
 def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
@@ -125,33 +129,25 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _scores(finished: Finished, answers: Verdict, shown: Shown) -> dict[str, float]:
-    result = worth(answers, shown.tokens.labels, finished.config.loss)
-    return {name: value for name, value in asdict(result).items() if name != "step"}
+def _scores(finished: Finished, answers: Verdict, shown: Shown) -> Scores:
+    outcome = worth(answers, shown.tokens.labels, finished.config.loss)
+    return Scores(**_point(outcome, *kinds(Scores)))
 
 
-def _mean_curve(curves: Sequence[Sequence[Outcome]]) -> list[dict[str, float]]:
-    """Validation over training; of several members the mean over those still at it."""
-    by_step: dict[int, list[Outcome]] = {}
-    for curve in curves:
-        for point in curve:
-            by_step.setdefault(point.step, []).append(point)
-    return [
-        {
-            "step": step,
-            "loss": _mean([point.loss for point in points]),
-            "accuracy": _mean([point.accuracy for point in points]),
-        }
+def _point(outcome: Outcome, *names: str) -> dict[str, Any]:
+    return {name: getattr(outcome, name) for name in names}
+
+
+def _mean_curve(curves: Iterable[Sequence[Point]]) -> tuple[Point, ...]:
+    """Point by point the mean over the members that are still at it."""
+    by_step: dict[float, list[Point]] = {}
+    for point in chain.from_iterable(curves):
+        by_step.setdefault(point["step"], []).append(point)
+    return tuple(
+        {"step": step} | {name: _mean([one[name] for one in points]) for name in points[0]
+                          if name != "step"}
         for step, points in sorted(by_step.items())
-    ]
-
-
-def _mean_train_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> list[dict[str, float]]:
-    by_step: dict[int, list[float]] = {}
-    for curve in curves:
-        for step, loss in curve:
-            by_step.setdefault(step, []).append(loss)
-    return [{"step": step, "loss": _mean(found)} for step, found in sorted(by_step.items())]
+    )  # fmt: skip
 
 
 def _mean(values: Sequence[float]) -> float:
