@@ -113,12 +113,10 @@ def shortened(text: str, limit: int = LONGEST) -> str:
 
 def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
     own = table.filter(pc.equal(table["run"], run.run)).drop_columns("run")
-    correct = own["correct"].to_numpy()
+    ids, correct = own["id"].to_numpy(), own["correct"].to_numpy()
     sure = np.nan_to_num(own["probability"].to_numpy())
-    order = np.argsort(own["id"].to_numpy())
-    wrong = [i for i in order if not correct[i]]
-    right = [i for i in order if correct[i]]
-    wrong.sort(key=lambda i: -sure[i])  # a stable sort: equals stay by id
-    right.sort(key=lambda i: sure[i])
-    shown = own.take(pa.array([*wrong[:WRONG], *right[:RIGHT]], pa.int64()))
+    order = sorted(range(len(own)), key=lambda i: (sure[i] if correct[i] else -sure[i], ids[i]))
+    wrong = [i for i in order if not correct[i]][:WRONG]
+    right = [i for i in order if correct[i]][:RIGHT]
+    shown = own.take(pa.array([*wrong, *right], pa.int64()))
     return tuple(Prediction(**{**row, "text": shortened(row["text"])}) for row in shown.to_pylist())

@@ -91,10 +91,12 @@ def report_of(
     metric: str = "accuracy",
     baseline: str | None = None,
 ) -> Report:
-    """Sum up results, of one run or more; `predictions` are rows of `PREDICTION_COLUMNS`.
+    """Sum up results; `predictions` are rows of `PREDICTION_COLUMNS`.
 
-    Raises UnknownNameError for the metric and the baseline.
+    Raises InputError where there are no runs, UnknownNameError for the metric and the baseline.
     """
+    if not results.runs:
+        raise InputError("there are no runs to report: give results of one or more.")
     chosen, rows = results.selected(), results.rows(metric, baseline)
     examples = () if predictions is None else examples_of(predictions, example_runs(chosen))
     notes = list(results.notes)

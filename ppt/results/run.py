@@ -1,6 +1,7 @@
 """A run: one line of results.jsonl. This is its schema: what is written, checked and read."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
@@ -20,6 +21,28 @@ class Kind:
     make: Callable[[Any], Any] = lambda value: value
 
 
+@cache
+def kinds(schema: type) -> dict[str, Kind]:
+    """Field → what its JSON value must be, as its annotation says."""
+    return {name: _kind(hint) for name, hint in get_type_hints(schema, include_extras=True).items()}
+
+
+def _kind(hint: Any) -> Kind:
+    if hasattr(hint, "__metadata__"):
+        kind: Kind = hint.__metadata__[0]
+        return kind
+    one = _kind(get_args(hint)[0])  # of ``X | None`` the X
+    return Kind(
+        lambda value: value is None or one.holds(value),
+        f"{one.words} or null",
+        lambda value: None if value is None else one.make(value),
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -32,48 +55,41 @@ def _is_number(value: Any) -> bool:
     return _is_whole(value) or isinstance(value, float)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _is_list(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(holds, value))
 
 
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == len(value) and all(map(_is_count, row))
-        for row in value
+def _is_object(value: Any, parts: Mapping[str, Kind]) -> bool:
+    return isinstance(value, dict) and all(
+        one.holds(value.get(name)) for name, one in parts.items()
     )
+
+
+def _is_square(value: Any) -> bool:
+    return _is_list(value, lambda row: _is_list(row, _is_count) and len(row) == len(value))
 
 
 def _points(*names: str) -> Kind:
-    return Kind(
-        lambda value: (
-            isinstance(value, list)
-            and all(
-                isinstance(point, dict) and all(_is_number(point.get(name)) for name in names)
-                for point in value
-            )
-        ),
-        f"a list of points with {', '.join(names[:-1])} and {names[-1]}",
-        tuple,
-    )
+    parts = {name: Kind(_is_number, "a number") for name in names}
+    words = f"a list of points with {', '.join(names[:-1])} and {names[-1]}"
+    return Kind(lambda value: _is_list(value, lambda one: _is_object(one, parts)), words, tuple)
 
 
 Text = Annotated[str, Kind(_is_text, "text")]
 Switch = Annotated[bool, Kind(lambda value: isinstance(value, bool), "true or false")]
 Whole = Annotated[int, Kind(_is_whole, "an integer")]
 Count = Annotated[int, Kind(_is_count, "a whole number from 0 on")]
-Number = Annotated[float, Kind(lambda v: _is_number(v) and abs(v) < float("inf"), "a number")]
+Number = Annotated[float, Kind(lambda v: _is_number(v) and abs(v) < math.inf, "a number")]
 Share = Annotated[float, Kind(lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")]
 Loss = Annotated[float, Kind(_is_number, "a number")]
 """Of a run that diverged it is not finite: JSON as Python writes it has NaN and Infinity."""
 
 Names = Annotated[
-    tuple[str, ...],
-    Kind(lambda v: isinstance(v, list) and v != [] and all(map(_is_text, v)), "a list of names",
-         tuple),
-]  # fmt: skip
+    tuple[str, ...], Kind(lambda v: v != [] and _is_list(v, _is_text), "a list of names", tuple)
+]
 Table = Annotated[
     tuple[tuple[int, ...], ...],
-    Kind(_is_table, "a square of counts", lambda value: tuple(map(tuple, value))),
+    Kind(_is_square, "a square of counts", lambda value: tuple(map(tuple, value))),
 ]
 
 
@@ -90,10 +106,7 @@ class Scores:
 Scored = Annotated[
     Scores,
     Kind(
-        lambda value: (
-            isinstance(value, dict)
-            and all(kind.holds(value.get(name)) for name, kind in kinds(Scores).items())
-        ),
+        lambda value: _is_object(value, kinds(Scores)),
         "an object of loss, accuracy, macro_f1 and rows",
         lambda value: Scores(**{name: value[name] for name in kinds(Scores)}),
     ),
@@ -154,24 +167,6 @@ class Run:
             elif not isinstance(value, tuple):
                 values[name] = value
         return values
-
-
-@cache
-def kinds(schema: type) -> dict[str, Kind]:
-    """Field → what its JSON value must be."""
-    return {name: _kind(hint) for name, hint in get_type_hints(schema, include_extras=True).items()}
-
-
-def _kind(hint: Any) -> Kind:
-    if hasattr(hint, "__metadata__"):
-        kind: Kind = hint.__metadata__[0]
-        return kind
-    one = _kind(get_args(hint)[0])  # of ``X | None`` the X
-    return Kind(
-        lambda value: value is None or one.holds(value),
-        f"{one.words} or null",
-        lambda value: None if value is None else one.make(value),
-    )
 
 
 def read_run(values: Any, place: str) -> Run:
