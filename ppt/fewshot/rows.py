@@ -1,9 +1,9 @@
 """What is told of a trial: its line in results.jsonl, its predictions, its adapter's card."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,6 @@ def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
     shown, answers = finished.draws[trial.seed].test, finished.tested(trial)
     labels = np.array(finished.view.labels, dtype=object)
     true, said = shown.tokens.labels, answers.said.numpy()
-    same = trial.columns
     own = {
         "id": shown.ids,
         "text": shown.texts,
@@ -105,7 +104,7 @@ def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
         "probability": answers.probability.numpy(),
         "correct": true == said,
     }
-    columns = {name: [value] * len(true) for name, value in same.items()}
+    columns = {name: [value] * len(true) for name, value in trial.columns.items()}
     return pa.table({**columns, **own}, schema=PREDICTION_COLUMNS)
 
 
@@ -144,11 +143,7 @@ def _mean_curve(curves: Iterable[Sequence[Point]]) -> tuple[Point, ...]:
     for point in chain.from_iterable(curves):
         by_step.setdefault(point["step"], []).append(point)
     return tuple(
-        {"step": step} | {name: _mean([one[name] for one in points]) for name in points[0]
-                          if name != "step"}
+        {name: step if name == "step" else fmean([one[name] for one in points])
+         for name in points[0]}
         for step, points in sorted(by_step.items())
     )  # fmt: skip
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -39,58 +39,43 @@ def _kind(hint: Any) -> Kind:
     )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return _is_whole(value) and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return _is_whole(value) or isinstance(value, float)
-
-
 def _is_list(value: Any, holds: Callable[[Any], bool]) -> bool:
     return isinstance(value, list) and all(map(holds, value))
 
 
 def _is_object(value: Any, parts: Mapping[str, Kind]) -> bool:
     return isinstance(value, dict) and all(
-        one.holds(value.get(name)) for name, one in parts.items()
+        kind.holds(value.get(name)) for name, kind in parts.items()
     )
 
 
-def _is_square(value: Any) -> bool:
-    return _is_list(value, lambda row: _is_list(row, _is_count) and len(row) == len(value))
-
-
 def _points(*names: str) -> Kind:
-    parts = {name: Kind(_is_number, "a number") for name in names}
+    parts = dict.fromkeys(names, _LOSS)
     words = f"a list of points with {', '.join(names[:-1])} and {names[-1]}"
     return Kind(lambda value: _is_list(value, lambda one: _is_object(one, parts)), words, tuple)
 
 
-Text = Annotated[str, Kind(_is_text, "text")]
-Switch = Annotated[bool, Kind(lambda value: isinstance(value, bool), "true or false")]
-Whole = Annotated[int, Kind(_is_whole, "an integer")]
-Count = Annotated[int, Kind(_is_count, "a whole number from 0 on")]
-Number = Annotated[float, Kind(lambda v: _is_number(v) and abs(v) < math.inf, "a number")]
-Share = Annotated[float, Kind(lambda v: _is_number(v) and 0 <= v <= 1, "a number from 0 to 1")]
-Loss = Annotated[float, Kind(_is_number, "a number")]
-"""Of a run that diverged it is not finite: JSON as Python writes it has NaN and Infinity."""
+_TEXT = Kind(lambda v: isinstance(v, str), "text")
+_WHOLE = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool), "an integer")
+_COUNT = Kind(lambda v: _WHOLE.holds(v) and v >= 0, "a whole number from 0 on")
+_LOSS = Kind(lambda v: _WHOLE.holds(v) or isinstance(v, float), "a number")
+_NUMBER = Kind(lambda v: _LOSS.holds(v) and abs(v) < math.inf, "a number")
+_SHARE = Kind(lambda v: _LOSS.holds(v) and 0 <= v <= 1, "a number from 0 to 1")
+_SQUARE = Kind(
+    lambda v: _is_list(v, lambda row: _is_list(row, _COUNT.holds) and len(row) == len(v)),
+    "a square of counts",
+    lambda v: tuple(map(tuple, v)),
+)
+_NAMES = Kind(lambda v: v != [] and _is_list(v, _TEXT.holds), "a list of names", tuple)
 
-Names = Annotated[
-    tuple[str, ...], Kind(lambda v: v != [] and _is_list(v, _is_text), "a list of names", tuple)
-]
-Table = Annotated[
-    tuple[tuple[int, ...], ...],
-    Kind(_is_square, "a square of counts", lambda value: tuple(map(tuple, value))),
-]
+Text = Annotated[str, _TEXT]
+Switch = Annotated[bool, Kind(lambda v: isinstance(v, bool), "true or false")]
+Whole = Annotated[int, _WHOLE]
+Count = Annotated[int, _COUNT]
+Number = Annotated[float, _NUMBER]
+Share = Annotated[float, _SHARE]
+Loss = Annotated[float, _LOSS]
+"""Of a run that diverged it is not finite: JSON as Python writes it has NaN and Infinity."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +122,12 @@ class Run:
     init: Text | None
     demonstrations: Count | None = None
     members: Count = 1
-    labels: Names
+    labels: Annotated[tuple[str, ...], _NAMES]
     chance: Share
     test_rows: Count
     validation: Scored | None
     test: Scored
-    confusion: Table
+    confusion: Annotated[tuple[tuple[int, ...], ...], _SQUARE]
     curve: Annotated[tuple[Point, ...], _points("step", "loss", "accuracy")]
     train_curve: Annotated[tuple[Point, ...], _points("step", "loss")]
     steps: Count = 0
