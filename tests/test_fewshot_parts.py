@@ -210,8 +210,20 @@ def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
     one = TRIALS[1]
     store.add([row_of(one)], {one.id: part_of(one)})
     other = one.named({"steps": 2})
-    with pytest.raises(OutputError, match="with another prompt, data or program"):
+    words = r"with another prompt, data or program \(or of a version that named runs otherwise\)"
+    with pytest.raises(OutputError, match=words):
         ResultStore(tmp_path).missing([other])
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+def test_predictions_that_are_gone_or_broken_are_one_error(tmp_path, spoil):
+    store, one = ResultStore(tmp_path), TRIALS[0]
+    store.add([row_of(one)], {one.id: part_of(one)})
+    spoil(tmp_path / "predictions" / f"{one.id}.parquet")
+    with pytest.raises(OutputError, match=r"cannot write .*predictions\.parquet: ") as error:
+        store.write_predictions()
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.glob("*predictions*")] == ["predictions"]
 
 
 def test_rates_come_from_the_method_or_the_flags():

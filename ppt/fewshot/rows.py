@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ppt.fewshot.answers import Outcome, Verdict, verdict, worth
+from ppt.fewshot.answers import Verdict, verdict, worth
 from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import Course
 from ppt.fewshot.settings import FewshotConfig
@@ -20,7 +20,7 @@ from ppt.fewshot.views import Draw, Shown, TaskView
 from ppt.methods import METHODS
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.predictions import PREDICTION_COLUMNS
-from ppt.results.run import Point, Run, Scores, kinds
+from ppt.results.run import Point, Run, Scores
 from ppt.results.statistics import confusion
 from ppt.results.trial import Trial
 
@@ -63,7 +63,10 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     weights = [weight for lane in lanes for weight in finished.start.tuned.parameters(lane)]
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
-    curves = ([_point(p, "step", "loss", "accuracy") for p in one.curve] for one in courses)
+    curves = (
+        [{"step": one.step, "loss": one.loss, "accuracy": one.accuracy} for one in course.curve]
+        for course in courses
+    )
     losses = ([{"step": step, "loss": loss} for step, loss in one.train_curve] for one in courses)
     return Run(
         **trial.columns,
@@ -129,12 +132,8 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
 
 
 def _scores(finished: Finished, answers: Verdict, shown: Shown) -> Scores:
-    outcome = worth(answers, shown.tokens.labels, finished.config.loss)
-    return Scores(**_point(outcome, *kinds(Scores)))
-
-
-def _point(outcome: Outcome, *names: str) -> dict[str, Any]:
-    return {name: getattr(outcome, name) for name in names}
+    one = worth(answers, shown.tokens.labels, finished.config.loss)
+    return Scores(one.loss, one.accuracy, one.macro_f1, one.rows)
 
 
 def _mean_curve(curves: Iterable[Sequence[Point]]) -> tuple[Point, ...]:

@@ -71,9 +71,12 @@ class ResultStore:
                 for id_ in self.runs:
                     writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
             os.replace(scratch, path)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             scratch.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {path}: {error}.") from error
+            raise OutputError(
+                f"cannot write {path}: {str(error).splitlines()[0]}: free some space; or, where a"
+                f" file of {PARTS}/ is broken, remove the line of its run from {RESULTS}."
+            ) from error
         return path
 
     def _append(self, data: bytes) -> None:
