@@ -19,7 +19,7 @@ _PLACES = {
     "train_prompt": "training.pretraining",
     "tune": "fewshot.running",
     "METHODS": "methods",
-    "read_results": "results.selection",
+    "read_results": "results.report",
     "PPTError": "errors",
     "ConfigError": "errors",
     "CorpusError": "errors",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ppt.fewshot.running import tune as tune
     from ppt.methods import METHODS as METHODS
     from ppt.prompts.files import load_prompt as load_prompt
-    from ppt.results.selection import read_results as read_results
+    from ppt.results.report import read_results as read_results
     from ppt.tasks.loading import load_task as load_task
     from ppt.tasks.table import TASKS as TASKS
     from ppt.training.pretraining import train_prompt as train_prompt

@@ -21,10 +21,13 @@ from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import Prompt
 from ppt.prompts.rendering import Rendered, Renderer
-from ppt.results.metrics import accuracy, confusion, macro_f1
-from ppt.results.store import PREDICTION_COLUMNS, ResultStore
+from ppt.results.predictions import PREDICTION_COLUMNS
+from ppt.results.run import read_run
+from ppt.results.statistics import accuracy, confusion, macro_f1
+from ppt.results.store import ResultStore
 from ppt.results.trial import Trial
 from ppt.transfer.library import choose_prompt
+from tests.synthetic import synthetic_run
 from tests.tiny import tiny
 from tests.toys import toy_rows
 
@@ -160,8 +163,8 @@ def test_an_id_names_all_that_decides():
 
 
 def row_of(one):
-    place = ("task", "method", "shots", "seed", "learning_rate")
-    return {"run": one.id, **dict(zip(place, one.place, strict=True))}
+    values = synthetic_run(one.task, one.method, one.shots, one.seed, one.learning_rate, steps=4)
+    return read_run({**values, "run": one.id}, "here")
 
 
 def part_of(one):
@@ -181,8 +184,12 @@ def test_a_torn_last_line_is_made_again_and_no_row_stands_twice(tmp_path, cut):
     last = whole.rfind(b"\n", 0, -1) + 1
     (tmp_path / "results.jsonl").write_bytes(whole[: last + cut] if cut > 0 else whole[:cut])
     store = ResultStore(tmp_path)
-    assert store.missing(TRIALS[:3]) == [two, three]
-    store.add([row_of(two), row_of(three)], {t.id: part_of(t) for t in (two, three)})
+    told = ("The last line of results.jsonl was cut off and is left out.",)
+    assert store.notes == (told if cut > 0 else ())
+    left = [two, three] if cut > 0 else [three]  # without its line feed a line is whole
+    assert store.missing(TRIALS[:3]) == left
+    store.add([*map(row_of, left)], {t.id: part_of(t) for t in left})
+    assert ResultStore(tmp_path).notes == ()
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["run"] for line in lines] == [one.id, two.id, three.id]
     assert ResultStore(tmp_path).missing(TRIALS[:3]) == []
@@ -196,7 +203,7 @@ def test_two_processes_do_not_write_over_each_other(tmp_path):
     first.add([row_of(one)], {one.id: part_of(one)})
     with pytest.raises(OutputError, match="changed meanwhile, by another process"):
         second.add([row_of(two)], {two.id: part_of(two)})
-    assert list(ResultStore(tmp_path).rows) == [one.id]
+    assert list(ResultStore(tmp_path).runs) == [one.id]
 
 
 def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
@@ -204,8 +211,20 @@ def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
     one = TRIALS[1]
     store.add([row_of(one)], {one.id: part_of(one)})
     other = one.named({"steps": 2})
-    with pytest.raises(OutputError, match="with another prompt, data or program"):
+    words = r"with another prompt, data or program \(or of a version that named runs otherwise\)"
+    with pytest.raises(OutputError, match=words):
         ResultStore(tmp_path).missing([other])
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+def test_predictions_that_are_gone_or_broken_are_one_error(tmp_path, spoil):
+    store, one = ResultStore(tmp_path), TRIALS[0]
+    store.add([row_of(one)], {one.id: part_of(one)})
+    spoil(tmp_path / "predictions" / f"{one.id}.parquet")
+    with pytest.raises(OutputError, match=r"cannot write .*predictions\.parquet: ") as error:
+        store.write_predictions()
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.glob("*predictions*")] == ["predictions"]
 
 
 def test_rates_come_from_the_method_or_the_flags():

@@ -15,6 +15,7 @@ from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig, sp
 from ppt.methods import METHODS, PRETRAINED, methods_text
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import CONFIG, PLOTS, REJECTS, check_folder
+from ppt.results.run import Run
 from ppt.results.trial import Trial
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData, load_task
@@ -64,12 +65,14 @@ def _run(argv: Sequence[str] | None) -> int:
     from ppt.results.store import open_store
 
     store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
+    for note in store.notes:
+        print(f"note: {note}", file=sys.stderr)
     missing = store.missing(trials)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
         run_trials(config, tasks, chosen, missing, store)
     store.write_predictions()
-    tell(folder)
+    tell(folder, store.notes)
     return 0
 
 
@@ -131,10 +134,10 @@ def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) 
     trials = []
     for (task, method), prompt in chosen.items():
         decisive = {
-            **config.decisive(),
+            "flags": config.decisive(),
             "versions": versions,
             "content": contents[task],
-            "prompt_sha256": prompt.digest if prompt else None,
+            "prompt": prompt.digest if prompt else None,
         }
         trials += [
             Trial(task, method, shots, seed, rate).named(decisive)
@@ -173,8 +176,8 @@ def run_trials(
             bar.set_postfix_str(str(bank))
             run_bank(bench, bank, store, on_step)
             bar.update(len(bank.trials))
-            rows = [store.rows[one.id] for one in bank.trials]
-            bar.write(summary(str(bank), rows), file=sys.stderr)
+            runs = [store.runs[one.id] for one in bank.trials]
+            bar.write(summary(str(bank), runs), file=sys.stderr)
 
 
 def load(config: FewshotConfig) -> Any:
@@ -202,33 +205,33 @@ def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskDa
             write_atomically(folder / REJECTS / f"{name}.jsonl", "".join(lines).encode())
 
 
-def summary(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def summary(name: str, runs: Sequence[Run]) -> str:
     """A line for a bank of runs: means over them."""
-    told = [f"{name}: {len(rows)} run{'s' * (len(rows) > 1)}"]
+    told = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
     for side in ("validation", "test"):
-        mean = sum(row[side]["accuracy"] for row in rows) / len(rows)
+        mean = sum(getattr(run, side).accuracy for run in runs) / len(runs)
         told.append(f"{side} {mean:.3f}")
-    told.append(f"{sum(row['seconds'] for row in rows):.0f} s")
-    diverged = sum(row["diverged"] for row in rows)
+    told.append(f"{sum(run.seconds for run in runs):.0f} s")
+    diverged = sum(run.diverged for run in runs)
     return ", ".join(told) + (f"; {diverged} diverged and stopped" if diverged else "")
 
 
-def tell(folder: Path) -> None:
-    """Print the table; write it, as Markdown and CSV, and the plots."""
+def tell(folder: Path, told: Sequence[str]) -> None:
+    """Print the table, and notes not yet `told`; write it, as Markdown and CSV, and the plots."""
     from rich.console import Console
 
     from ppt.results.figures import plots_of, save_plots
     from ppt.results.report import make_report
-    from ppt.results.selection import PREDICTIONS, RESULTS, shots_of
-    from ppt.results.tables import overview, save_tables, to_rich
+    from ppt.results.selection import PREDICTIONS, RESULTS
+    from ppt.results.tables import overviews, save_tables, to_rich
 
     report = make_report(folder)
     console = Console()
-    for shots in shots_of(report.chosen):
-        console.print(to_rich(overview(report.rows, shots)))
+    for sheet in overviews(report.rows):
+        console.print(to_rich(sheet))
     tables = save_tables(folder, report.rows)
     save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
-    for note in report.notes:
+    for note in (note for note in report.notes if note not in told):
         print(f"note: {note}", file=sys.stderr)
     written = [folder / RESULTS, folder / PREDICTIONS, *tables, folder / PLOTS]
     print(*written, sep=", ")

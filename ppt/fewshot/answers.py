@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
-from ppt.results.metrics import accuracy, confusion, macro_f1
+from ppt.results.statistics import accuracy, confusion, macro_f1
 
 
 @dataclass(frozen=True)
