@@ -11,7 +11,7 @@ import pyarrow as pa
 import ppt
 from pipelines.readers import FileSlice, ReadOptions
 from ppt.base.streams import seed_word
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.storage import FORMAT_VERSION, SPLITS
 from ppt.errors import ConfigError, unknown_name
@@ -27,7 +27,7 @@ class BuildConfig:
     training split; `splitter_source` is what the workers load for `splitter`.
     """
 
-    formats: tuple[str, ...] = tuple(LABEL_WORDS)
+    formats: tuple[str, ...] = field(default_factory=lambda: tuple(FORMATS))
     examples: FormatOptions = field(default_factory=FormatOptions)
     read: ReadOptions = field(default_factory=ReadOptions)
     splitter: str = "punkt:english"
@@ -42,8 +42,8 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         for name in self.formats:
-            if name not in LABEL_WORDS:
-                raise unknown_name("format in --formats", name, LABEL_WORDS)
+            if name not in FORMATS:
+                raise unknown_name("format in --formats", name, FORMATS)
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise ConfigError(
                 f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
@@ -76,9 +76,7 @@ class BuildConfig:
     @property
     def needs_labels(self) -> bool:
         """Whether any asked format holds pseudo-labelled sentences."""
-        return "sentiment" in self.formats or (
-            "unified" in self.formats and self.examples.mixture.sentiment > 0
-        )
+        return any(FORMATS[name].needs_labels(self.examples) for name in self.formats)
 
     def shard_of(self, key: bytes) -> "ShardKey":
         """The split (by document alone) and the shard (by seed too) of a document."""

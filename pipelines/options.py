@@ -17,7 +17,7 @@ from pipelines.config import BuildConfig, input_names
 from pipelines.labelling import default_thresholds
 from pipelines.readers import AUTO, FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand
 from ppt.base.flags import Parser
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS as CORPORA
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError
@@ -79,7 +79,7 @@ def _add_input(files: Any) -> None:
 def _add_output(output: Any) -> None:
     output.add_argument("--output", default="corpora", help="folder (default: %(default)s)")
     output.add_argument(
-        "--formats", default=",".join(LABEL_WORDS), help="comma-separated (default: %(default)s)"
+        "--formats", default=",".join(CORPORA), help="comma-separated (default: %(default)s)"
     )
     output.add_argument("--overwrite", action="store_true", help="replace finished corpora")
     _add(output, "validation_fraction", BuildConfig(), "share of documents held out")

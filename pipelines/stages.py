@@ -17,6 +17,7 @@ from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.labelling import Labeller
+from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
 from pipelines.packets import (
     KeyedDocument,
@@ -29,7 +30,6 @@ from pipelines.packets import (
 from pipelines.readers import FileSlice, read
 from pipelines.shards import (
     SplitShard,
-    build_manifests,
     build_shard,
     sentences_to_label,
     shard_digest,
@@ -154,7 +154,7 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
 
     def process(
         self, element: tuple[ShardKey, Iterable[Packet]]
-    ) -> Iterator[tuple[SplitShard | dict[str, Any], list[str]]]:
+    ) -> Iterator[tuple[SplitShard | ShardResult, list[str]]]:
         key, packets = element
         found = decode_documents(map(self._spool.get, packets))
         finished = self._output.finished_shard(key, shard_digest(found, self._config))
@@ -181,23 +181,22 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
     def process(
         self,
         element: tuple[Any, Any],  # Beam reads these hints and knows no array types
-    ) -> Iterator[dict[str, Any]]:
-        shard: SplitShard | dict[str, Any] = element[0]
+    ) -> Iterator[ShardResult]:
+        shard: SplitShard | ShardResult = element[0]
         probabilities: Probabilities | None = element[1]
-        if isinstance(shard, SplitShard):
-            built = build_shard(shard, self._config, probabilities)
-            self._output.put_shard(shard.key, built.files, built.result)
-            result = built.result
-        else:
+        if isinstance(shard, ShardResult):
             result = shard
+        else:
+            files, result = build_shard(shard, self._config, probabilities)
+            self._output.put_shard(files, result)
         self._shards.inc()
-        self._rows.inc(sum(f["examples"]["rows"] for f in result["formats"].values()))
+        self._rows.inc(result.rows)
         self._board.add(shards=1)
         yield result
 
 
 def write_manifests(
-    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, *, finish: bool
+    results: Iterable[ShardResult], config: BuildConfig, output: Output, *, finish: bool
 ) -> None:
     """Cards, a sweep of what older builds left, and last the manifests.
 
@@ -207,7 +206,7 @@ def write_manifests(
     manifests = build_manifests(results, config)
     for name, manifest in manifests.items():
         output.put(f"{name}/README.md", dataset_card(manifest).encode())
-    wanted = {path for result in results for path in result["files"]}
+    wanted = {path for result in results for path in result.files}
     output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())

@@ -132,13 +132,13 @@ def facts_of(
     config: PretrainConfig, corpus: Corpus, renderer: Any, examples: Any
 ) -> dict[str, str]:
     """What a card tells of where a prompt comes from."""
-    from ppt.prompts.patterns import PATTERNS
+    from ppt.prompts.patterns import standard_text
 
     embedded = EMBEDDED.get(config.model)
     return {
         "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
-        "pattern": PATTERNS[config.format][renderer.pattern.layout][config.style],
+        "pattern": standard_text(config.format, renderer.pattern.layout, config.style),
         "label words": ", ".join(renderer.verbalizer.words.values()),
         "corpus": str(config.corpus),
         "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),

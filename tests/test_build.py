@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import open_corpus
 from tests.builds import (
     DOCUMENTS,
@@ -55,7 +55,7 @@ def documents():
 
 
 def test_every_row_is_true_to_its_documents(reference):
-    checker = Checker(reference, Source(documents())).check(LABEL_WORDS)
+    checker = Checker(reference, Source(documents())).check(FORMATS)
     assert not checker.faults, checker.first
     assert checker.rows["unified", "train"] > 1000
     assert max(checker.pair_labels.values()) - min(checker.pair_labels.values()) <= 10
@@ -109,7 +109,7 @@ def test_input_order_and_packing_do_not_matter(tmp_path, reference):
     random.Random(3).shuffle(records)
     write_jsonl(one / "all.jsonl", records)
     build("--input", one / "*.jsonl", "--output", tmp_path / "c", *FLAGS)
-    for name in LABEL_WORDS:
+    for name in FORMATS:
         for split in ("train", "validation"):
             mine = open_corpus(tmp_path / "c" / name).read(split)
             assert mine.equals(open_corpus(reference / name).read(split))
@@ -215,13 +215,13 @@ def test_asking_for_one_format_gives_the_same_rows_as_asking_for_all(tmp_path, i
     assert alone == {k: v for k, v in digests(reference).items() if k.startswith("unified")}
 
 
-@pytest.mark.parametrize("name", LABEL_WORDS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_other_tools_open_the_files(reference, name, tmp_path):
     files = {s: str(reference / name / f"{s}-*.parquet") for s in ("train", "validation")}
     rows = manifest(reference, name)["stats"]["train"]["rows"]
     data = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert len(data) == rows
-    assert tuple(data.features["label"].names) == LABEL_WORDS[name]
+    assert tuple(data.features["label"].names) == FORMATS[name].words
     card = load_dataset(str(reference / name), split="train", cache_dir=str(tmp_path / "2"))
     assert len(card) == rows
     assert len(pd.concat(map(pd.read_parquet, (reference / name).glob("train-*.parquet")))) == rows
@@ -232,7 +232,7 @@ def test_other_tools_open_the_files(reference, name, tmp_path):
 def test_documents_and_sentences_are_accounted_for(reference):
     documents = ledger_holds(reference)
     assert documents["read"] == documents["kept"] == 136
-    for name in LABEL_WORDS:
+    for name in FORMATS:
         data = manifest(reference, name)
         counts = data["sentences"]
         assert counts["read"] == counts["usable"] + sum(counts["drops"].values())
