@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
-from pipelines.labelling import Labeller
+from pipelines.labelling import make_labeller
 from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
 from pipelines.packets import (
@@ -150,7 +150,7 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
         self._output = output
 
     def setup(self) -> None:
-        self._splitter = get_splitter(self._config.splitter_source)
+        self._splitter = get_splitter(self._config.splitter_source or self._config.splitter)
 
     def process(
         self, element: tuple[ShardKey, Iterable[Packet]]
@@ -217,12 +217,9 @@ def write_manifests(
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
 
-    def __init__(
-        self, config: BuildConfig, labeller: Labeller, output: Output, local: Local | None = None
-    ) -> None:
+    def __init__(self, config: BuildConfig, output: Output, local: Local | None = None) -> None:
         super().__init__()
         self._config = config
-        self._labeller = labeller
         self._output = output
         self._local = local
 
@@ -239,7 +236,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             shards |= "Deal out" >> DealOut(local.workers)
         pools = shards | "Split" >> beam.ParDo(SplitShards(config, spool, output))
         labelled = (
-            pools | "Label" >> self._labeller
+            pools | "Label" >> make_labeller(config.labeller)
             if config.needs_labels
             else pools | "No labels" >> beam.MapTuple(lambda shard, _: (shard, None))
         )

@@ -132,13 +132,14 @@ def facts_of(
     config: PretrainConfig, corpus: Corpus, renderer: Any, examples: Any
 ) -> dict[str, str]:
     """What a card tells of where a prompt comes from."""
-    from ppt.prompts.patterns import standard_text
+    from ppt.prompts.patterns import standard_texts
 
+    texts = standard_texts(config.format, renderer.pattern.layout, config.style)
     embedded = EMBEDDED.get(config.model)
     return {
         "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
-        "pattern": standard_text(config.format, renderer.pattern.layout, config.style),
+        "pattern": next(iter(texts.values())),
         "label words": ", ".join(renderer.verbalizer.words.values()),
         "corpus": str(config.corpus),
         "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),

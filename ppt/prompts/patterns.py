@@ -199,30 +199,26 @@ def _slot_name(name: str | None, form: str | None, conversion: str | None) -> st
     return slot
 
 
-def standard_text(format_name: str, layout: str, style: str, kind: str | None = None) -> str:
-    """The text of a format's pattern for rows of `kind`, or of its first one.
-
-    Raises UnknownNameError, as do the functions that are built on this.
-    """
+def standard_texts(format_name: str, layout: str, style: str) -> dict[str, str]:
+    """Kind of rows → the text of its pattern in a format. Raises UnknownNameError."""
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
-    patterns = FORMATS[format_name].patterns
-    chosen: Any = patterns[kind or next(iter(patterns))]
-    for what, name in (("layout", layout), ("style", style)):
-        if name not in chosen:
-            raise unknown_name(what, name, chosen)
-        chosen = chosen[name]
-    return str(chosen)
+    texts = {}
+    for kind, form in FORMATS[format_name].patterns.items():
+        if layout not in form:
+            raise unknown_name("layout", layout, form)
+        if style not in form[layout]:
+            raise unknown_name("style", style, form[layout])
+        texts[kind] = form[layout][style]
+    return texts
 
 
 def standard_pattern(format_name: str, layout: str, style: str) -> Pattern:
     """The pattern of a format, with those of other kinds of rows where the format has any."""
-    pattern = parse_pattern(standard_text(format_name, layout, style), layout)
-    forms = {
-        kind: parse_pattern(standard_text(format_name, layout, style, kind), layout)
-        for kind in FORMATS[format_name].kinds
-    }
-    return replace(pattern, kinds={kind: form for kind, form in forms.items() if form != pattern})
+    texts = standard_texts(format_name, layout, style)
+    forms = {kind: parse_pattern(text, layout) for kind, text in texts.items()}
+    first = next(iter(forms.values()))
+    return replace(first, kinds={kind: form for kind, form in forms.items() if form != first})
 
 
 def rendered_text(example: Example, pattern: Pattern) -> str:
