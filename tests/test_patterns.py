@@ -244,6 +244,18 @@ def test_the_golden_texts_are_all_patterns():
     assert set(PATTERNS) == {*FORMATS, "unified_pair"}
 
 
+def test_kinds_choose_the_form_and_rows_without_one_are_pairs_by_their_second_text():
+    pattern = standard_pattern("unified", "suffix", "soft")
+    pair, choice = pattern.kinds["pair"], pattern
+    assert pattern.kinds.keys() == {"pair"}
+    for kind, form in (("pair", pair), ("choice", choice), ("sentiment", choice), (None, pair)):
+        assert pattern.form({**MIXED, "kind": kind}) is form
+    assert pattern.form(MIXED) is pair
+    assert pattern.form(CHOICE) is choice
+    alone = standard_pattern("sentence_pair", "suffix", "soft")
+    assert alone.form({**PAIR, "kind": "pair"}) is alone
+
+
 @pytest.mark.parametrize("layout", ["cloze", "suffix"])
 @pytest.mark.parametrize("style", ["soft", "hybrid", "hard"])
 def test_unified_rows_without_a_pair_look_like_multiple_choice(layout, style):

@@ -83,7 +83,8 @@ class Manifest:
         data = json.loads(text)
         version = data["format_version"]
         if version not in range(1, FORMAT_VERSION + 1):
-            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
+            known = f"this program reads 1 to {FORMAT_VERSION}"
+            raise ValueError(f"format version {version}, {known}")
         data["shards"] = {
             split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS
         }
