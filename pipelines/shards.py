@@ -19,7 +19,7 @@ from pipelines.ledger import (
     ShardResult,
     pack_ids,
 )
-from pipelines.packets import KeyedDocument, ShardInput
+from pipelines.packets import KeyedDocument, Records
 from ppt.corpus.builders import Probabilities, Stock
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.pool import Pool, SplitDocument, build_pool
@@ -33,7 +33,7 @@ RejectLine = dict[str, str | int]
 """A line of ``rejects/``: source, offset, reason, detail."""
 
 
-def shard_digest(found: ShardInput, config: BuildConfig) -> str:
+def shard_digest(found: Records, config: BuildConfig) -> str:
     """Equal digests mean equal files: what lets a rerun keep a finished shard."""
     state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
     for document in found.documents:
@@ -56,7 +56,7 @@ class SplitShard:
 
 
 def split_shard(
-    key: ShardKey, found: ShardInput, config: BuildConfig, splitter: Callable[[str], list[str]]
+    key: ShardKey, found: Records, config: BuildConfig, splitter: Callable[[str], list[str]]
 ) -> SplitShard:
     """Drop equal documents, split the rest into sentences once, and pool them."""
     rejected = [reject.as_dict() for reject in found.rejects]
@@ -86,7 +86,7 @@ def split_shard(
         kept, config.examples.seed, config.min_sentence_chars, config.max_sentence_chars
     )
     documents = DocumentCounts(
-        read=found.read,
+        read=len(found),
         kept=len(kept),
         duplicates=duplicates,
         rejected=dict(sorted(reasons.items())),
