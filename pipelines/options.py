@@ -1,4 +1,4 @@
-"""Flags of `build_corpus` → a `BuildConfig`; everything else is Beam's own.
+"""Flags of `build_corpus` → a `Job`; everything else is Beam's own.
 
 Our flags are known here and checked before any work; what is left must be a
 flag of Beam's, or it is refused with the nearest name that there is.
@@ -8,16 +8,16 @@ import argparse
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.config import BuildConfig, input_names
-from pipelines.labelling import default_thresholds
-from pipelines.readers import AUTO, FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand
+from pipelines.config import BuildConfig
+from pipelines.job import LOCAL_RUNNERS, Job
+from pipelines.labelling import find_labeller
+from pipelines.readers import AUTO, FORMATS, ReadOptions
 from ppt.base.flags import Parser
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS as CORPORA
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError
@@ -41,7 +41,18 @@ _PLAIN_FIELDS = (
 )
 """Flags that are fields of `BuildConfig` by the same name."""
 
-LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+_JOB_FIELDS = (
+    "input",
+    "output",
+    "input_format",
+    "num_shards",
+    "shard_mb",
+    "overwrite",
+    "workers",
+    "runner",
+    "verbose",
+)
+"""Flags that are fields of `Job` by the same name."""
 
 
 def flag_parser() -> argparse.ArgumentParser:
@@ -79,7 +90,7 @@ def _add_input(files: Any) -> None:
 def _add_output(output: Any) -> None:
     output.add_argument("--output", default="corpora", help="folder (default: %(default)s)")
     output.add_argument(
-        "--formats", default=",".join(LABEL_WORDS), help="comma-separated (default: %(default)s)"
+        "--formats", default=",".join(CORPORA), help="comma-separated (default: %(default)s)"
     )
     output.add_argument("--overwrite", action="store_true", help="replace finished corpora")
     _add(output, "validation_fraction", BuildConfig(), "share of documents held out")
@@ -163,28 +174,10 @@ def _add(group: Any, name: str, defaults: Any, help_text: str) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Job:
-    """A checked command line: what to build, from which slices, where and how."""
-
-    config: BuildConfig
-    slices: list[FileSlice]
-    output: str
-    overwrite: bool
-    verbose: bool
-    local: bool
-    workers: int
-    beam: PipelineOptions
-
-
 def parse(argv: Sequence[str] | None) -> Job:
-    """Flags → a `Job`. Raises PPTError for whatever is wrong from the start."""
+    """Flags → a `Job`. Raises PPTError for whatever is wrong with them."""
     flags, others = flag_parser().parse_known_args(argv)
     _refuse_unknown(others)
-    if flags.workers < 1:
-        raise ConfigError(f"--workers: got {flags.workers}, expected 1 or more")
-    if flags.shard_mb <= 0:
-        raise ConfigError(f"--shard_mb: got {flags.shard_mb}, expected more than 0")
     examples = FormatOptions(
         seed=flags.seed,
         adjacency=flags.adjacency,
@@ -195,26 +188,11 @@ def parse(argv: Sequence[str] | None) -> Job:
         thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
     )
     read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
-    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
     formats = tuple(name.strip() for name in flags.formats.split(","))
-    BuildConfig(formats, examples, read, num_shards=_given(flags.num_shards), **settings)
-    slices = expand(flags.input, flags.input_format)
-    text_bytes = estimated_text_bytes(slices)
-    num_shards = flags.num_shards or max(1, round(text_bytes / (flags.shard_mb * 1e6)))
-    config = BuildConfig(
-        formats, examples, read, num_shards=num_shards, inputs=input_names(slices),
-        splitter_source=flags.splitter, **settings,
-    )  # fmt: skip
-    local = flags.runner in LOCAL_RUNNERS
-    workers = min(flags.workers, len(config.all_shards())) if local else flags.workers
-    return Job(
-        config, slices, flags.output.rstrip("/") or "/", flags.overwrite, flags.verbose, local,
-        workers, _beam_options(flags.runner, workers, others),
-    )  # fmt: skip
-
-
-def _given(num_shards: int | None) -> int:
-    return 1 if num_shards is None else num_shards
+    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
+    config = BuildConfig(formats, examples, read, **settings)
+    of_job = {name: getattr(flags, name) for name in _JOB_FIELDS}
+    return Job(config=config, beam=tuple(others), **of_job)
 
 
 def _joined(values: Sequence[float]) -> str:
@@ -223,7 +201,7 @@ def _joined(values: Sequence[float]) -> str:
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
     if text is None:
-        return default_thresholds(labeller)
+        return find_labeller(labeller)[0].thresholds
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -234,19 +212,6 @@ def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
             f"for {', '.join(LABELS)}"
         )
     return values
-
-
-def _beam_options(runner: str, workers: int, others: Sequence[str]) -> PipelineOptions:
-    """Beam's options for a run; a local one is told its processes by `pipelines.job`."""
-    local = runner in LOCAL_RUNNERS
-    given = [f"--direct_num_workers={workers}"] if local else [f"--runner={runner}"]
-    options = PipelineOptions([*given, *others])
-    if options.get_all_options()["direct_running_mode"] == "multi_threading":
-        raise ConfigError(
-            "--direct_running_mode: got 'multi_threading', in which Beam loses elements without "
-            "a word; use --workers N, which runs processes"
-        )
-    return options
 
 
 def _refuse_unknown(others: Sequence[str]) -> None:

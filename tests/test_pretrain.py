@@ -133,20 +133,20 @@ def test_a_finished_run_is_refused_unless_overwritten(place, tmp_path, capsys):
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):
-    from ppt.training import loop as training
+    from ppt.training.loop import Loop
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert main(flags(place, whole)) == 0
-    real = training._Run._step
+    real = Loop._step
 
-    def stopping(self, stop):
-        if self.at.step == 7:
+    def stopping(self, active, stop):
+        if self.step == 7:
             raise KeyboardInterrupt
-        real(self, stop)
+        real(self, active, stop)
 
-    monkeypatch.setattr(training._Run, "_step", stopping)
+    monkeypatch.setattr(Loop, "_step", stopping)
     assert main(flags(place, cut)) == 130
-    monkeypatch.setattr(training._Run, "_step", real)
+    monkeypatch.setattr(Loop, "_step", real)
     line = fails(capsys, flags(place, cut, learning_rate=0.1))
     assert f"the interrupted run in {cut} has --learning_rate 0.05, got 0.1" in line
     line = fails(capsys, flags(place, cut, resume_from_checkpoint=whole / "checkpoint-10"))

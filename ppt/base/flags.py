@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_type_hints
 
@@ -144,6 +144,11 @@ def from_json(command: type[C], text: str) -> C:
         raise ConfigError(f"the text is no JSON ({error}).") from None
     if not isinstance(values, dict):
         raise ConfigError(f"got a JSON {type(values).__name__}, expected an object.")
+    return from_values(command, values)
+
+
+def from_values(command: type[C], values: Mapping[str, Any]) -> C:
+    """The command of values by field name; what is missing has its default."""
     known = [one.name for one in fields(command)]
     for name in values:
         if name not in known:

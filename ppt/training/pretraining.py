@@ -13,11 +13,12 @@ import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED
 from ppt.base.files import file_digest, write_atomically
+from ppt.base.flags import from_values
 from ppt.base.signals import StopRequest
 from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import TrainingError
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
-from ppt.prompts.patterns import PATTERNS, PATTERNS_VERSION
+from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.prompts.tensors import LabelWords
@@ -111,7 +112,7 @@ def train_prompt(
     opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
     folder = Path(output_dir) if output_dir is not None else None
     known = {"format": opened.manifest.format, "corpus": str(opened.folder)}
-    config = make(
+    config = from_values(
         PretrainConfig,
         {**known, "model": backbone.name, "output_dir": folder and str(folder), **settings},
     ).resolved()
@@ -228,10 +229,11 @@ def facts_of(
 ) -> dict[str, str]:
     """What a card tells people of where a prompt comes from."""
     embedded = EMBEDDED.get(config.model)
+    texts = standard_texts(config.format, renderer.pattern.layout, config.style)
     return {
         "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
-        "pattern": PATTERNS[config.format][renderer.pattern.layout][config.style],
+        "pattern": next(iter(texts.values())),
         "label words": ", ".join(renderer.verbalizer.words.values()),
         "corpus": str(config.corpus),
         "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),

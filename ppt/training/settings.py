@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import ABOVE_ZERO, Command, Rule, at_least, flag
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
@@ -187,7 +187,7 @@ class MachineSettings(Command):
 class PretrainConfig(TrainSettings, MachineSettings):
     """``python -m ppt.pretrain``: a corpus and a backbone in, a pre-trained prompt out."""
 
-    format: str = flag("kind of the corpus", group=DATA, choices=LABEL_WORDS)
+    format: str = flag("kind of the corpus", group=DATA, choices=FORMATS)
     corpus: str | None = flag(
         "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
     )
