@@ -254,7 +254,7 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         "cannot read config.json": {"model": tmp_path / "half"},
         "unknown init 'vocab'. Did you mean 'vocabulary'?": {"init": "vocab"},
         "there is no prompt in": {"init": f"checkpoint:{tmp_path}"},
-        "5, --max_length 68 and label words of up to 9 tokens need 81 positions, but": {
+        "5 tokens, --max_length 68 and label words of up to 9 tokens need 81 positions, but": {
             "max_length": 68
         },
         "the pattern's own words": {"max_length": 8, "format": "unified",

@@ -101,7 +101,7 @@ class Backbone(ABC):
         width = words.ids.shape[1]
         asked = before + text + width - 1
         if self.positions is not None and asked > self.positions:
-            prompt = f"a prompt of length {before}, " if before else ""
+            prompt = f"a prompt of {before} tokens, " if before else ""
             raise ConfigError(
                 f"{prompt}--max_length {text} and label words of up to {width} tokens need {asked}"
                 f" positions, but {self.name} has {self.positions}: {cure}."

@@ -22,9 +22,10 @@ from ppt.methods import METHODS, Method
 from ppt.prompts.batches import join
 from ppt.prompts.files import Prompt
 from ppt.results.folder import ADAPTERS
-from ppt.results.store import ResultStore
+from ppt.results.store import Store
 from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
+from ppt.training.trainables import PromptBank
 
 
 @dataclass
@@ -35,6 +36,8 @@ class Workbench:
     backbone: Backbone
     tasks: Mapping[str, TaskData]
     prompts: Mapping[tuple[str, str], Prompt]
+    kept: dict[str, tuple[Prompt, ...]] = field(default_factory=dict)
+    """Tuned prompts by trial, where no folder keeps them."""
     _views: dict[tuple[str, str, bool], TaskView] = field(default_factory=dict)
 
     def view(self, task: str, method: Method) -> TaskView:
@@ -61,7 +64,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
 def run_bank(
     bench: Workbench,
     bank: Bank,
-    store: ResultStore,
+    store: Store,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Run the trials of a bank; their adapters, predictions and rows go to `store`."""
@@ -134,10 +137,11 @@ def _calibrated(
     return calibrate(scores, label_prior(found.view(-1, len(CONTENT_FREE), found.shape[-1])))
 
 
-def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path) -> str | None:
+def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | None) -> str | None:
     """Save what was trained; the adapter's path in the results folder, if it is one.
 
-    An ensemble has one for each member, in a folder each.
+    An ensemble has one for each member, in a folder each. Without a results folder prompts
+    stay in memory.
     """
     model, members = bench.config.model, METHODS[trial.method].members
     base = EMBEDDED[model].hub_id if model in EMBEDDED else model
@@ -145,7 +149,13 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path) -> s
     if trial.learning_rate is not None:
         path += f"-lr-{trial.learning_rate}"
     card, saved = adapter_card(finished, trial), False
+    trainable = finished.start.trainable
+    if folder is None:
+        if isinstance(trainable, PromptBank):
+            values = [trainable.value(lane)[0] for lane in finished.lanes(trial)]
+            bench.kept[trial.id] = tuple(Prompt(card, tensor=one) for one in values)
+        return None
     for member, lane in enumerate(finished.lanes(trial)):
         place = folder / path / f"member-{member}" if members > 1 else folder / path
-        saved = finished.start.trainable.save(lane, place, base, card)
+        saved = trainable.save(lane, place, base, card)
     return path if saved else None

@@ -8,6 +8,7 @@ last line that a full disk cut off is removed with the next, and its trial made 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,48 @@ from ppt.results.selection import PREDICTIONS, RESULTS
 from ppt.results.trial import Trial, place_of
 
 
+class Store(Protocol):
+    """Where finished runs go: `runs` by id in the order they ended; files only in a `folder`."""
+
+    runs: dict[str, Run]
+    notes: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files go."""
+
+    def begin(self) -> None:
+        """What is to be done before the first run."""
+
+    def missing(self, trials: Iterable[Trial]) -> list[Trial]:
+        """The trials without a run."""
+
+    def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:
+        """Take finished runs, and what they predicted by id."""
+
+
+class MemoryStore:
+    """Runs that are kept nowhere else; `parts` are their predictions."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.runs: dict[str, Run] = {}
+        self.notes: tuple[str, ...] = ()
+        self.parts: dict[str, pa.Table] = {}
+
+    def begin(self) -> None:
+        """Nothing is in the way."""
+
+    def missing(self, trials: Iterable[Trial]) -> list[Trial]:
+        """All that were not added."""
+        return [one for one in trials if one.id not in self.runs]
+
+    def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:
+        """Keep them."""
+        self.runs |= {run.run: run for run in runs}
+        self.parts |= parts
+
+
 class ResultStore:
     """`runs` are those in ``results.jsonl``, by id, in the order they ended.
 
@@ -30,7 +73,8 @@ class ResultStore:
     """
 
     def __init__(self, folder: Path, *, anew: bool = False) -> None:
-        self.folder, self._path, self._anew = folder, folder / RESULTS, anew
+        self.folder: Path = folder
+        self._path, self._anew = folder / RESULTS, anew
         lines = Lines() if anew or not self._path.exists() else read_lines(self._path)
         self.runs, self.notes = dict(lines.runs), lines.notes
         self._size, self._whole, self._gap = lines.size, lines.whole, lines.gap
