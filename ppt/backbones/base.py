@@ -51,7 +51,10 @@ class Backbone(ABC):
         """The class of transformers that loads models of `config`; None where they are not ours."""
         del config
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
+    ) -> None:
+        del shared_prefix  # whether rows share the prompt's states is for families to say
         self.model, self.tokenizer, self.name = model.requires_grad_(False).eval(), tokenizer, name
         self._embed, self._head = model.get_input_embeddings(), model.get_output_embeddings()
 

@@ -90,8 +90,7 @@ def as_backbone(
     if tokenizer.pad_token_id is None:  # any token will do: padding is never read
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "right"
-    options = {} if shared_prefix else {"shared_prefix": False}
-    return family_of(model.config)(model, tokenizer, name, **options)
+    return family_of(model.config)(model, tokenizer, name, shared_prefix=shared_prefix)
 
 
 def family_of(config: Any) -> type[Backbone]:
