@@ -48,12 +48,9 @@ class BuildConfig:
             raise ConfigError(
                 f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
             )
-        least = {"min_sentences": 1, "min_sentence_chars": 1, "max_sentence_chars": 1}
-        for name, minimum in {**least, "num_shards": 1}.items():
-            if getattr(self, name) < minimum:
-                raise ConfigError(
-                    f"--{name}: got {getattr(self, name)}, expected {minimum} or more"
-                )
+        for name in ("min_sentences", "min_sentence_chars", "max_sentence_chars", "num_shards"):
+            if (got := getattr(self, name)) < 1:
+                raise ConfigError(f"--{name}: got {got}, expected 1 or more")
         if self.min_sentence_chars > self.max_sentence_chars:
             raise ConfigError(
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "

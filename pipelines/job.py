@@ -94,12 +94,8 @@ class Plan:
         workers = job.workers or os.cpu_count() or 1
         if job.local:
             workers = min(workers, len(config.all_shards()))
-        options = PipelineOptions(
-            [
-                f"--direct_num_workers={workers}" if job.local else f"--runner={job.runner}",
-                *job.beam,
-            ]
-        )
+        runner = f"--direct_num_workers={workers}" if job.local else f"--runner={job.runner}"
+        options = PipelineOptions([runner, *job.beam])
         if options.get_all_options()["direct_running_mode"] == "multi_threading":
             raise ConfigError(
                 "--direct_running_mode: got 'multi_threading', in which Beam loses elements "
@@ -132,7 +128,7 @@ def run(job: Job) -> dict[str, Manifest]:
         if not is_local(output.root):
             return {}
         manifests = _finish_locally(Path(output.root), plan.config)
-        _summary(manifests, Path(output.root), seconds, work, Console())
+        _summary(manifests, Path(output.root), seconds, work)
         return manifests
 
 
@@ -210,12 +206,9 @@ def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
 
 
 def _summary(
-    manifests: dict[str, Manifest],
-    folder: Path,
-    seconds: float,
-    work: Totals | None,
-    console: Console,
+    manifests: dict[str, Manifest], folder: Path, seconds: float, work: Totals | None
 ) -> None:
+    console = Console()
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
     table = Table(title=f"Corpora in {folder}")
@@ -223,15 +216,8 @@ def _summary(
         table.add_column(column, justify="left" if column == "format" else "right")
     for name, manifest in manifests.items():
         size = sum(shard.bytes for shards in manifest.shards.values() for shard in shards)
-        rows = manifest.rows
-        dropped = sum(manifest.examples["drops"].values())
-        table.add_row(
-            name,
-            f"{rows['train']:,}",
-            f"{rows['validation']:,}",
-            f"{dropped:,}",
-            f"{size / 1e6:.1f}",
-        )
+        counts = (*manifest.rows.values(), sum(manifest.examples["drops"].values()))
+        table.add_row(name, *(f"{count:,}" for count in counts), f"{size / 1e6:.1f}")
     console.print(table)
     rejected = sum(documents["rejected"].values())
     tell = partial(console.print, soft_wrap=True, highlight=False)

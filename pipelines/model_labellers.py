@@ -53,11 +53,6 @@ class PoolHandler(PytorchModelHandlerKeyedTensor):  # type: ignore[misc]
         super().__init__(device=device, max_batch_size=1)  # the pool is batch enough for Beam
         self._name = model
 
-    @staticmethod
-    @abstractmethod
-    def check(model: str) -> None:
-        """Raise PPTError if `model` cannot be used."""
-
     @abstractmethod
     def load_model(self) -> Any:
         """Load the model; RunInference calls this once a process."""

@@ -1,9 +1,11 @@
 """The whole pipeline on real runners: the same bytes however it runs, and what is on disk."""
 
+import gzip
 import hashlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -95,6 +97,19 @@ def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(tmp_path, ref
     assert digests(tmp_path / "c") == digests(reference)
     assert list(manifests) == list(FORMATS)
     assert manifests["unified"] == open_corpus(reference / "unified").manifest
+
+
+def test_the_job_of_the_manual_runs_as_it_stands(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/corpora.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if "Job(" in block)
+    (tmp_path / "docs").mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in good_documents(9))
+    (tmp_path / "docs/some.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(block, namespace)
+    assert namespace["manifests"]["sentence_pair"].rows["train"] > 40
+    assert (tmp_path / "corpora/sentence_pair/manifest.json").is_file()
 
 
 @pytest.mark.parametrize(

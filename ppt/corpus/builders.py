@@ -119,8 +119,7 @@ class Rows:
 class Stock:
     """What the rows of a shard are made from: its pool, the options, its anchors' labels.
 
-    `probabilities` [A, 5] are of the classes of the A anchors; None where no format needs
-    them.
+    `probabilities` [A, 5] of classes, for A anchors; None where no format needs labels.
     """
 
     pool: Pool
@@ -135,9 +134,9 @@ class Stock:
         return self._made[build]
 
     def anchors(self) -> tuple[Indices, Counter[str]]:
-        """The A pool indices to build examples around, ascending: the same for every format.
+        """[A] pool indices to build examples around, ascending; a count of what they are not.
 
-        And a count of the sentences that are none, to go on with.
+        They are the same for every format. Each call gives a new counter, to go on with.
         """
         pool, limit = self.pool, self.options.max_examples_per_document
         if not limit:

@@ -11,7 +11,6 @@ from ppt.base.text import cut
 from ppt.corpus.builders import OPTION_WORDS, Rows, Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
-from ppt.corpus.pool import Pool
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -60,9 +59,9 @@ class Phrases:
         self._words = len(texts) + np.array([words.index(word) for word in OPTION_WORDS])
         self._strings = pa.array([*texts, *words], pa.string())
         keys = [document.key.hex()[:_KEY_DIGITS] for document in pool.documents]
-        self.stems = pa.array(
-            [f"{keys[document]}-{position}" for document, position in _pairs(pool)], pa.string()
-        )
+        places_in = zip(pool.document.tolist(), pool.position.tolist(), strict=True)
+        stems = [f"{keys[document]}-{place}" for document, place in places_in]
+        self.stems = pa.array(stems, pa.string())
         ids = pa.array([document.id for document in pool.documents], pa.string())
         self.document_ids = ids.dictionary_encode()
 
@@ -89,10 +88,6 @@ class Phrases:
         codes = (np.cumsum(used) - 1)[places].astype(np.int32)
         strings = self._strings.take(pa.array(np.flatnonzero(used)))
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)
-
-
-def _pairs(pool: Pool) -> Iterable[tuple[int, int]]:
-    return zip(pool.document.tolist(), pool.position.tolist(), strict=True)
 
 
 def to_table(phrases: Phrases, rows: Rows, format_name: str) -> pa.Table:
