@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.errors import InputError, OutputError
-from ppt.fewshot.answers import alone, verdict
 from ppt.fewshot.grid import banks
 from ppt.fewshot.in_context import alternating, demonstrations, without_start
+from ppt.fewshot.predictions import predict, single
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
 from ppt.prompts.batches import collate, pack
@@ -66,14 +66,14 @@ def test_a_vote_is_the_majority_and_a_tie_goes_by_mean_probability():
         ]
     )
     scores = probability.log()
-    votes, means = verdict(scores, "vote"), verdict(scores, "mean")
-    assert votes.said.tolist() == [1, 0, 0]
+    votes, means = predict(scores, "vote"), predict(scores, "mean")
+    assert votes.predicted.tolist() == [1, 0, 0]
     assert votes.probability.tolist() == pytest.approx([2 / 3, 1 / 3, 2 / 3])
-    assert means.said.tolist() == [0, 0, 0]
+    assert means.predicted.tolist() == [0, 0, 0]
     assert torch.allclose(means.scores.exp(), probability.mean(0))
     assert torch.equal(votes.scores, means.scores)
-    one = verdict(scores[:1], None)
-    assert torch.equal(one.said, alone(scores[0]).said)
+    one = predict(scores[:1], None)
+    assert torch.equal(one.predicted, single(scores[0]).said)
     assert torch.equal(one.scores, scores[0])
 
 

@@ -82,20 +82,20 @@ def run_bank(
             for (seed, rate, _), own in zip(places, seeds, strict=True)
         ]
         budget = config.tokens_at_once
-        tuned = tune(
+        results = tune(
             start.trainable, lanes, config.steps, view.words, tokens_at_once=budget, on_step=on_step
         )
         seconds = (time.perf_counter() - began) / len(lanes)
         tested = [draws[seed].test for seed, _, _ in places]
         tests = _test(start, tested, view, config)
         if method.calibrated:
-            for one, (seed, _, _) in zip(tuned, places, strict=True):
+            for one, (seed, _, _) in zip(results, places, strict=True):
                 one.scores = _calibrated(one.scores, draws[seed].validation, start, view, config)
             tests = [
                 _calibrated(scores, rows, start, view, config)
                 for scores, rows in zip(tests, tested, strict=True)
             ]
-        finished = Finished(bank, config, view, draws, start, tuned, tests, seconds)
+        finished = Finished(bank, config, view, draws, start, results, tests, seconds)
         adapters = [_save(bench, finished, one, store.folder) for one in bank.trials]
         store.add(
             [result_row(finished, *pair) for pair in zip(bank.trials, adapters, strict=True)],
@@ -128,7 +128,7 @@ def _test(
 def _calibrated(
     scores: Tensor, shown: Shown, start: Start, view: TaskView, config: FewshotConfig
 ) -> Tensor:
-    """Scores [N, L] of rows, given what is said of rows without content."""
+    """Scores [N, L] of rows, given what is predicted of rows without content."""
     free = view.content_free(shown)
     found = score_rows(
         start.trainable, [0], start.rows(free), np.arange(len(free.tokens))[None], view.words,

@@ -20,7 +20,7 @@ from torch import Tensor
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
 from ppt.base.signals import StopRequest
-from ppt.fewshot.answers import Outcome, alone, worth
+from ppt.fewshot.predictions import Outcome, measure, single
 from ppt.prompts.batches import TokenRows, collate, join
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
@@ -50,7 +50,7 @@ class Lane:
 
 
 @dataclass
-class Tuned:
+class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
     `train_curve` has (step, mean loss since the one before).
@@ -70,7 +70,7 @@ def tune(
     *,
     tokens_at_once: int,
     on_step: Callable[[int], None] = lambda _: None,
-) -> list[Tuned]:
+) -> list[LaneResult]:
     """Train every lane of `trainable` and leave it as at its best validation step.
 
     Where nothing is trained there is but one evaluation. `on_step` hears of each step.
@@ -80,12 +80,12 @@ def tune(
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
     with StopRequest() as stop:
         courses = Loop(objective, own, curves).to_the_end(stop)
-    tuned = []
+    results = []
     for lane, course in enumerate(courses):
         best = course.best(settings.metric_for_best_model)
         scores = objective.scores[lane][best.step]
-        tuned.append(Tuned(course, best, scores, curves.curves[lane]))
-    return tuned
+        results.append(LaneResult(course, best, scores, curves.curves[lane]))
+    return results
 
 
 class _Curves(Watcher[Outcome]):
@@ -120,7 +120,7 @@ class TaskLanes(Objective[Outcome]):
         self._rows = offsets[:, None] + np.arange(len(lanes[0].validation))
 
     def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Outcome] | None:
-        """What the answers to each lane's validation rows are worth."""
+        """How good each lane is on its validation rows."""
         if watch(0.0):
             return None
         chosen = self._rows[list(which)]
@@ -132,7 +132,7 @@ class TaskLanes(Objective[Outcome]):
             self.scores[lane][step] = own
         labels = self._validation.labels[chosen]
         return [
-            worth(alone(own), right, self.loss, step)
+            measure(single(own), right, self.loss, step)
             for own, right in zip(found, labels, strict=True)
         ]
 

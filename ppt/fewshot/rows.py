@@ -11,9 +11,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ppt.fewshot.answers import Verdict, verdict, worth
 from ppt.fewshot.grid import Bank
-from ppt.fewshot.lanes import Tuned
+from ppt.fewshot.lanes import LaneResult
+from ppt.fewshot.predictions import Predictions
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
@@ -34,7 +34,7 @@ class Finished:
     view: TaskView
     draws: Mapping[int, Draw]
     start: Start
-    tuned: Sequence[Tuned]
+    lane_results: Sequence[LaneResult]
     tests: Sequence[Tensor]
     seconds_a_lane: float
 
@@ -42,33 +42,33 @@ class Finished:
         """The lanes of a trial's members."""
         return [self.bank.lane(trial, member) for member in range(self.bank.method.members)]
 
-    def tested(self, trial: Trial) -> Verdict:
-        """What a trial's members say of the test rows."""
+    def tested(self, trial: Trial) -> Predictions:
+        """What a trial's members predict of the test rows."""
         return self._together(trial, self.tests)
 
-    def validated(self, trial: Trial) -> Verdict:
-        """What they say of the validation rows, each at its best step."""
-        return self._together(trial, [lane.scores for lane in self.tuned])
+    def validated(self, trial: Trial) -> Predictions:
+        """What they predict of the validation rows, each at its best step."""
+        return self._together(trial, [lane.scores for lane in self.lane_results])
 
-    def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Verdict:
+    def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Predictions:
         members = torch.stack([scores[lane] for lane in self.lanes(trial)])
-        return verdict(members, METHODS[trial.method].combine)
+        return predict(members, METHODS[trial.method].combine)
 
 
 def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     """The trial as a run, a line of results.jsonl."""
     method, view, draw = METHODS[trial.method], finished.view, finished.draws[trial.seed]
     lanes = finished.lanes(trial)
-    tuned = [finished.tuned[lane] for lane in lanes]
-    courses = [one.course for one in tuned]
+    results = [finished.lane_results[lane] for lane in lanes]
+    courses = [one.course for one in results]
     weights = [weight for lane in lanes for weight in finished.start.trainable.parameters(lane)]
     tested = finished.tested(trial)
-    table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
+    table = confusion(draw.test.tokens.labels, tested.predicted.numpy(), len(view.labels))
     curves = (
         [{"step": one.step, "loss": one.loss, "accuracy": one.accuracy} for one in course.history]
         for course in courses
     )
-    losses = ([{"step": step, "loss": loss} for step, loss in one.train_curve] for one in tuned)
+    losses = ([{"step": step, "loss": loss} for step, loss in one.train_curve] for one in results)
     return Run(
         **trial.columns,
         model=finished.config.model,
@@ -86,7 +86,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         curve=_mean_curve(curves) if method.is_trained else (),
         train_curve=_mean_curve(losses),
         steps=max(course.step for course in courses),
-        best_step=max(one.best.step for one in tuned),
+        best_step=max(one.best.step for one in results),
         stopped_early=any(course.stopped_early for course in courses),
         diverged=any(course.diverged for course in courses),
         seconds=round(finished.seconds_a_lane * len(lanes), 3),
@@ -96,17 +96,17 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
 
 
 def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
-    """What was said of each test row."""
-    shown, answers = finished.draws[trial.seed].test, finished.tested(trial)
+    """What was predicted of each test row."""
+    shown, predictions = finished.draws[trial.seed].test, finished.tested(trial)
     labels = np.array(finished.view.labels, dtype=object)
-    true, said = shown.tokens.labels, answers.said.numpy()
+    true, predicted = shown.tokens.labels, predictions.predicted.numpy()
     own = {
         "id": shown.ids,
         "text": shown.texts,
         "label": labels[true],
-        "prediction": labels[said],
-        "probability": answers.probability.numpy(),
-        "correct": true == said,
+        "prediction": labels[predicted],
+        "probability": predictions.probability.numpy(),
+        "correct": true == predicted,
     }
     columns = {name: [value] * len(true) for name, value in trial.columns.items()}
     return pa.table({**columns, **own}, schema=PREDICTION_COLUMNS)
@@ -132,8 +132,8 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _scores(finished: Finished, answers: Verdict, shown: Shown) -> Scores:
-    one = worth(answers, shown.tokens.labels, finished.config.loss)
+def _scores(finished: Finished, predictions: Predictions, shown: Shown) -> Scores:
+    one = measure(predictions, shown.tokens.labels, finished.config.loss)
     return Scores(one.loss, one.accuracy, one.macro_f1, one.rows)
 
 

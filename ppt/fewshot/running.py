@@ -195,10 +195,10 @@ def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskDa
 
 def summary(name: str, runs: Sequence[Run]) -> str:
     """A line for a bank of runs: means over them."""
-    told = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
+    parts = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
     for side in ("validation", "test"):
         mean = sum(getattr(run, side).accuracy for run in runs) / len(runs)
-        told.append(f"{side} {mean:.3f}")
-    told.append(f"{sum(run.seconds for run in runs):.0f} s")
+        parts.append(f"{side} {mean:.3f}")
+    parts.append(f"{sum(run.seconds for run in runs):.0f} s")
     diverged = sum(run.diverged for run in runs)
-    return ", ".join(told) + (f"; {diverged} diverged and stopped" if diverged else "")
+    return ", ".join(parts) + (f"; {diverged} diverged and stopped" if diverged else "")

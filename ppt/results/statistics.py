@@ -40,9 +40,9 @@ def macro_f1(table: NDArray[Any]) -> float:
     Labels that neither stand in the data nor were predicted are left out, so that the
     letters that no row of a choice uses do not count as mistakes.
     """
-    right, said, are = np.diag(table), table.sum(0), table.sum(1)
-    present = said + are > 0
-    return float((2 * right[present] / (said + are)[present]).mean())
+    right, predicted, actual = np.diag(table), table.sum(0), table.sum(1)
+    present = predicted + actual > 0
+    return float((2 * right[present] / (predicted + actual)[present]).mean())
 
 
 @dataclass(frozen=True)
