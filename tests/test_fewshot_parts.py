@@ -73,7 +73,7 @@ def test_a_vote_is_the_majority_and_a_tie_goes_by_mean_probability():
     assert torch.allclose(means.scores.exp(), probability.mean(0))
     assert torch.equal(votes.scores, means.scores)
     one = predict(scores[:1], None)
-    assert torch.equal(one.predicted, single(scores[0]).said)
+    assert torch.equal(one.predicted, single(scores[0]).predicted)
     assert torch.equal(one.scores, scores[0])
 
 

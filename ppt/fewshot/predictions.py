@@ -12,7 +12,7 @@ from ppt.results.statistics import accuracy, confusion, macro_f1
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is predicted of N rows: `scores` [N, L], the label `predicted` [N], its `probability` [N].
+    """Of N rows: `scores` [N, L], the `predicted` label [N], its `probability` [N].
 
     Of a majority vote the probability is the share of votes; its scores, and so its
     loss, are those of the mean: votes alone give no loss.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import LaneResult
-from ppt.fewshot.predictions import Predictions
+from ppt.fewshot.predictions import Predictions, measure, predict
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
