@@ -97,7 +97,6 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
     from ppt.fewshot.starts import first_prompts
     from ppt.fewshot.views import TaskView
     from ppt.methods import METHODS
-    from ppt.tasks.loading import load_task
     from ppt.tasks.user_file import load_task_file
 
     config = FewshotConfig(
@@ -105,7 +104,7 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
         prompt_length=flags.prompt_length, max_length=flags.max_length,
     )  # fmt: skip
     backbone = load(config)
-    data = load_task(load_task_file(TASK))
+    data = load_task_file(TASK)
     view = TaskView.of(data, METHODS["prompt_tuning"], backbone, flags.max_length, None)
     seeds = list(range(flags.runs))
     rows = [view.draw(flags.shots, seed).train.tokens for seed in seeds]

@@ -19,10 +19,11 @@ from pipelines.labelling import check_labeller, make_labeller
 from pipelines.local import Totals, local_runner, shown, totals
 from pipelines.options import Job
 from pipelines.readers import read
-from pipelines.sinks import BUILDING, Output, is_local, locked
+from pipelines.sinks import BUILDING, Output, is_local, only_build
 from pipelines.stages import BuildCorpora, Local
+from ppt.base.extras import left_out
 from ppt.base.text import normalise
-from ppt.corpus.histograms import draw_histograms
+from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.records import Document
 from ppt.corpus.storage import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
@@ -44,7 +45,7 @@ def run(job: Job) -> None:
         get_splitter(job.config.splitter)
     output = Output(job.output)
     started = time.monotonic()
-    with locked(output):
+    with only_build(output):
         output.prepare(job.config, job.overwrite)
         config = _with_trained_splitter(job, output)
         build(job, config, output, console)
@@ -123,10 +124,11 @@ def _training_texts(job: Job) -> Iterator[str]:
 
 def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
     """Draw the histograms beside each manifest."""
-    manifests = {}
+    manifests, undrawn = {}, left_out("matplotlib", HISTOGRAMS)
     for name in config.formats:
         corpus = open_corpus(folder / name, name)
-        draw_histograms(corpus.folder, corpus.manifest)
+        if not undrawn:
+            draw_histograms(corpus.folder, corpus.manifest)
         manifests[name] = corpus.manifest
     return manifests
 

@@ -6,14 +6,17 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import ppt
 from ppt.backbones.sources import EMBEDDED
+from ppt.base.extras import left_out, need
 from ppt.base.files import file_digest, write_atomically
 from ppt.base.flags import parse
+from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import ConfigError, exit_status
@@ -55,6 +58,8 @@ def _run(argv: Sequence[str] | None) -> int:
         epilog=EPILOG,
     ).resolved()
     corpus = open_corpus(str(config.corpus), config.format, config.verify)
+    if config.tensorboard:
+        need("tensorboard", "--tensorboard=true")
     from ppt.training.folder import check_run
     from ppt.training.processes import (
         join,  # torch comes in here, so that --help and most errors are quick
@@ -62,15 +67,16 @@ def _run(argv: Sequence[str] | None) -> int:
 
     processes = join(config.device)
     folder = Path(str(config.output_dir))
-    goes_on = check_run(
-        folder,
-        config,
-        overwrite=config.overwrite_output_dir,
-        resume=config.resume_from_checkpoint,
-    )
-    processes.wait()
-    _pretrain(config, corpus, folder, processes, goes_on=goes_on)
-    processes.leave()
+    with locked(folder) if processes.first else nullcontext():
+        goes_on = check_run(
+            folder,
+            config,
+            overwrite=config.overwrite_output_dir,
+            resume=config.resume_from_checkpoint,
+        )
+        processes.wait()
+        _pretrain(config, corpus, folder, processes, goes_on=goes_on)
+        processes.leave()
     return 0
 
 
@@ -190,6 +196,7 @@ def finish(
     from ppt.prompts.patterns import PATTERNS_VERSION
     from ppt.training.card import draw_loss, prompt_card, read_metrics, scores_table
     from ppt.training.folder import CARD, PROMPT, RESULT
+    from ppt.training.log import LOSS_PNG
 
     base = EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
     scores = {"first": result.first.as_dict(), "best": result.best.as_dict()}
@@ -205,11 +212,14 @@ def finish(
         **scores,
     }
     save_prompt(folder / PROMPT, result.prompt, kind=backbone.kind, model=base, card=card)
-    draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
+    drawn = not left_out("matplotlib", LOSS_PNG)
+    if drawn:
+        draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
     flags = {name: value for name, value in asdict(config).items() if name != "output_dir"}
     text = prompt_card(
-        base_model=base, facts=facts, flags=flags, first=result.first, best=result.best
-    )
+        base_model=base, facts=facts, flags=flags, first=result.first, best=result.best,
+        drawn=drawn,
+    )  # fmt: skip
     write_atomically(folder / CARD, text.encode())
     summary = {
         **scores,

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from ppt.base import files
+from ppt.base.files import SCRATCH
 from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError, OutputError, TrainingError
 from ppt.prompts.soft import Residual, SoftPrompt
@@ -96,7 +98,7 @@ PLACES = [
     *((training._Run, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
     *((training._Run, "_evaluate", at) for at in (1, 2, 4)),
     *((training, "save_state", at) for at in (1, 2, 4)),
-    *((checkpoints.os, "replace", at) for at in (1, 3)),
+    *((files.os, "replace", at) for at in (1, 3)),
     *((checkpoints, "write_synced", at) for at in (2, 5)),
     (RunLog, "train", 3),
     (RunLog, "evaluation", 3),
@@ -139,7 +141,7 @@ def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
     assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == [
         "checkpoint-12", "checkpoint-6", "checkpoint-9",
     ]  # fmt: skip
-    assert not list(tmp_path.glob(".checkpoint*"))
+    assert not list(tmp_path.glob(f"{SCRATCH}*"))
     state = load_state(latest(tmp_path))
     assert {"prompt.values", "best", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
     assert Position.of(state.values).step == 12
@@ -347,7 +349,7 @@ def test_a_full_disk_for_the_metrics_is_one_line_too(tmp_path, llama, monkeypatc
 
 
 def test_a_killed_save_leaves_no_litter(tmp_path):
-    (tmp_path / ".checkpoint-1.77").mkdir()
+    (tmp_path / f"{SCRATCH}77-1").mkdir()
     save_state(tmp_path, checkpoints.State({"a": torch.ones(1)}, {"step": 2}), keep=1)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-2"]
 

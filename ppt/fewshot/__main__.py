@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppt.base.extras import is_there
 from ppt.base.files import write_atomically
 from ppt.base.flags import parse, to_json
+from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import ConfigError, InputError, exit_status
 from ppt.fewshot.grid import banks, content_digest
@@ -56,7 +58,13 @@ def _run(argv: Sequence[str] | None) -> int:
     config = parse(
         FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
     )
-    folder = Path(config.output_dir)
+    with locked(Path(config.output_dir)):
+        _tune(config, Path(config.output_dir))
+    return 0
+
+
+def _tune(config: FewshotConfig, folder: Path) -> None:
+    """Run what is missing in a folder that is locked, and show all of it."""
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
     chosen = choose_methods(config, tasks)
@@ -70,7 +78,6 @@ def _run(argv: Sequence[str] | None) -> int:
         run_trials(config, tasks, chosen, missing, store)
     store.write_predictions()
     tell(folder)
-    return 0
 
 
 def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
@@ -81,15 +88,16 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
             raise ConfigError(
                 f"--tasks: got the file {name}, expected names: give --task_file={name}."
             )
-    tasks = [named_task(name) for name in names]
-    tasks += [load_task_file(path) for path in split(config.task_file or "")]
-    names = [task.name for task in tasks]
+    where = None if config.data_dir is None else Path(config.data_dir)
+    named = [named_task(name) for name in names]
+    tasks = [load_task_file(path) for path in split(config.task_file or "")]
+    names += [data.task.name for data in tasks]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
-    where = None if config.data_dir is None else Path(config.data_dir)
-    loaded = {task.name: load_task(task, where) for task in tasks}
-    for data in loaded.values():
+    tasks = [*(load_task(task, where) for task in named), *tasks]
+    loaded = dict(zip(names, tasks, strict=True))
+    for data in tasks:
         print(data.report())
         for shots in config.shot_counts:
             data.few_shot(shots, seed=0)  # so that too few rows are told before anything runs
@@ -229,10 +237,12 @@ def tell(folder: Path) -> None:
     for shots in shots_of(report.chosen):
         console.print(to_rich(overview(report.rows, shots)))
     tables = save_tables(folder, report.rows)
-    save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
+    written = [folder / RESULTS, folder / PREDICTIONS, *tables]
+    if is_there("matplotlib"):
+        save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
+        written.append(folder / PLOTS)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
-    written = [folder / RESULTS, folder / PREDICTIONS, *tables, folder / PLOTS]
     print(*written, sep=", ")
     print(f"as one page: python -m ppt.report {folder}")
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ppt.errors import InputError
+from ppt.errors import InputError, first_line
 from ppt.results.run import Run
 from ppt.results.selection import PREDICTIONS, distinct, methods_of
 
@@ -84,7 +84,7 @@ def read_examples(folder: Path, runs: Sequence[Run]) -> tuple[Examples, ...]:
         ).cast(COLUMNS)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(
-            f"cannot read {path}: {str(error).splitlines()[0]}: let python -m ppt.fewshot write it"
+            f"cannot read {path}: {first_line(error)}: let python -m ppt.fewshot write it"
             " anew, or move it away to get a report without examples."
         ) from error
     return tuple(Examples(run, _chosen(table, run)) for run in runs)

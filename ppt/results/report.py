@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ppt.base.extras import cure, is_there
 from ppt.results.predictions import Examples, example_runs, read_examples
 from ppt.results.rows import BASELINE, Row, find_baseline, result_rows
 from ppt.results.run import Run
@@ -39,5 +40,7 @@ def make_report(folder: Path, *, metric: str = "accuracy", baseline: str | None 
         notes.append(f"There is no {PREDICTIONS}, so no example predictions.")
     elif missing:
         notes.append(f"{PREDICTIONS} has no rows of {missing} of the runs that examples are from.")
+    if not is_there("matplotlib"):
+        notes.append(f"There are no plots, as matplotlib is missing: {cure('matplotlib')}.")
     rows = result_rows(chosen, metric=metric, baseline=baseline)
     return Report("Few-shot results", results.runs, chosen, rows, examples, notes)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ppt.base.files import write_atomically
+from ppt.base.files import appearing, synced, write_atomically
 from ppt.errors import InputError, OutputError
 from ppt.results.folder import PARTS, clear
 from ppt.results.selection import PREDICTIONS, RESULTS
@@ -81,14 +81,15 @@ class ResultStore:
     def write_predictions(self) -> Path:
         """Put the parts of all rows together, in their order, as one file."""
         path = self.folder / PREDICTIONS
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with pq.ParquetWriter(scratch, PREDICTION_COLUMNS, compression="zstd") as writer:
+            with (
+                appearing(path) as scratch,
+                synced(scratch) as file,
+                pq.ParquetWriter(file, PREDICTION_COLUMNS, compression="zstd") as writer,
+            ):
                 for id_ in self.rows:
                     writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
-            os.replace(scratch, path)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
             raise OutputError(f"cannot write {path}: {error}.") from error
         return path
 
