@@ -2,13 +2,14 @@
 # make quickstart  documents -> corpora -> samples -> a pre-trained prompt -> a few-shot table,
 #                  from nothing; may be given again
 # make test        the tests, from nothing
-# make check       lint, types and tests: what CI runs
+# make wheel-test  wheel and sdist built, the wheel installed and run apart from the checkout
+# make check       lint, types, tests and the wheel: what CI runs
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint check clean
+.PHONY: setup quickstart test lint wheel-test check clean
 
 setup: $(STAMP)
 
@@ -48,7 +49,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-check: lint test
+wheel-test: setup
+	$(BIN)/python -m tests.wheel
+
+check: lint test wheel-test
 
 clean:
 	rm -rf $(VENV) corpora runs results

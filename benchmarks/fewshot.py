@@ -99,7 +99,6 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
     from ppt.fewshot.views import TaskView
     from ppt.methods import METHODS
     from ppt.prompts.soft import Vocabulary, sampled_vocabulary
-    from ppt.tasks.loading import load_task
     from ppt.tasks.user_file import load_task_file
 
     config = FewshotConfig(
@@ -107,7 +106,7 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
         prompt_length=flags.prompt_length, max_length=flags.max_length,
     )  # fmt: skip
     backbone = load(config)
-    data = load_task(load_task_file(TASK))
+    data = load_task_file(TASK)
     view = TaskView.of(data, METHODS["prompt_tuning"], backbone, flags.max_length, None)
     seeds = list(range(flags.runs))
     rows = [view.draw(flags.shots, seed).train.tokens for seed in seeds]

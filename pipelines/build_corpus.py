@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
+from ppt.base.flags import parse
 from ppt.errors import exit_status
 
 LEAN = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
@@ -24,10 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     for name, value in LEAN.items():
         os.environ.setdefault(name, value)  # Arrow looks when it is first imported
+    flags = parse(
+        BuildFlags, argv, prog="python -m pipelines.build_corpus", description=DESCRIPTION,
+        epilog=EPILOG,
+    )  # fmt: skip
     from pipelines.job import run
-    from pipelines.options import parse
+    from pipelines.options import job_of  # Beam comes in here: --help is quick
 
-    run(parse(argv))
+    run(job_of(flags))
     return 0
 
 

@@ -17,20 +17,19 @@ from rich.table import Table
 
 import ppt.errors
 from pipelines.config import BuildConfig, input_names
+from pipelines.flags import AUTO, LOCAL_RUNNERS
 from pipelines.labelling import check_labeller
 from pipelines.local import Totals, local_runner, shown, totals
-from pipelines.readers import AUTO, FileSlice, estimated_text_bytes, expand, read
-from pipelines.sinks import BUILDING, Output, is_local, locked
+from pipelines.readers import FileSlice, estimated_text_bytes, expand, read
+from pipelines.sinks import BUILDING, Output, is_local, only_build
 from pipelines.stages import BuildCorpora, Local
+from ppt.base.extras import left_out
 from ppt.base.text import normalise
-from ppt.corpus.histograms import draw_histograms
+from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.records import Document
 from ppt.corpus.storage import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
 from ppt.text.sentences import get_splitter, save_punkt, train_punkt
-
-LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
-"""Names of the one that runs in this process or in processes of this machine."""
 
 TRAINED = "punkt:train"
 """The splitter that is learnt from the input itself."""
@@ -117,7 +116,7 @@ def run(job: Job) -> dict[str, Manifest]:
         get_splitter(job.config.splitter)
     output = Output(job.output.rstrip("/") or "/")
     started = time.monotonic()
-    with locked(output):
+    with only_build(output):
         output.prepare(plan.config, job.overwrite)
         if job.config.splitter == TRAINED:
             plan = replace(plan, config=_with_trained_splitter(plan, output))
@@ -197,10 +196,11 @@ def _training_texts(plan: Plan) -> Iterator[str]:
 
 def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
     """Draw the histograms beside each manifest."""
-    manifests = {}
+    manifests, undrawn = {}, left_out("matplotlib", HISTOGRAMS)
     for name in config.formats:
         corpus = open_corpus(folder / name, name)
-        draw_histograms(corpus.folder, corpus.manifest)
+        if not undrawn:
+            draw_histograms(corpus.folder, corpus.manifest)
         manifests[name] = corpus.manifest
     return manifests
 

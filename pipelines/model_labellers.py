@@ -34,7 +34,7 @@ from transformers import (
 
 from ppt.backbones.labeller import LMLabeller
 from ppt.corpus.sentiment import LABELS
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, first_line
 
 Pool = Sequence[str]
 Probabilities = NDArray[np.float32]
@@ -194,10 +194,9 @@ def class_order(model: str) -> list[int]:
     try:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"cannot load the classifier {model!r}: expected a folder that save_pretrained"
-            f" wrote, or a hub id that is cached or can be reached. {reason}"
+            f" wrote, or a hub id that is cached or can be reached. {first_line(error)}"
         ) from error
     made_for = config.architectures or []
     if not any("SequenceClassification" in name for name in made_for):

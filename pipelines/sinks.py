@@ -1,20 +1,17 @@
 """Where the corpora go: files that appear whole or not at all, and the manifest last.
 
-Everything unfinished lives in one folder, ``.building/``: temporary names, and
-a note per finished shard that lets a rerun after a crash keep it. It goes when
-the manifests stand. Local files are written beside and renamed; on object
-stores a file appears only when it is closed.
+What only an unfinished build needs lives in one folder, ``.building/``, with a note
+per finished shard that lets a rerun after a crash keep it. It goes when the
+manifests stand. Local files are written beside and renamed; on object stores a
+file appears only when it is closed.
 """
 
 import errno
-import fcntl
-import os
 import posixpath
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +19,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import ShardResult
+from ppt.base.files import appearing, write_synced
+from ppt.base.output_folder import locked
 from ppt.corpus.storage import MANIFEST, shard_name
 from ppt.errors import OutputError
 
@@ -50,14 +49,8 @@ class Output:
         """Write a file that is either there whole or not there. Raises OutputError."""
         with told_plainly(self.path(name)):
             if is_local(self.root):
-                temporary = self.path(f"{BUILDING}/partial/{uuid.uuid4().hex}")
-                try:
-                    Path(temporary).write_bytes(data)
-                    os.replace(temporary, self.path(name))
-                except OSError:
-                    with suppress(OSError):
-                        Path(temporary).unlink()
-                    raise
+                with appearing(Path(self.path(name))) as scratch:
+                    write_synced(scratch, data)
             else:
                 with FileSystems.create(self.path(name), "application/octet-stream") as file:
                     file.write(data)
@@ -108,9 +101,7 @@ class Output:
             if not continues:
                 self.finish()
             if is_local(self.root):
-                for transient in (
-                    f"{BUILDING}/{name}" for name in ("partial", "progress", "spool")
-                ):
+                for transient in (f"{BUILDING}/{name}" for name in ("progress", "spool")):
                     shutil.rmtree(self.path(transient), ignore_errors=True)
                     Path(self.path(transient)).mkdir(parents=True)
                 for folder in (*config.formats, "rejects", f"{BUILDING}/shards"):
@@ -155,22 +146,15 @@ def _note(key: ShardKey) -> str:
 
 
 @contextmanager
-def locked(output: Output) -> Iterator[None]:
+def only_build(output: Output) -> Iterator[None]:
     """Keep two builds out of one local folder. The lock ends with its process."""
     if not is_local(output.root):
         yield
         return
     with told_plainly(output.root):
         Path(output.root).mkdir(parents=True, exist_ok=True)
-        handle = os.open(output.root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"another build is writing to {output.root}; wait for it.") from None
+    with locked(Path(output.root), "--output"):
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

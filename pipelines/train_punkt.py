@@ -5,19 +5,35 @@ The folder is in NLTK's own save format and is given to the corpus pipeline as
 with ``--supplement english``; the README beside them says from what.
 """
 
-import argparse
 import glob
 import gzip
 import json
 import string
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.text import normalise
-from ppt.errors import ConfigError, InputError, exit_status
+from ppt.errors import InputError, exit_status
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import save_punkt, train_punkt
+
+DESCRIPTION = """\
+Learn from text where Punkt is to split sentences of its kind.
+
+The folder is in NLTK's own save format and is given to the corpus pipeline as
+--splitter punkt:FOLDER."""
+
+EPILOG = """\
+examples:
+  python -m pipelines.train_punkt --input 'docs/*.jsonl.gz' --output my-punkt
+  python -m pipelines.train_punkt --input 'docs/*.txt' --output my-punkt --supplement=english
+
+A few MB of text teach the common abbreviations. It takes about 2 s and, up to 8 MB, 60 MB
+of memory for each MB."""
 
 ENGLISH_ABBREVIATIONS = """
     mr mrs ms messrs mme mlle dr prof rev hon st ste esq jr sr
@@ -88,36 +104,37 @@ def _text_in(line: str, field: str, place: str) -> str:
     return text
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command's flags."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.train_punkt",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="A few MB of text teach the common abbreviations. It takes about 2 s and, up to "
-        "8 MB, 60 MB of memory for each MB.",
+INPUT, LEARNING = "files", "learning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PunktFlags(Command):
+    """``python -m pipelines.train_punkt``: text in, a folder of Punkt's parameters out."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, LEARNING)
+
+    input: tuple[str, ...] = flag(
+        "files or quoted glob patterns: .jsonl with a text field, or plain text; also .gz",
+        group=INPUT,
+        metavar="PATTERN",
     )
-    parser.add_argument(
-        "--input", nargs="+", required=True, metavar="PATTERN",
-        help="files or quoted glob patterns: .jsonl with a text field, or plain text; also .gz",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="FOLDER",
-        help="folder for the four parameter files; it is made, and its files are replaced",
-    )  # fmt: skip
-    parser.add_argument(
-        "--text_field", default="text", help="JSON field of the text (default: %(default)s)"
+    output: str = flag(
+        "folder for the four parameter files; it is made, and its files are replaced",
+        group=INPUT,
+        metavar="FOLDER",
     )
-    parser.add_argument(
-        "--min_count", type=int, default=10, metavar="N",
-        help="words met fewer than N times in lower case are taken for names, and little is "
-        "kept of them (default: %(default)s)",
+    text_field: str = flag("JSON field of the text", group=INPUT, default="text")
+    min_count: int = flag(
+        "words met fewer than N times in lower case are taken for names, and little is kept of "
+        "them",
+        group=LEARNING,
+        default=10,
+        rule=at_least(1),
+    )
+    supplement: str = flag(
+        "add common abbreviations, whether met or not", group=LEARNING, default="none",
+        choices=("none", "english"),
     )  # fmt: skip
-    parser.add_argument(
-        "--supplement", choices=("none", "english"), default="none",
-        help="add common abbreviations, whether met or not (default: %(default)s)",
-    )  # fmt: skip
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,14 +143,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    flags = build_parser().parse_args(argv)
-    if flags.min_count < 1:
-        raise ConfigError(f"--min_count: got {flags.min_count}, expected at least 1")
+    flags = parse(
+        PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
+        epilog=EPILOG,
+    )  # fmt: skip
     parameters = train_punkt(texts(flags.input, flags.text_field), flags.min_count)
     learned = sorted(parameters.abbrev_types)
     if flags.supplement == "english":
         supplement_english(parameters)
-    save_punkt(parameters, flags.output)
+    save_punkt(parameters, Path(flags.output))
     print(
         f"learned {len(learned)} abbreviations ({', '.join(learned[:30])}...); "
         f"in {flags.output}: {len(parameters.abbrev_types)} abbreviations, "

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
 
+NEAR = 0.6
+"""How like a known name one must be (1: equal) to be taken for a mistyped one."""
+
 
 class PPTError(Exception):
     """Base of all errors that this project raises on purpose."""
@@ -42,9 +45,22 @@ class TrainingError(PPTError, ArithmeticError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for `name`, listing the nearest known name and all others."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UnknownNameError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    return UnknownNameError(
+        f"unknown {kind} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}."
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) -> str:
+    """Return a sentence with the nearest known name (of equally near ones the first), or ""."""
+    like = {other: difflib.SequenceMatcher(None, name, other).ratio() for other in known}
+    near = max(like, key=lambda other: like[other], default="")
+    return f" Did you mean {shown(near)}?" if like.get(near, 0) >= NEAR else ""
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """Return what a library's error says in its first line, cut at `limit`; else its class."""
+    line = str(error).strip().partition("\n")[0].rstrip() or type(error).__name__
+    return line if len(line) <= limit else f"{line[:limit]}…"
 
 
 def exit_status(command: Callable[[], int]) -> int:

@@ -1,9 +1,9 @@
 """Look inside a corpus: ``python -m ppt.inspect corpora/unified -n 5``."""
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +12,43 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ppt.base.extras import left_out
+from ppt.base.flags import Command, at_least, flag, parse
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.storage import SPLITS, VERIFY, Manifest, open_corpus
-from ppt.errors import ConfigError, exit_status
+from ppt.errors import exit_status
+
+DESCRIPTION = """\
+Show samples of a corpus, the answer marked, and its counts; check its files."""
+
+EPILOG = """\
+examples:
+  python -m ppt.inspect corpora/unified -n 5
+  python -m ppt.inspect corpora/sentiment --split=validation --seed=1
+  python -m ppt.inspect corpora/unified -n 0 --verify=full"""
 
 ANSWER_STYLE = "bold green"
+
+
+SAMPLES, FILES = "the samples", "the corpus"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectConfig(Command):
+    """``python -m ppt.inspect``: a corpus in, samples and counts on the screen."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (FILES, SAMPLES)
+
+    corpus: str = flag("a corpus's folder, such as corpora/unified", group=FILES, option="")
+    verify: str = flag(
+        "full: check each shard's sha256 too", group=FILES, default=VERIFY[0], choices=VERIFY
+    )
+    n: int = flag("samples", group=SAMPLES, default=5, rule=at_least(0), option="-n")
+    split: str = flag("where they are from", group=SAMPLES, default=SPLITS[0], choices=SPLITS)
+    seed: int | None = flag(
+        "draw samples at random", group=SAMPLES, default=None, rule=at_least(0), unset="the first"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,29 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m ppt.inspect",
-        description="Show samples of a corpus, the answer marked, and its counts; check its files.",
+    flags = parse(
+        InspectConfig, argv, prog="python -m ppt.inspect", description=DESCRIPTION, epilog=EPILOG
     )
-    parser.add_argument("corpus", help="folder of one corpus, such as corpora/unified")
-    parser.add_argument("-n", type=int, default=5, help="samples (default: %(default)s)")
-    parser.add_argument("--split", default=SPLITS[0], choices=SPLITS)
-    parser.add_argument("--seed", type=int, help="draw samples at random (default: the first)")
-    parser.add_argument(
-        "--verify", default=VERIFY[0], choices=VERIFY, help="full: check each shard's sha256 too"
-    )
-    flags = parser.parse_args(argv)
-    if flags.n < 0:
-        raise ConfigError(f"-n: got {flags.n}, expected 0 or more")
     corpus = open_corpus(flags.corpus, verify=flags.verify)
     console = Console()
     rows = corpus.read(flags.split)
     for row in _sample(rows, flags.n, flags.seed):
         console.print(panel(row, corpus.manifest.format))
     console.print(stats_table(corpus.manifest))
-    if not (corpus.folder / HISTOGRAMS).exists():
-        draw_histograms(corpus.folder, corpus.manifest)
-    console.print(f"Histograms: {corpus.folder / HISTOGRAMS}")
+    drawn = corpus.folder / HISTOGRAMS
+    if drawn.exists() or not left_out("matplotlib", HISTOGRAMS):
+        if not drawn.exists():
+            draw_histograms(corpus.folder, corpus.manifest)
+        console.print(f"Histograms: {drawn}")
     return 0
 
 

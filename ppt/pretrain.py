@@ -5,13 +5,20 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ppt.base.extras import need
 from ppt.base.flags import parse
+from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
-from ppt.corpus.storage import open_corpus
+from ppt.corpus.storage import Corpus, open_corpus
 from ppt.errors import exit_status
 from ppt.training.settings import PretrainConfig
+
+if TYPE_CHECKING:
+    from ppt.training.processes import Processes
 
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
@@ -49,16 +56,26 @@ def _run(argv: Sequence[str] | None) -> int:
         epilog=EPILOG,
     ).resolved()
     corpus = open_corpus(str(config.corpus), config.format, config.verify)
+    if config.tensorboard:
+        need("tensorboard", "--tensorboard=true")
+    from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
+
+    processes, folder = join(config.device), Path(str(config.output_dir))
+    with locked(folder) if processes.first else nullcontext():
+        _pretrain(config, corpus, folder, processes)
+        processes.leave()
+    return 0
+
+
+def _pretrain(config: PretrainConfig, corpus: Corpus, folder: Path, processes: "Processes") -> None:
+    """Train in a folder that is locked, and show the scores."""
     from rich.console import Console
 
     from ppt.backbones.loading import dtype_hint, load_backbone
     from ppt.training.card import scores_table
     from ppt.training.folder import check_run
     from ppt.training.pretraining import PLACES, pretrain
-    from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
 
-    processes = join(config.device)
-    folder = Path(str(config.output_dir))
     goes_on = check_run(
         folder,
         config,
@@ -83,8 +100,6 @@ def _run(argv: Sequence[str] | None) -> int:
         early = ", stopped early" if made.course.stopped_early else ""
         print(f"{made.course.step} steps{early}; the {config.trains} of step {made.best.step}:"
               f" {folder / PLACES[config.trains]}")  # fmt: skip
-    processes.leave()
-    return 0
 
 
 if __name__ == "__main__":

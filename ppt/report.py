@@ -1,15 +1,16 @@
 """A few-shot grid's results as one HTML page: ``python -m ppt.report results/``."""
 
-import argparse
 import sys
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from rich.console import Console
 
 from ppt.base.files import write_atomically
-from ppt.base.flags import Parser
+from ppt.base.flags import Command, flag, parse
 from ppt.errors import exit_status
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
@@ -37,13 +38,39 @@ examples:
   python -m ppt.report results/ --output=/tmp/first-grid.html"""
 
 
+OUTPUT, COMPARED = "the page", "what it compares"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(Command):
+    """``python -m ppt.report``: a results folder in, a page out."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (OUTPUT, COMPARED)
+
+    results: str = flag("the results folder, such as results/", group=OUTPUT, option="")
+    output: str | None = flag(
+        "where the page goes", group=OUTPUT, default=None, unset=f"{PAGE} in there", metavar="FILE"
+    )
+    open: bool = flag("open the page in the browser", group=OUTPUT, default=False)
+    baseline: str | None = flag(
+        "the method that others are compared with", group=COMPARED, default=None,
+        unset=f"{BASELINE} where it was run", metavar="METHOD",
+    )  # fmt: skip
+    metric: str = flag(
+        "of overviews, box plots, sample curves and differences", group=COMPARED,
+        default="accuracy", choices=METRICS,
+    )  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
     return exit_status(lambda: _run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    flags = _parser().parse_args(argv)
+    flags = parse(
+        ReportConfig, argv, prog="python -m ppt.report", description=DESCRIPTION, epilog=EPILOG
+    )
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
@@ -58,31 +85,6 @@ def _run(argv: Sequence[str] | None) -> int:
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m ppt.report",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("results", help="the results folder, such as results/")
-    parser.add_argument("--output", metavar="FILE", help=f"the page (default: {PAGE} in there)")
-    parser.add_argument(
-        "--baseline",
-        metavar="METHOD",
-        help=f"the method that others are compared with (default: {BASELINE} where it was run)",
-    )
-    parser.add_argument(
-        "--metric",
-        choices=tuple(METRICS),
-        default="accuracy",
-        help="of overviews, box plots, sample curves and differences (default: %(default)s)",
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    return parser
 
 
 if __name__ == "__main__":

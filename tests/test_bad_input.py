@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from ppt.base.files import SCRATCH
 from ppt.corpus.storage import open_corpus
 from tests.builds import (
     ROOT,
@@ -224,8 +225,8 @@ REFUSED = {
     "fraction": (["--validation_fraction", "1"], "expected 0 <= f < 1"),
     "sentence lengths": (["--min_sentence_chars", "900"], "--max_sentence_chars"),
     "option length": (["--max_option_chars", "10"], "expected 90"),
-    "mistyped flag": (["--overwite"], "did you mean --overwrite"),
-    "stray argument": (["corpora"], "'corpora'"),
+    "mistyped flag": (["--overwite"], "Did you mean --overwrite"),
+    "stray argument": (["corpora"], "unknown argument corpora"),
     "multi_threading": (["--direct_running_mode", "multi_threading"], "loses elements"),
     "output is a file": (["--output", "{tmp}/in.jsonl"], "a file stands"),
     "output below a file": (["--output", "{tmp}/in.jsonl/c"], "a file stands"),
@@ -265,17 +266,17 @@ def test_two_builds_do_not_write_to_one_folder(tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", GOOD)
     (tmp_path / "c").mkdir()
     hold = (
-        "import fcntl, os, sys; f = os.open(sys.argv[1], os.O_RDONLY); "
+        "import fcntl, os, sys; f = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); "
         "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", hold, str(tmp_path / "c")],
+        [sys.executable, "-c", hold, str(tmp_path / "c/.lock")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
     done = build_apart("--input", source, "--output", tmp_path / "c", expect=2)
     holder.communicate()
-    assert "another build is writing" in done.stderr
+    assert "another process is writing" in done.stderr
     build("--input", source, "--output", tmp_path / "c")
 
 
@@ -293,7 +294,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path):
         assert "the disk is full" in done.stderr
         assert done.stderr.count("\n") == 1
         assert not list(disk.glob("c/*/manifest.json"))
-        assert not list(disk.glob("c/.building/partial/*"))
+        assert not list(disk.rglob(f"{SCRATCH}*"))
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         build_apart(*flags)
         ledger_holds(disk / "c")

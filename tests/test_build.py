@@ -29,6 +29,7 @@ from pipelines.ledger import (
     ShardResult,
     pack_ids,
 )
+from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import MANIFEST, Shard, open_corpus
 from ppt.errors import ConfigError, CorpusError
@@ -209,7 +210,7 @@ def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(
     assert not list(folder.glob("*/manifest.json"))
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
     assert before
-    (folder / ".building/partial/left-by-a-killed-worker").write_bytes(b"x")
+    (folder / f"unified/{SCRATCH}9-left-by-a-killed-worker").write_bytes(b"x")
     (folder / "unified/train-00007-of-00099.parquet").write_bytes(b"of another shard count")
     build(*inputs, "--output", folder, *FLAGS)
     after = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}

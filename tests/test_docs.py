@@ -1,21 +1,34 @@
 """What the documents say is so: commands parse, links lead somewhere, no module is left out."""
 
+import importlib
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipelines.flags import BuildFlags
+from pipelines.train_punkt import PunktFlags
 from ppt.base.flags import parse
-from ppt.errors import ConfigError
 from ppt.fewshot.settings import FewshotConfig
+from ppt.inspect import InspectConfig
 from ppt.methods import METHODS
-from ppt.report import _parser
+from ppt.report import ReportConfig
 from ppt.results.folder import CONFIG, FILES, FOLDERS
 from ppt.results.selection import RESULTS
 from ppt.training.settings import PretrainConfig
 
 ROOT = Path(__file__).parents[1]
+COMMANDS = {
+    "pipelines.build_corpus": BuildFlags,
+    "pipelines.train_punkt": PunktFlags,
+    "ppt.inspect": InspectConfig,
+    "ppt.pretrain": PretrainConfig,
+    "ppt.fewshot": FewshotConfig,
+    "ppt.report": ReportConfig,
+}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -28,17 +41,54 @@ def commands(path, module):
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / "Makefile"], ids=lambda path: path.name)
 def test_commands_have_flags_that_exist(path):
-    for module, config in (("ppt.pretrain", PretrainConfig), ("ppt.fewshot", FewshotConfig)):
+    for module, config in COMMANDS.items():
         for argv in commands(path, module):
             parse(config, argv, prog=module, description="")
-    for argv in commands(path, "ppt.report"):
-        _parser().parse_args(argv)
 
 
 def test_commands_are_found():
     assert len(commands(ROOT / "README.md", "ppt.fewshot")) == 2
-    with pytest.raises(ConfigError):
-        parse(FewshotConfig, ["--task", "x"], prog="", description="")
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_the_examples_of_help_have_flags_that_exist(module, capsys):
+    name = {"ppt.fewshot": "ppt.fewshot.__main__"}.get(module, module)
+    with pytest.raises(SystemExit):
+        importlib.import_module(name).main(["--help"])
+    shown = capsys.readouterr().out.replace("\\\n", " ")
+    launch = rf"^  (?:python|accelerate launch) -m {module} (.+)$"
+    examples = re.findall(launch, shown, re.MULTILINE)
+    assert len(examples) > 1
+    for arguments in examples:
+        parse(COMMANDS[module], shlex.split(arguments), prog=module, description="")
+
+
+def apart(module, *argv):
+    """What a command says in a process of its own, and what it imported."""
+    module = {"ppt.fewshot": "ppt.fewshot.__main__"}.get(module, module)
+    code = f"import sys, {module} as it\ntry: sys.exit(it.main())\n"
+    code += "finally: print('loaded:', *sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv], cwd=ROOT, capture_output=True, text=True
+    )
+    said, _, loaded = done.stdout.rpartition("loaded:\n")
+    return done.returncode, said, done.stderr, set(loaded.split("\n"))
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_bad_flags_are_one_line_and_wait_for_nothing_heavy(module):
+    status, _, error, loaded = apart(module, "--bogus")
+    assert status == 2
+    assert re.fullmatch(r"error: unknown argument --bogus\.( Did .*\?)? --help .*\.\n", error)
+    assert not {"torch", "transformers", "matplotlib", "nltk", "datasets"} & loaded
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_waits_for_nothing_heavy(module):
+    status, shown, error, loaded = apart(module, "--help")
+    assert (status, error) == (0, "")
+    assert "examples:" in shown
+    assert not {"torch", "transformers", "matplotlib", "nltk", "datasets", "apache_beam"} & loaded
 
 
 def test_quickstart_goes_from_its_own_prompt_to_a_page_and_may_be_given_again():

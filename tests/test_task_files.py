@@ -13,7 +13,6 @@ from ppt.errors import PPTError
 from ppt.fewshot.settings import FewshotConfig
 from ppt.prompts.patterns import rendered_text
 from ppt.tasks.forms import PROMPT_FORMATS
-from ppt.tasks.loading import load_task
 from ppt.tasks.user_file import COLUMN_KEYS, KEYS, load_task_file
 
 MANUAL = Path(__file__).parents[1] / "docs" / "your-own-task.md"
@@ -60,9 +59,9 @@ def write(tmp_path):
 
 
 def test_a_task_file_gives_a_task(write):
-    task = load_task_file(write())
+    data = load_task_file(write())
+    task = data.task
     assert (task.name, task.format, task.words) == ("tea", "sentiment", ("bad", "good"))
-    data = load_task(task)
     assert (len(data.train), len(data.test)) == (8, 2)
     assert [row["label"] for row in data.test] == [1, 0]
     few = data.few_shot(2, seed=0)
@@ -70,31 +69,33 @@ def test_a_task_file_gives_a_task(write):
 
 
 def test_the_name_is_the_files_and_the_test_the_rest(write):
-    task = load_task_file(write(YAML.replace("name: tea\n", "").replace("test: test.csv\n", "")))
-    assert task.name == "my_task"
-    assert len(load_task(task).few_shot(2, seed=0).test) == 4
+    data = load_task_file(write(YAML.replace("name: tea\n", "").replace("test: test.csv\n", "")))
+    assert data.task.name == "my_task"
+    assert len(data.few_shot(2, seed=0).test) == 4
 
 
 def test_yes_no_and_numbers_are_words_and_labels(write):
     yaml = YAML.replace("sad: bad", "no: no").replace("glad: good", "1: yes")
     train = TRAIN.replace(",sad", ",no").replace(",glad", ",1")
-    task = load_task_file(write(yaml, train, "text,mood\nAnother,no\n"))
+    task = load_task_file(write(yaml, train, "text,mood\nAnother,no\n")).task
     assert [(label.value, label.word) for label in task.labels] == [("no", "no"), ("1", "yes")]
 
 
 def test_a_choice_has_the_letters_that_its_rows_need(write):
-    task = load_task_file(write(CHOICE))
+    data = load_task_file(write(CHOICE))
+    task = data.task
     assert task.words == ("A", "B", "C")
     assert task.balance == "level"
-    assert [row["label"] for row in load_task(task).train] == [1, 1, 1, 1]
+    assert [row["label"] for row in data.train] == [1, 1, 1, 1]
 
 
 def test_own_patterns_are_used(write):
     own = (
         'pattern: "{text_a} So it is {mask}"\nunified_pattern: "{text_a} {options:lines}: {mask}"\n'
     )
-    task = load_task_file(write(YAML + own))
-    (row,) = load_task(task).test[:1]
+    data = load_task_file(write(YAML + own))
+    task = data.task
+    (row,) = data.test[:1]
     for layout in ("cloze", "suffix"):
         assert rendered_text(row, task.pattern(layout, "soft")) == "Another So it is <X>"
     (row,) = task.examples([row], unified=True)
@@ -103,7 +104,7 @@ def test_own_patterns_are_used(write):
 
 
 def test_a_pattern_that_goes_on_serves_cloze_only_and_says_so(write):
-    task = load_task_file(write(YAML + 'pattern: "{text_a} {mask}, they say"\n'))
+    task = load_task_file(write(YAML + 'pattern: "{text_a} {mask}, they say"\n')).task
     assert task.pattern("cloze", "soft").after
     with pytest.raises(PPTError, match="none for suffix"):
         task.pattern("suffix", "soft")
@@ -469,7 +470,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in manual_files() if name.endswith(".yaml")])
 def test_the_manuals_task_files_load(folder, name):
-    data = load_task(load_task_file(name))
+    data = load_task_file(name)
     assert not data.rejects
     for unified in (False, True):
         for row in data.task.examples(data.train, unified):
@@ -479,7 +480,7 @@ def test_the_manuals_task_files_load(folder, name):
 def test_the_manuals_first_task_runs_with_the_usual_shots(folder):
     files = manual_files()
     assert len(files["helpdesk.yaml"].splitlines()) == 10
-    data = load_task(load_task_file("helpdesk.yaml"))
+    data = load_task_file("helpdesk.yaml")
     assert len(data.train) == 64
     few = data.few_shot(32, seed=0)
     assert Counter(row["label"] for row in few.train) == dict.fromkeys(range(4), 8)

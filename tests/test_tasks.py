@@ -655,7 +655,7 @@ def naive_bayes(train, test):
 
 @pytest.fixture(scope="module")
 def demo():
-    return load_task(load_task_file(DEMO / "task.yaml"))
+    return load_task_file(DEMO / "task.yaml")
 
 
 def test_the_demo_is_whole_and_balanced(demo):

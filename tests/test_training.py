@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from ppt.base import files
+from ppt.base.files import SCRATCH
 from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError, OutputError, TrainingError
 from ppt.prompts.batches import collate
@@ -113,7 +115,7 @@ PLACES = [
     *((Loop, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
     *((Loop, "_evaluate", at) for at in (1, 2, 4)),
     *((keeper, "save_state", at) for at in (1, 2, 4)),
-    *((checkpoints.os, "replace", at) for at in (1, 3)),
+    *((files.os, "replace", at) for at in (1, 3)),
     *((checkpoints, "write_synced", at) for at in (2, 5)),
     (RunLog, "train", 3),
     (RunLog, "evaluation", 3),
@@ -156,7 +158,7 @@ def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
     assert sorted(p.name for p in tmp_path.glob("checkpoint-*")) == [
         "checkpoint-12", "checkpoint-6", "checkpoint-9",
     ]  # fmt: skip
-    assert not list(tmp_path.glob(".checkpoint*"))
+    assert not list(tmp_path.glob(f"{SCRATCH}*"))
     state = load_state(latest(tmp_path))
     assert {"prompt.values", "best.0", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
     assert Course.of(state.values, Evaluation).step == 12
@@ -367,7 +369,7 @@ def test_a_full_disk_for_the_metrics_is_one_line_too(tmp_path, llama, monkeypatc
 
 
 def test_a_killed_save_leaves_no_litter(tmp_path):
-    (tmp_path / ".checkpoint-1.77").mkdir()
+    (tmp_path / f"{SCRATCH}77-1").mkdir()
     save_state(tmp_path, checkpoints.State({"a": torch.ones(1)}, {"step": 2}), keep=1)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-2"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, first_line
 from ppt.prompts.tensors import Batch, LabelWords
 
 LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
@@ -211,8 +211,9 @@ def adapt(backbone: Backbone, advice: str) -> None:
                 backbone.score(prompt, whole),
             ]
     except Exception as error:  # whatever foreign model code may raise
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise ConfigError(f"{refusal} ({type(error).__name__}: {reason}): {advice}") from error
+        raise ConfigError(
+            f"{refusal} ({type(error).__name__}: {first_line(error)}): {advice}"
+        ) from error
     steps = torch.stack(own).float().log_softmax(-1)
     right = steps.take_along_dim(pairs.repeat(2, 1)[:, :, None], -1).view(2, 2, 2).cumsum(-1)
     gap = float(((torch.stack(ours, -1) - right).abs() / (1 + right.abs())).max())

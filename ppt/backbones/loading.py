@@ -15,7 +15,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import DEFAULT_MODEL, find_model, without_bars
-from ppt.errors import ConfigError, InputError, unknown_name
+from ppt.errors import ConfigError, InputError, first_line, unknown_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """``--dtype`` → precision; "auto" is bfloat16 on a GPU that has it and float32 elsewhere."""
@@ -110,9 +110,9 @@ def _device(name: str | None) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # the latter where PyTorch lacks CUDA
-        reason = str(error).split("\n", maxsplit=1)[0]
         raise ConfigError(
-            f"device {name!r} cannot be used ({reason}): expected cpu, cuda or cuda:<number>."
+            f"device {name!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
+            " cuda:<number>."
         ) from error
 
 
@@ -129,8 +129,7 @@ def _clear(part: str, name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
         raise InputError(
-            f"cannot read {part} of model {name!r}: {reason} Expected a transformers model folder"
-            " or hub id with config, tokenizer and weights."
+            f"cannot read {part} of model {name!r}: {first_line(error)} Expected a transformers"
+            " model folder or hub id with config, tokenizer and weights."
         ) from error

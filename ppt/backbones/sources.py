@@ -21,7 +21,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ppt.errors import InputError, OutputError, PPTError, UnknownNameError, unknown_name
+from ppt.base.extras import need
+from ppt.errors import InputError, OutputError, PPTError, UnknownNameError, first_line, unknown_name
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -102,6 +103,7 @@ def embedded_folder(name: str) -> Path:
         return folder
     weights = model.weights()
     if weights is not None:
+        need("gguf", f"backbone {name!r}")
         _convert(name, model, weights, folder)
         return folder
     try:
@@ -124,10 +126,10 @@ def hub_folder(name: str) -> Path:
         if not any(folder.glob("model*.safetensors")):
             snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
     except (OSError, ValueError) as error:  # all errors of the hub client are one of these
-        reason = str(error).strip().split("\n", maxsplit=1)[0]
         raise UnknownNameError(
             f"{unknown_name('model', name, EMBEDDED)} It is no folder here either, and the hub"
-            f" did not give it ({reason}): check its name and the network, or give a folder."
+            f" did not give it ({first_line(error)}): check its name and the network, or give"
+            " a folder."
         ) from error
     return folder
 

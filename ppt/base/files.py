@@ -1,43 +1,94 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, however a process or the power ends.
+
+What is written stands beside its place under a scratch name until it is on the disk. Such
+names are ours alone, so what a killed process left is known by its name (`sweep`).
+"""
 
 import hashlib
+import io
 import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ppt.errors import OutputError
 
-
-def require_writable(folder: Path) -> None:
-    """Refuse an ``--output_dir`` that is a file, or that cannot be made or written to."""
-    above = folder.absolute().parents
-    nearest = next(path for path in (folder, *above) if os.access(path, os.F_OK))
-    if not nearest.is_dir():
-        raise OutputError(f"{nearest} is a file: give another --output_dir.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"{nearest} is not writable: give another --output_dir.")
+SCRATCH = ".ppt-scratch-"
+"""How the names of scratch files and folders begin; the process's number follows."""
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Lend a scratch path, for a file or a folder that takes the place of `path` in one moment.
+
+    After any error what stood at `path` is still there, and the scratch is gone. The block
+    writes by `synced`, so that a power cut after the rename finds whole files.
+    """
+    scratch = path.with_name(f"{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield scratch
+        if path.is_dir() and scratch.is_dir():
+            shutil.rmtree(path)
+        os.replace(scratch, path)
+    except BaseException:
+        _remove(scratch)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write, and wait at the end until the disk has it."""
     with path.open("wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
 
 
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with synced(path) as file:
+        file.write(data)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write or replace a file in one moment; raises OutputError, the old file then still there."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(scratch, data)
-        os.replace(scratch, path)
+        with appearing(path) as scratch:
+            write_synced(scratch, data)
     except OSError as error:
-        _remove(scratch)
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}: free some space there, or write to"
             " another folder."
         ) from error
+
+
+def save_figure(path: Path, figure: Any, **look: Any) -> Path:
+    """Write a matplotlib Figure in the format that the suffix of `path` names."""
+    data = io.BytesIO()
+    figure.savefig(data, format=path.suffix[1:], **look)
+    write_atomically(path, data.getvalue())
+    return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written in `folder`, where none may still write."""
+    for left in folder.glob(f"{SCRATCH}*"):
+        _remove(left)
+
+
+def require_writable(folder: Path, flag: str = "--output_dir") -> None:
+    """Refuse an output folder that is a file, or that cannot be made or written to."""
+    above = folder.absolute().parents
+    nearest = next(path for path in (folder, *above) if os.access(path, os.F_OK))
+    if not nearest.is_dir():
+        raise OutputError(f"{nearest} is a file: give another {flag}.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"{nearest} is not writable: give another {flag}.")
 
 
 def file_digest(path: Path) -> str:
@@ -45,7 +96,7 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut (folders cannot be opened on Windows)."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -56,7 +107,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def _remove(scratch: Path) -> None:
-    """Without a second error: a scratch file whose folder is a file cannot be there."""
+    """Remove a file or folder, if it is there, without a second error."""
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.unlink(missing_ok=True)
     except OSError:

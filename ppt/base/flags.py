@@ -6,15 +6,16 @@ one place, `Command.__post_init__`, however they came in.
 """
 
 import argparse
-import difflib
 import json
 import math
+import sys
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_type_hints
+from itertools import zip_longest
+from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, did_you_mean
 
 C = TypeVar("C", bound="Command")
 
@@ -23,7 +24,11 @@ UNSET = "auto"
 
 SWITCH = {"true": True, "false": False}
 
-KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+KINDS = {
+    int: ("a whole number", "N"), float: ("a number", "X"), str: ("text", "TEXT"),
+    bool: ("true or false", "true|false"), tuple: ("one or more texts", "TEXT"),
+}  # fmt: skip
+"""Type of a field → what values must be, and how ``--help`` shows them. A tuple is of texts."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +56,35 @@ def flag(
     rule: Rule | None = None,
     unset: str = "",
     free: bool = False,
+    option: str | None = None,
+    metavar: str = "",
 ) -> Any:
     """A field of a `Command`, with its help `text`.
 
     `unset` tells what None stands for. `free` values may differ when a run is resumed.
+    `option` is what is typed if it is not ``--<name>``; "": nothing, it goes by its place.
     """
     known = {"help": text, "group": group, "choices": tuple(choices), "rule": rule}
-    return field(default=default, metadata={**known, "unset": unset, "free": free})
+    more = {"unset": unset, "free": free, "option": option, "metavar": metavar}
+    return field(default=default, metadata=known | more)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """Base of all commands: every value is checked when one is made.
 
-    `GROUPS` orders the groups of ``--help``.
+    `GROUPS` orders the groups of ``--help``. `REST` names a field, of texts, that takes all
+    arguments which are no flags here; `check_rest` refuses those that are no others' either.
     """
 
     GROUPS: ClassVar[tuple[str, ...]] = ()
+    REST: ClassVar[str] = ""
+
+    @classmethod
+    def check_rest(cls, rest: Sequence[str], known: Sequence[str]) -> None:
+        """Refuse `rest`, arguments that are none of the flags `known`."""
+        if rest:
+            raise unknown("argument", rest[0], known)
 
     def __post_init__(self) -> None:
         kinds = _kinds(type(self))
@@ -77,58 +94,76 @@ class Command:
     def _check(self, one: "Field[Any]", kind: type, value: Any) -> None:
         if value is None and one.metadata["unset"]:
             return
+        name, (words, _) = _shown(one), KINDS[kind]
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"--{one.name}: got {value!r}, expected {KINDS[kind]}.")
+            raise ConfigError(f"{name}: got {value!r}, expected {words}.")
         if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"--{one.name}: got {value}, expected a finite number.")
+            raise ConfigError(f"{name}: got {value}, expected a finite number.")
         choices, rule = one.metadata["choices"], one.metadata["rule"]
         if choices and value not in choices:
-            near = difflib.get_close_matches(str(value), choices, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(
-                f"--{one.name}: got {value!r}, expected one of {', '.join(choices)}.{hint}"
-            )
+            near = did_you_mean(str(value), choices)
+            raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
-            raise ConfigError(f"--{one.name}: got {value!r}, expected {rule.words}.")
+            raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
 
 
 def parse(
     command: type[C], argv: Sequence[str] | None, *, prog: str, description: str, epilog: str = ""
 ) -> C:
     """The command that `argv` asks for (None: the process's own arguments)."""
+    kinds = _kinds(command)
+    argv = list(_spelled_out(sys.argv[1:] if argv is None else argv, kinds))
+    given, rest = _parser(command, prog, description, epilog).parse_known_args(argv)
+    command.check_rest(rest, [_shown(one) for one in _flags(command)])
+    texts = vars(given)
+    for one in _flags(command):
+        if one.default is MISSING and one.name not in texts:
+            name, values = _shown(one), _metavar(one, kinds[one.name])
+            values = values.replace("|", " or ")
+            is_named = name.startswith("--")
+            cure = f"give it as {name}={values}" if is_named else f"give {one.metadata['help']}"
+            raise ConfigError(f"{name} is missing: {cure}.")
+    made = {
+        one.name: None if texts[one.name] == UNSET and one.metadata["unset"]
+        else _convert(_shown(one), texts[one.name], kinds[one.name])
+        for one in _flags(command) if one.name in texts
+    }  # fmt: skip
+    return command(**made, **({command.REST: tuple(rest)} if command.REST else {}))
+
+
+def _spelled_out(argv: Sequence[str], kinds: Mapping[str, type]) -> Iterator[str]:
+    """``--open results/`` as ``--open=true results/``."""
+    for given, after in zip_longest(argv, argv[1:], fillvalue=""):
+        is_switch = given.startswith("--") and kinds.get(given[2:]) is bool
+        yield f"{given}=true" if is_switch and after.lower() not in SWITCH else given
+
+
+def _parser(command: type[Command], prog: str, description: str, epilog: str) -> "Parser":
+    kinds, flags = _kinds(command), _flags(command)
+    needed = [(one, f"{_shown(one)}=") for one in flags if one.default is MISSING]
+    usage = [(name if name.startswith("--") else "") + one.name.upper() for one, name in needed]
     parser = Parser(
         prog=prog,
-        usage=f"{prog} {_required(command)}[--flag=value ...]",
+        usage=" ".join([prog, *usage, "[--flag=value ...]"]),
         description=description,
         epilog=epilog,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = _kinds(command)
     groups = {name: parser.add_argument_group(name) for name in command.GROUPS}
-    for one in fields(command):
-        name = one.metadata["group"]
-        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if kinds[one.name] is bool else {}
-        groups[name].add_argument(
-            f"--{one.name}", help=_help(one), metavar=_metavar(one, kinds[one.name]), **switch
-        )
-    given, unknown = parser.parse_known_args(argv)
-    if unknown:
-        raise _unknown("argument", unknown[0], [f"--{one.name}" for one in fields(command)])
-    texts = vars(given)
-    for one in fields(command):
-        if one.default is MISSING and one.name not in texts:
-            values = " or ".join(one.metadata["choices"]) or _metavar(one, kinds[one.name])
-            raise ConfigError(f"--{one.name} is missing: give it as --{one.name}={values}.")
-    optional = {one.name for one in fields(command) if one.metadata["unset"]}
-    return command(
-        **{
-            name: None if text == UNSET and name in optional else _convert(name, text, kinds[name])
-            for name, text in texts.items()
-        }
-    )
+    for one in flags:
+        kind, option = kinds[one.name], one.metadata["option"]
+        how: dict[str, Any] = {"help": _help(one), "metavar": _metavar(one, kind)}
+        if kind is tuple:
+            how |= {"nargs": "+", "action": "extend"}
+        elif option == "":
+            how |= {"nargs": "?", "metavar": one.name.upper()}  # we tell that it is missing
+        if option:
+            how |= {"dest": one.name}
+        groups[one.metadata["group"]].add_argument(_shown(one), **how)
+    return parser
 
 
 def to_json(command: Command) -> str:
@@ -152,11 +187,14 @@ def from_values(command: type[C], values: Mapping[str, Any]) -> C:
     known = [one.name for one in fields(command)]
     for name in values:
         if name not in known:
-            raise _unknown("key", name, known)
+            raise unknown("key", name, known)
     for one in fields(command):
         if one.default is MISSING and one.name not in values:
             raise ConfigError(f"the key {one.name!r} is missing.")
-    return command(**values)
+    return command(
+        **{name: tuple(value) if isinstance(value, list) else value
+           for name, value in values.items()}
+    )  # fmt: skip
 
 
 def differing(old: C, new: C) -> list[str]:
@@ -176,30 +214,41 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; --help shows all flags.")
 
 
+def unknown(kind: str, name: str, known: Sequence[str]) -> ConfigError:
+    """The error for a flag or key that there is not."""
+    near = did_you_mean(name.partition("=")[0], known, str)
+    return ConfigError(f"unknown {kind} {name}.{near} --help shows all flags.")
+
+
+def _flags(command: type[Command]) -> list["Field[Any]"]:
+    return [one for one in fields(command) if one.name != command.REST]
+
+
 def _kinds(command: type[Command]) -> dict[str, type]:
     """Field → its type; of ``float | None`` the float."""
-    return {
-        name: next(t for t in get_args(hint) if t is not type(None))
-        if isinstance(hint, types.UnionType)
-        else hint
-        for name, hint in get_type_hints(command).items()
-    }
+    kinds = {}
+    for name, hint in get_type_hints(command).items():
+        hints = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        kind = next(one for one in hints if one is not type(None))
+        kinds[name] = get_origin(kind) or kind
+    return kinds
 
 
-def _convert(name: str, text: str, kind: type) -> Any:
+def _convert(name: str, given: Any, kind: type) -> Any:
     if kind is bool:
-        if text.lower() not in SWITCH:
-            raise ConfigError(f"--{name}: got {text!r}, expected {KINDS[bool]}.")
-        return SWITCH[text.lower()]
+        if given.lower() not in SWITCH:
+            raise ConfigError(f"{name}: got {given!r}, expected {KINDS[bool][0]}.")
+        return SWITCH[given.lower()]
     try:
-        return kind(text)
+        return kind(given)
     except ValueError:
-        raise ConfigError(f"--{name}: got {text!r}, expected {KINDS[kind]}.") from None
+        raise ConfigError(f"{name}: got {given!r}, expected {KINDS[kind][0]}.") from None
 
 
-def _required(command: type[Command]) -> str:
-    names = [one.name for one in fields(command) if one.default is MISSING]
-    return "".join(f"--{name}={name.upper()} " for name in names)
+def _shown(one: "Field[Any]") -> str:
+    """A field as it is typed and as messages call it."""
+    option: str | None = one.metadata["option"]
+    return f"--{one.name}" if option is None else option or one.name
 
 
 def _help(one: "Field[Any]") -> str:
@@ -211,11 +260,4 @@ def _help(one: "Field[Any]") -> str:
 
 
 def _metavar(one: "Field[Any]", kind: type) -> str:
-    choices = "|".join(one.metadata["choices"])
-    return choices or {int: "N", float: "X", str: "TEXT", bool: "true|false"}[kind]
-
-
-def _unknown(kind: str, name: str, known: Sequence[str]) -> ConfigError:
-    near = difflib.get_close_matches(name.partition("=")[0], known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return ConfigError(f"unknown {kind} {name}.{hint} --help shows all flags.")
+    return "|".join(one.metadata["choices"]) or one.metadata["metavar"] or KINDS[kind][1]

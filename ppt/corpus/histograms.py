@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ppt.base.files import save_figure
 from ppt.corpus.storage import LENGTH_BIN, SPLITS, Manifest
 
 HISTOGRAMS = "histograms.png"
@@ -32,9 +33,7 @@ def draw_histograms(folder: Path, manifest: Manifest) -> Path:
     for axes in (labels, lengths):
         if axes.has_data():
             axes.legend(fontsize=8)
-    path = folder / HISTOGRAMS
-    figure.savefig(path, dpi=100)
-    return path
+    return save_figure(folder / HISTOGRAMS, figure, dpi=100)
 
 
 def _shares(axes: Any, counts: Mapping[str, int], name: str) -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.tables import COLUMNS
-from ppt.errors import CorpusError, unknown_name
+from ppt.errors import CorpusError, first_line, unknown_name
 
 FORMAT_VERSION = 2
 """2 added the column `kind`; corpora of version 1 are read as well."""
@@ -155,8 +155,7 @@ def _read_shard(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise CorpusError(f"shard {path} is corrupt ({reason}); {AGAIN}.") from None
+        raise CorpusError(f"shard {path} is corrupt ({first_line(error)}); {AGAIN}.") from None
 
 
 def _verify_shard(path: Path, shard: Shard, verify: str) -> None:

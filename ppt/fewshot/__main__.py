@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ppt.base.extras import is_there
 from ppt.base.flags import parse
+from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import ConfigError, exit_status
 from ppt.fewshot.settings import FewshotConfig, split
@@ -44,7 +46,13 @@ def _run(argv: Sequence[str] | None) -> int:
     config = parse(
         FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
     )
-    folder = Path(config.output_dir)
+    with locked(Path(config.output_dir)):
+        _tune(config, Path(config.output_dir))
+    return 0
+
+
+def _tune(config: FewshotConfig, folder: Path) -> None:
+    """Run what is missing in a folder that is locked, and show all of it."""
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
     from ppt.fewshot.running import choose_methods, plan, run_trials  # torch comes in here
@@ -62,7 +70,6 @@ def _run(argv: Sequence[str] | None) -> int:
         run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
     tell(folder, store.notes)
-    return 0
 
 
 def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
@@ -73,15 +80,16 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
             raise ConfigError(
                 f"--tasks: got the file {name}, expected names: give --task_file={name}."
             )
-    tasks = [named_task(name) for name in names]
-    tasks += [load_task_file(path) for path in split(config.task_file or "")]
-    names = [task.name for task in tasks]
+    where = None if config.data_dir is None else Path(config.data_dir)
+    named = [named_task(name) for name in names]
+    tasks = [load_task_file(path) for path in split(config.task_file or "")]
+    names += [data.task.name for data in tasks]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
-    where = None if config.data_dir is None else Path(config.data_dir)
-    loaded = {task.name: load_task(task, where) for task in tasks}
-    for data in loaded.values():
+    tasks = [*(load_task(task, where) for task in named), *tasks]
+    loaded = dict(zip(names, tasks, strict=True))
+    for data in tasks:
         print(data.report())
         for shots in config.shot_counts:
             data.few_shot(shots, seed=0)  # so that too few rows are told before anything runs
@@ -118,10 +126,12 @@ def tell(folder: Path, told: Sequence[str]) -> None:
     for sheet in overviews(report.rows):
         console.print(to_rich(sheet))
     tables = save_tables(folder, report.rows)
-    save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
+    written = [folder / RESULTS, folder / PREDICTIONS, *tables]
+    if is_there("matplotlib"):
+        save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
+        written.append(folder / PLOTS)
     for note in (note for note in report.notes if note not in told):
         print(f"note: {note}", file=sys.stderr)
-    written = [folder / RESULTS, folder / PREDICTIONS, *tables, folder / PLOTS]
     print(*written, sep=", ")
     print(f"as one page: python -m ppt.report {folder}")
 

@@ -7,7 +7,6 @@ loads. Only safetensors are read; nothing is ever unpickled.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import file_digest
+from ppt.base.files import appearing, file_digest, write_synced
 from ppt.errors import InputError, OutputError
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
@@ -102,11 +101,9 @@ def save_prompt(
     files = {WEIGHTS: _weights(prompt), CONFIG: _json(config), CARD: _json({**known, **card})}
     folder = Path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            temporary = folder / f".{name}.{os.getpid()}"
-            temporary.write_bytes(data)
-            os.replace(temporary, folder / name)
+            with appearing(folder / name) as scratch:
+                write_synced(scratch, data)
     except OSError as error:
         raise OutputError(f"cannot write the prompt to {folder}: {error}.") from error
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ppt.base.files import write_atomically
+from ppt.base.files import save_figure
 from ppt.results.plots import box_plots, confusion_tables, sample_curves, training_curves
 from ppt.results.rows import Row
 from ppt.results.run import Run
@@ -68,8 +67,6 @@ def save_plots(folder: Path, plots: Iterable[Plot], suffix: str = "png") -> tupl
     """Write ``folder/<name>.<suffix>`` for each plot, on white; one of `SUFFIXES`."""
     paths = []
     for plot in plots:
-        data = BytesIO()
-        plot.draw().savefig(data, format=suffix, dpi=120, facecolor="white")
-        paths.append(folder / f"{plot.name}.{suffix}")
-        write_atomically(paths[-1], data.getvalue())
+        path = folder / f"{plot.name}.{suffix}"
+        paths.append(save_figure(path, plot.draw(), dpi=120, facecolor="white"))
     return tuple(paths)

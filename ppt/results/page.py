@@ -15,6 +15,7 @@ from typing import Any
 
 import jinja2
 
+from ppt.base.extras import is_there
 from ppt.methods import METHODS
 from ppt.results.figures import KINDS, Plot, plots_of, points_per_line
 from ppt.results.predictions import CHOICE, Examples
@@ -53,7 +54,7 @@ def html_page(report: Report) -> str:
             overviews=overviews(rows),
             details=details(rows),
             csv=base64.b64encode(to_csv(rows).encode("utf-8", "replace")).decode(),
-            plots=_plots(plots_of(chosen, rows)),
+            plots=_plots(plots_of(chosen, rows) if is_there("matplotlib") else ()),
             points=points_per_line(chosen),
             examples=_by_task(report.examples),
             choice=CHOICE,

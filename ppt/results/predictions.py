@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ppt.errors import InputError
+from ppt.errors import InputError, first_line
 from ppt.results.run import Run
 from ppt.results.selection import PREDICTIONS, distinct, methods_of
 
@@ -93,7 +93,7 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
         return pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(
-            f"cannot read {path}: {str(error).splitlines()[0]}: let python -m ppt.fewshot write it"
+            f"cannot read {path}: {first_line(error)}: let python -m ppt.fewshot write it"
             " anew, or move it away to get a report without examples."
         ) from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ppt.base.extras import cure, is_there
 from ppt.errors import ConfigError, InputError
 from ppt.results.lines import read_lines
 from ppt.results.predictions import Examples, example_runs, examples_of, read_predictions
@@ -111,7 +112,10 @@ def make_report(folder: Path, *, metric: str = "accuracy", baseline: str | None 
     """The same of a results folder; raises InputError too, for files that cannot be read."""
     results = read_results(folder)
     predictions = read_predictions(folder, example_runs(results.selected()))
+    notes = list(results.notes)
     if predictions is None:
-        note = f"There is no {PREDICTIONS}, so no example predictions."
-        results = replace(results, notes=(*results.notes, note))
+        notes.append(f"There is no {PREDICTIONS}, so no example predictions.")
+    if not is_there("matplotlib"):
+        notes.append(f"There are no plots, as matplotlib is missing: {cure('matplotlib')}.")
+    results = replace(results, notes=tuple(notes))
     return report_of(results, predictions, metric=metric, baseline=baseline)

@@ -13,8 +13,8 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ppt.base.files import write_atomically
-from ppt.errors import InputError, OutputError
+from ppt.base.files import appearing, synced, write_atomically
+from ppt.errors import InputError, OutputError, first_line
 from ppt.results.folder import PARTS, clear
 from ppt.results.lines import Lines, read_lines
 from ppt.results.predictions import PREDICTION_COLUMNS
@@ -109,16 +109,17 @@ class ResultStore:
     def write_predictions(self) -> Path:
         """Put the parts of all rows together, in their order, as one file."""
         path = self.folder / PREDICTIONS
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with pq.ParquetWriter(scratch, PREDICTION_COLUMNS, compression="zstd") as writer:
+            with (
+                appearing(path) as scratch,
+                synced(scratch) as file,
+                pq.ParquetWriter(file, PREDICTION_COLUMNS, compression="zstd") as writer,
+            ):
                 for id_ in self.runs:
                     writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
-            os.replace(scratch, path)
         except (OSError, pa.ArrowException) as error:
-            scratch.unlink(missing_ok=True)
             raise OutputError(
-                f"cannot write {path}: {str(error).splitlines()[0]}: free some space; or, where a"
+                f"cannot write {path}: {first_line(error)}: free some space; or, where a"
                 f" file of {PARTS}/ is broken, remove the line of its run from {RESULTS}."
             ) from error
         return path

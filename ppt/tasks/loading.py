@@ -11,10 +11,9 @@ data one is kept, those whose labels disagree all leave, and so do those of the 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from ppt.errors import InputError
+from ppt.errors import InputError, did_you_mean
 from ppt.prompts.patterns import Example
 from ppt.tasks.readers import MAX_ROWS, SUFFIXES, BadRow, Table, read_hub, read_table
 from ppt.tasks.rows import REASONS, UnusableError, content_id, to_example
@@ -117,7 +116,11 @@ def load_task(task: Task, data_dir: Path | None = None) -> TaskData:
 
     Raises InputError that says what is wrong with the data as a whole, and the cure.
     """
-    tables = dict(_tables(task, data_dir))
+    return data_of(task, dict(_tables(task, data_dir)))
+
+
+def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
+    """The rows of a task in the raw rows of `TRAIN` and, if there are any, `TEST`."""
     rejects: list[RowReject] = []
     kept = {split: _examples(task, split, table, rejects) for split, table in tables.items()}
     test = [row for _, row in kept.get(TEST, [])]
@@ -190,11 +193,9 @@ def _require_columns(columns: Columns, table: Table) -> None:
         raise InputError(f"{table.source} has no rows: expected one row an example.")
     for name in columns.all():
         if name not in table.columns:
-            near = get_close_matches(name, table.columns, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(
-                f"{table.source} has no column {name!r}.{hint} Its columns:"
-                f" {', '.join(table.columns)}."
+                f"{table.source} has no column {name!r}.{did_you_mean(name, table.columns)} Its"
+                f" columns: {', '.join(table.columns)}."
             )
 
 

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ppt.errors import InputError
+from ppt.errors import InputError, first_line
 
 KINDS = ("jsonl", "csv", "tsv", "parquet")
 SUFFIXES = tuple(f".{kind}{packed}" for packed in ("", ".gz") for kind in KINDS)
@@ -72,10 +72,9 @@ def read_hub(
 
         loaded = datasets.load_dataset(hub_id, config, split=split)
     except Exception as error:  # whatever datasets and the clients below it may raise
-        reason = str(error).strip().split("\n", maxsplit=1)[0]
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(
-            f"cannot load {split} of {name} from the hub ({type(error).__name__}: {reason:.200}):"
-            f" {cure}"
+            f"cannot load {split} of {name} from the hub ({reason}): {cure}"
         ) from error
     rows = ((f"row {number}", row) for number, row in enumerate(loaded))
     return _table(f"{name}, split {split}", rows, limit, tuple(loaded.column_names))
@@ -179,7 +178,8 @@ def _parquet_rows(data: bytes, path: Path) -> Iterator[tuple[str, Mapping[str, A
     try:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise InputError(f"{path} is no whole Parquet file ({reason}): write it again.") from None
+        raise InputError(
+            f"{path} is no whole Parquet file ({first_line(error)}): write it again."
+        ) from None
     for number, row in enumerate(table.to_pylist()):
         yield f"row {number}", row

@@ -4,16 +4,15 @@
 the file is loaded, the data included, and each mistake has its message.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ppt.errors import ConfigError, InputError, PPTError, unknown_name
+from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.forms import PROMPT_FORMATS
-from ppt.tasks.loading import load_task
-from ppt.tasks.readers import BadRow, Table, read_table
+from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of
+from ppt.tasks.readers import MAX_ROWS, BadRow, Table, read_table
 from ppt.tasks.rows import label_value
 from ppt.tasks.spec import Columns, Files, Label, Task, letters
 from ppt.tasks.yaml_keys import Keys, read_keys
@@ -36,20 +35,24 @@ KEYS = {
 COLUMN_KEYS = ("text_a", "text_b", "options", "label", "id")
 REQUIRED = ("format", "train", "columns")
 
-_NEAR = 0.6
 FEWEST = 2
 """Rows a label must have: one to train, one to validate."""
 
 
-def load_task_file(path: Path | str) -> Task:
-    """Read a task file, its data too; raises ConfigError or InputError that names the mistake."""
+def load_task_file(path: Path | str) -> TaskData:
+    """Read a task file and its data; raises ConfigError or InputError that names the mistake."""
     path = Path(path)
     try:
-        task = _task(_read(path), path)
-        _require_rows(task)
+        keys = _read(path)
+        files = Files(*(_file(keys, key, path) for key in (TRAIN, TEST) if key in keys))
+        tables = {TRAIN: read_table(files.train, MAX_ROWS)}
+        if files.test is not None:
+            tables[TEST] = read_table(files.test)
+        data = data_of(_task(keys, path, files, list(tables.values())), tables)
+        _require_rows(data)
     except PPTError as error:
         raise type(error)(f"{path}: {error}") from None
-    return task
+    return data
 
 
 def _read(path: Path) -> Keys:
@@ -61,14 +64,12 @@ def _read(path: Path) -> Keys:
     return found
 
 
-def _task(keys: Keys, path: Path) -> Task:
+def _task(keys: Keys, path: Path, files: Files, tables: list[Table]) -> Task:
     """The task, checked against the columns and labels of its files."""
     format_name = _text(keys, "format")
     if format_name not in PROMPT_FORMATS:
         raise unknown_name("format", format_name, PROMPT_FORMATS)
     columns = _columns(keys, format_name)
-    files = Files(_file(keys, "train", path), _file(keys, "test", path) if "test" in keys else None)
-    tables = [read_table(file) for file in (files.train, files.test) if file is not None]
     for table in tables:
         _require_columns(keys["columns"], table)
     is_choice = format_name == "multiple_choice"
@@ -126,10 +127,8 @@ def _names(given: Keys, key: str) -> tuple[str, ...]:
 def _file(keys: Keys, key: str, path: Path) -> Path:
     file = path.parent / _text(keys, key)
     if not file.is_file():
-        near = difflib.get_close_matches(
-            file.name, [other.name for other in file.parent.glob("*") if other != path], n=1
-        )
-        hint = f" Did you mean {near[0]}?" if near else ""
+        others = sorted(other.name for other in file.parent.glob("*") if other != path)
+        hint = did_you_mean(file.name, others, str)
         raise InputError(
             f"line {keys.lines[key]}: {key}: there is no file {file}.{hint} Paths are relative to"
             " the task file."
@@ -145,7 +144,7 @@ def _require_columns(given: Keys, table: Table) -> None:
             if name not in table.columns:
                 raise ConfigError(
                     f"line {given.lines[key]}: {key}: {table.source} has no column {name!r}."
-                    f"{_hint(name, table.columns)} Its columns: {', '.join(table.columns)}."
+                    f"{did_you_mean(name, table.columns)} Its columns: {', '.join(table.columns)}."
                 )
 
 
@@ -162,8 +161,8 @@ def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, .
             if value not in given:
                 raise ConfigError(
                     f"{line}labels: {table.source} has the label {value!r} ({rows} times), which"
-                    f" has no word here.{_hint(value, given)} Add '{value}: <word>', or leave those"
-                    " rows out of the file."
+                    f" has no word here.{did_you_mean(value, given)} Add '{value}: <word>', or"
+                    " leave those rows out of the file."
                 )
     for value, word in given.items():
         if not isinstance(word, str) or not word:
@@ -224,13 +223,12 @@ def _both(text: str) -> dict[str, str]:
     return dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], text)
 
 
-def _require_rows(task: Task) -> None:
+def _require_rows(data: TaskData) -> None:
     """Enough usable rows of each label for the smallest draw there is."""
-    data = load_task(task)
-    if task.is_choice:
+    if data.task.is_choice:
         return
     counts = Counter(row["label"] for row in data.train)
-    for number, label in enumerate(task.labels):
+    for number, label in enumerate(data.task.labels):
         if counts[number] < FEWEST:
             raise InputError(
                 f"label {label.name!r} has {counts[number]} usable rows, expected {FEWEST} at least"
@@ -250,13 +248,6 @@ def _require_known(given: Keys, known: Iterable[str], kind: str) -> None:
     for key in given:
         if key not in names:
             raise ConfigError(
-                f"line {given.lines[key]}: unknown {kind} {key!r}.{_hint(key, names)} Known:"
+                f"line {given.lines[key]}: unknown {kind} {key!r}.{did_you_mean(key, names)} Known:"
                 f" {', '.join(names)}."
             )
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    """The nearest name; of equally near ones the first."""
-    ratios = {other: difflib.SequenceMatcher(None, name, other).ratio() for other in known}
-    near = max(ratios, key=lambda other: ratios[other], default="")
-    return f" Did you mean {near!r}?" if ratios.get(near, 0) > _NEAR else ""

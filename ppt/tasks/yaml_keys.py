@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ppt.errors import ConfigError, InputError
+from ppt.errors import ConfigError, InputError, first_line
 
 
 class Keys(dict[str, Any]):
@@ -52,8 +52,7 @@ def read_keys(path: Path) -> Keys:
             f"{line}no YAML ({error.problem}): check colons, quotation marks and indents there."
         ) from None
     except (yaml.YAMLError, RecursionError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise ConfigError(f"no YAML ({reason}): save it as plain text.") from None
+        raise ConfigError(f"no YAML ({first_line(error)}): save it as plain text.") from None
     if not isinstance(found, Keys):
         raise ConfigError(f"expected lines such as 'format: sentiment', got {found!r:.60}.")
     return found

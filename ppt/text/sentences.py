@@ -12,6 +12,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from ppt.base.files import appearing, write_synced
 from ppt.base.text import fold_whitespace
 from ppt.errors import ConfigError, InputError, OutputError, unknown_name
 from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
@@ -167,9 +168,9 @@ def save_punkt(parameters: PunktParameters, folder: Path) -> None:
         (f"{word}\t{habits}" for word, habits in parameters.ortho_context.items()),
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, lines in zip(PUNKT_FILES, columns, strict=True):
-            (folder / name).write_text("\n".join(sorted(lines)), encoding="utf-8", newline="\n")
+            with appearing(folder / name) as scratch:
+                write_synced(scratch, "\n".join(sorted(lines)).encode())
     except OSError as error:
         raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
 

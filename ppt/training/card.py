@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
+from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
 from ppt.training.evaluation import Evaluation
-from ppt.training.log import LOSS_PNG, METRICS, full
+from ppt.training.log import LOSS_PNG, METRICS
 
 
 def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str, str]]:
@@ -50,11 +51,13 @@ def prompt_card(
     flags: Mapping[str, Any],
     first: Evaluation,
     best: Evaluation,
+    drawn: bool = True,
 ) -> str:
-    """Markdown with the YAML head that the Hugging Face hub reads."""
+    """Markdown with the YAML head that the Hugging Face hub reads; `drawn`: there is a loss.png."""
     scores = markdown_table(
         ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
     )
+    image = f"\n![loss and accuracy]({LOSS_PNG})\n" if drawn else ""
     shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
     return f"""---
 base_model: {base_model}
@@ -79,9 +82,7 @@ model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
 ## Scores on {best.rows:,} validation examples
 
 {scores}
-
-![loss and accuracy](loss.png)
-
+{image}
 ## Flags
 
 {markdown_table(("flag", "value"), shown)}
@@ -111,12 +112,7 @@ def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Pa
         accuracies.axhline(validation[-1]["chance"], color="grey", linestyle=":", label="chance")
     for axes in (losses, accuracies):
         axes.legend(fontsize=8)
-    path = folder / LOSS_PNG
-    try:
-        figure.savefig(path, dpi=100)
-    except OSError as error:
-        raise full(path, error) from error
-    return path
+    return save_figure(folder / LOSS_PNG, figure, dpi=100)
 
 
 def smoothed(values: Sequence[float], memory: float = 0.8) -> list[float]:

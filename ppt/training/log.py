@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from ppt.base.extras import left_out, need
 from ppt.errors import OutputError
 from ppt.training.evaluation import Evaluation
 
@@ -62,7 +63,7 @@ class RunLog:
         step: int,
         evaluations: int,
         offset: int,
-        tensorboard: bool,
+        tensorboard: bool | None,
         progress: str,
     ) -> None:
         self._path = folder / METRICS
@@ -71,7 +72,7 @@ class RunLog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
-            self._events = _events(folder / EVENTS, step) if tensorboard else None
+            self._events = _events(folder / EVENTS, step, tensorboard)
         except OSError as error:
             raise full(self._path, error) from error
         self._bar: Any = tqdm(
@@ -168,8 +169,14 @@ def _open_at(path: Path, offset: int) -> BinaryIO:
     return file
 
 
-def _events(folder: Path, step: int) -> Any:
-    """TensorBoard's writer; it hides what an interrupted run wrote past `step`."""
+def _events(folder: Path, step: int, wanted: bool | None) -> Any:
+    """TensorBoard's writer, if it is wanted (None: where it is installed), or None.
+
+    It hides what an interrupted run wrote past `step`.
+    """
+    if wanted is False or (wanted is None and left_out("tensorboard", f"{EVENTS}/")):
+        return None
+    need("tensorboard", "--tensorboard=true")
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

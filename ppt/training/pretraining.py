@@ -12,6 +12,7 @@ import torch
 import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED
+from ppt.base.extras import left_out
 from ppt.base.files import file_digest, write_atomically
 from ppt.base.flags import from_values
 from ppt.base.signals import StopRequest
@@ -28,6 +29,7 @@ from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples, load_examples
 from ppt.training.folder import CARD, RESULT, begin_run, check_run
 from ppt.training.keeper import Keeper
+from ppt.training.log import LOSS_PNG
 from ppt.training.loop import Loop
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
@@ -269,9 +271,14 @@ def finish(
     """Write what was trained, its card and figure, and last `result.json`."""
     base = EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
     trainable.save(0, folder / PLACES[config.trains], base, card)
-    draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
+    drawn = not left_out("matplotlib", LOSS_PNG)
+    if drawn:
+        draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
     flags = {name: value for name, value in asdict(config).items() if name != "output_dir"}
-    text = prompt_card(base_model=base, facts=facts, flags=flags, first=made.first, best=made.best)
+    text = prompt_card(
+        base_model=base, facts=facts, flags=flags, first=made.first, best=made.best,
+        drawn=drawn,
+    )  # fmt: skip
     write_atomically(folder / CARD, text.encode())
     course = made.course
     summary = {

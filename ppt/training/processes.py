@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ppt.base.extras import need
+
 
 class Processes:
     """One process that is alone."""
@@ -39,6 +41,7 @@ class Accelerated(Processes):
     """One of several processes. `device` is the one that accelerate gives it."""
 
     def __init__(self, device: str | None) -> None:
+        need("accelerate", "a run of several processes")
         from accelerate import Accelerator  # type: ignore[import-untyped]
 
         cpu = device == "cpu" or not torch.cuda.is_available()

@@ -139,7 +139,10 @@ class TrainSettings(StepSettings):
         default=10,
         rule=at_least(1),
     )
-    tensorboard: bool = flag("write TensorBoard events too", group=STEPS, default=True, free=True)
+    tensorboard: bool | None = flag(
+        "write TensorBoard events too", group=STEPS, default=None, free=True,
+        unset="where TensorBoard is installed",
+    )  # fmt: skip
     save_steps: int = flag(
         "steps between resumable states", group=STEPS, default=10, rule=at_least(1), free=True
     )

@@ -6,7 +6,6 @@ moment, or a full disk, leaves the states before it as they were.
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import sync_folder, write_synced
+from ppt.base.files import appearing, sweep, write_synced
 from ppt.errors import InputError, OutputError
 
 TENSORS, VALUES = "state.safetensors", "state.json"
@@ -44,22 +43,16 @@ class State:
 def save_state(folder: Path, state: State, keep: int) -> Path:
     """Write ``folder/checkpoint-<step>`` and remove all but the newest `keep` states."""
     target = folder / f"checkpoint-{state.step}"
-    scratch = folder / f".{target.name}.{os.getpid()}"
     values = {"version": STATE_VERSION, **state.values}
     tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
     files = {TENSORS: save(tensors), VALUES: (json.dumps(values, indent=1) + "\n").encode()}
     try:
-        for left in folder.glob(".checkpoint-*"):  # of a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        for name, data in files.items():
-            write_synced(scratch / name, data)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(scratch, target)
-        sync_folder(folder)
+        sweep(folder)  # what a process left that was killed
+        with appearing(target) as scratch:
+            scratch.mkdir()
+            for name, data in files.items():
+                write_synced(scratch / name, data)
     except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
         last = latest(folder)
         on = f"step {step_of(last)}" if last else "the beginning"
         raise OutputError(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ppt.backbones.base import Backbone
-from ppt.errors import ConfigError
+from ppt.base.extras import need
 from ppt.prompts.files import TASK_TYPES, save_prompt
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
@@ -150,10 +150,9 @@ class Weights(Trainable):
 @contextmanager
 def lora(backbone: Backbone, seed: int) -> Iterator[Weights]:
     """Low-rank updates, in float32, of every linear layer but the LM head."""
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise ConfigError("method lora needs PEFT: pip install 'peft>=0.17'.") from error
+    need("peft", "method lora")
+    from peft import LoraConfig, get_peft_model
+
     config = LoraConfig(
         task_type=TASK_TYPES[backbone.kind],
         r=LORA_RANK,

@@ -1,0 +1,148 @@
+"""The flags of `build_corpus`. Importing them needs neither Beam nor torch.
+
+What they mean, and what else can be wrong with them, `pipelines.options` knows. All that
+are no flags here go to Beam, if they are flags there.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ppt.base.flags import ABOVE_ZERO, Command, Parser, at_least, flag
+from ppt.corpus.formats import FORMATS
+from ppt.corpus.options import ADJACENCIES
+from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
+
+DESCRIPTION = """\
+Turn raw documents into self-supervised corpora, in one read.
+
+They are sentence pairs, six-option multiple choice, pseudo-labelled sentiment, and
+everything as multiple choice (unified). The same input and flags give the same bytes, on
+any runner and number of workers."""
+
+EPILOG = """\
+examples:
+  python -m pipelines.build_corpus --input 'docs/*.txt' --output corpora/
+  python -m pipelines.build_corpus --input 'a.jsonl.gz' 'b/*.parquet' --formats unified
+  python -m pipelines.build_corpus --input 'gs://bucket/*.jsonl' --output gs://bucket/corpora \\
+      --runner DataflowRunner --project my-project --region europe-west1 --temp_location gs://...
+
+Then: python -m ppt.inspect corpora/unified -n 5
+Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line error."""
+
+AUTO = "auto"
+INPUT_FORMATS = ("text", "lines", "jsonl", "parquet")
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+"""Names of the one that runs in this process or in processes of this machine."""
+
+INPUT, OUTPUT, SENTENCES = "input", "output", "sentences"
+EXAMPLES, RUNNING = "examples", "running"
+
+
+def joined(values: Iterable[float]) -> str:
+    """Numbers as a flag takes them."""
+    return ",".join(map(str, values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildFlags(Command):
+    """``python -m pipelines.build_corpus``: raw documents in, corpora out."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, OUTPUT, SENTENCES, EXAMPLES, RUNNING)
+    REST: ClassVar[str] = "beam"
+
+    input: tuple[str, ...] = flag(
+        "files or globs, plain, .gz or .zst; quote globs; may be given several times",
+        group=INPUT,
+        metavar="PATTERN",
+    )
+    input_format: str = flag(
+        "text: a file is a document; lines: a line is one; jsonl; parquet; auto: by name",
+        group=INPUT,
+        default=AUTO,
+        choices=(AUTO, *INPUT_FORMATS),
+    )
+    text_field: str = flag("JSON field or Parquet column of the text", group=INPUT, default="text")
+    id_field: str | None = flag(
+        "field of the document's id", group=INPUT, default=None, unset="'id' if present"
+    )
+    max_document_chars: int = flag("longer documents are rejected", group=INPUT, default=16_000_000)
+    output: str = flag("folder", group=OUTPUT, default="corpora")
+    formats: str = flag("comma-separated", group=OUTPUT, default=",".join(FORMATS))
+    overwrite: bool = flag("replace finished corpora", group=OUTPUT, default=False)
+    validation_fraction: float = flag("share of documents held out", group=OUTPUT, default=0.05)
+    num_shards: int | None = flag(
+        "training shards", group=OUTPUT, default=None, rule=at_least(1),
+        unset="one per --shard_mb of text, estimated from file sizes",
+    )  # fmt: skip
+    shard_mb: float = flag(
+        "text per shard; other-document sentences come from the same shard", group=OUTPUT,
+        default=8.0, rule=ABOVE_ZERO,
+    )  # fmt: skip
+    splitter: str = flag(
+        "punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
+        "regex:zh, lines",
+        group=SENTENCES,
+        default="punkt:english",
+    )
+    min_sentences: int = flag("documents with fewer are rejected", group=SENTENCES, default=2)
+    min_sentence_chars: int = flag("shorter sentences are left out", group=SENTENCES, default=20)
+    max_sentence_chars: int = flag("longer sentences are left out", group=SENTENCES, default=600)
+    seed: int = flag("all random choices come from it and the documents", group=EXAMPLES, default=1)
+    adjacency: str = flag(
+        "which neighbour is the adjacent sentence", group=EXAMPLES, default=ADJACENCIES[0],
+        choices=ADJACENCIES,
+    )  # fmt: skip
+    max_examples_per_document: int = flag(
+        "per format; 0: every sentence", group=EXAMPLES, default=0
+    )
+    max_text_chars: int = flag(
+        "text_a and text_b are cut to this, at a word's end", group=EXAMPLES, default=400
+    )
+    max_option_chars: int = flag(
+        "options are cut to this, and shorter the more", group=EXAMPLES, default=200
+    )
+    unified_mixture: str = flag(
+        "shares of the unified corpus, or 'published': selection only",
+        group=EXAMPLES,
+        default="choice=0.6,pair=0.2,sentiment=0.2",
+    )
+    labeller: str = flag(
+        "vader; model:FOLDER_OR_HUB_ID, any five-class sequence classifier; lm:NAME, any "
+        "backbone, zero-shot (lm:smollm2-135m labels 15 to 20 sentences/s on a CPU core, so "
+        "100,000 take an hour and a half: --max_examples_per_document bounds them)",
+        group=EXAMPLES,
+        default="vader",
+    )
+    sentiment_thresholds: str | None = flag(
+        f"least confidence for {', '.join(LABELS)}",
+        group=EXAMPLES,
+        default=None,
+        unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with an lm: labeller "
+        f"{joined(LM_THRESHOLDS)}",
+    )
+    workers: int | None = flag(
+        "local processes", group=RUNNING, default=None, rule=at_least(1),
+        unset=f"all cores, {os.cpu_count() or 1} here",
+    )  # fmt: skip
+    runner: str = flag(
+        "FnApiRunner (local; DirectRunner means the same), or any runner that Beam knows",
+        group=RUNNING,
+        default=LOCAL_RUNNERS[0],
+    )
+    verbose: bool = flag("show Beam's own log", group=RUNNING, default=False)
+    beam: tuple[str, ...] = flag("flags of Beam", group=RUNNING, default=())
+
+    @classmethod
+    def check_rest(cls, rest: Sequence[str], known: Sequence[str]) -> None:
+        """Beam passes over flags that it does not know; a mistyped one must not be lost."""
+        if not rest:
+            return
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        theirs = Parser(prog="", allow_abbrev=False, add_help=False, conflict_handler="resolve")
+        for options in PipelineOptions.__subclasses__():
+            options._add_argparse_args(theirs)
+        _, lost = theirs.parse_known_args(list(rest))
+        super().check_rest(lost, [*known, *theirs._option_string_actions])

@@ -1,0 +1,129 @@
+"""The folder that a command writes to, which no other process and nobody else's files may meet.
+
+It is new, ours and unfinished (goes on), ours and finished (refused, unless it is to be
+overwritten), or others' (refused). A `Kind` says by which names a command knows its own;
+nothing else in a folder is ever removed.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ppt.base.files import require_writable, sweep
+from ppt.base.flags import Command, differing, from_json
+from ppt.errors import ConfigError, OutputError
+
+C = TypeVar("C", bound=Command)
+
+CONFIG, LOCK = "config.json", ".lock"
+"""The command's flags, which prove that a folder is its own; the file that it locks."""
+
+ANEW = "another --output_dir, or --overwrite_output_dir to begin anew."
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a command leaves: `CONFIG`, `names`, names that match `pattern`, and at last `end`."""
+
+    what: str
+    end: str
+    names: tuple[str, ...]
+    pattern: str = "(?!)"
+
+    def ours(self, folder: Path) -> list[Path]:
+        """What of it is in `folder`: the end first, the proof last."""
+        order = {self.end: 0, CONFIG: 2}
+        known = (self.end, *self.names, CONFIG)
+        found = [
+            path for path in folder.glob("*")
+            if path.name in known or re.fullmatch(self.pattern, path.name)
+        ]  # fmt: skip
+        return sorted(found, key=lambda path: (order.get(path.name, 1), path.name))
+
+    def previous(self, folder: Path, command: type[C], *, overwrite: bool) -> C | None:
+        """The flags of what is in `folder`; None where nothing is in the way.
+
+        Other people's files may bear the names of ours: a model's folder has a config.json
+        and a README.md. So only flags that can be read prove a folder. Raises OutputError.
+        """
+        require_writable(folder)
+        in_the_way = sorted(self.ours(folder) if overwrite else folder.glob("[!.]*"))
+        if not in_the_way:
+            return None
+        try:
+            return read_config(folder, command)
+        except ConfigError as error:
+            is_there = (folder / CONFIG).is_file()
+            why = str(error).rstrip(".") if is_there else f"it has {in_the_way[0].name}"
+            beside = (
+                "" if overwrite else ", or --overwrite_output_dir to write beside what is there"
+            )
+            raise OutputError(
+                f"{folder} is not empty and holds no {CONFIG} of {self.what} ({why}): give another"
+                f" --output_dir{beside}."
+            ) from error
+
+    def clear(self, folder: Path) -> None:
+        """Remove what the command left: what is cut off meanwhile is unfinished, and still ours."""
+        try:
+            for path in self.ours(folder):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot clear {folder}: {error}: give another --output_dir."
+            ) from error
+
+
+def read_config(folder: Path, command: type[C]) -> C:
+    """The flags that a command left in `folder`; raises ConfigError."""
+    try:
+        return from_json(command, (folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"cannot read {folder / CONFIG}: {error}") from error
+
+
+def require_same(what: str, old: C, new: C, aim: str) -> None:
+    """Refuse flags that differ in what decides numbers, but for those that are free to."""
+    for name in differing(old, new):
+        raise ConfigError(
+            f"{what} --{name} {getattr(old, name)!r}, got {getattr(new, name)!r}: give the same"
+            f" {aim}, {ANEW}"
+        )
+
+
+@contextmanager
+def locked(folder: Path, flag: str = "--output_dir") -> Iterator[None]:
+    """Keep all other processes out of `folder`; a second one gets one line at once.
+
+    The system ends the lock with its process, however that ends. Folders that are made
+    and stay empty go again, so that a refusal leaves nothing. Raises OutputError.
+    """
+    from filelock import FileLock, Timeout  # takes 50 ms
+
+    require_writable(folder, flag)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            f"another process is writing to {folder}: wait for it, or give another {flag}."
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot lock {folder}: {error}: give another {flag}.") from error
+    try:
+        for place in (folder, *(path for path in folder.glob("*") if path.is_dir())):
+            sweep(place)
+        yield
+    finally:
+        with suppress(OSError):  # while it is held, or it could be one that another has taken
+            (folder / LOCK).unlink()
+        lock.release()
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
