@@ -14,7 +14,7 @@ _PLACES = {
     "FORMATS": "corpus.formats",
     "load_backbone": "backbones.loading",
     "load_prompt": "prompts.files",
-    "load_task": "tasks.loading",
+    "load_task": "tasks.finding",
     "TASKS": "tasks.table",
     "train_prompt": "training.pretraining",
     "tune": "fewshot.running",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ppt.methods import METHODS as METHODS
     from ppt.prompts.files import load_prompt as load_prompt
     from ppt.results.report import read_results as read_results
-    from ppt.tasks.loading import load_task as load_task
+    from ppt.tasks.finding import load_task as load_task
     from ppt.tasks.table import TASKS as TASKS
     from ppt.training.pretraining import train_prompt as train_prompt
 

@@ -21,7 +21,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
-from ppt.tasks.loading import content_id, load_task, without_duplicates
+from ppt.tasks.loading import content_id, load_rows, without_duplicates
 from ppt.tasks.readers import BadRow, read_table
 from ppt.tasks.rows import REASONS
 from ppt.tasks.spec import Columns, Files, Hub, Label, Task, letters
@@ -89,13 +89,13 @@ def write(folder, name, data):
     return path
 
 
-def load_rows(folder, rows, **changes):
-    return load_task(task_of(write(folder, "rows.jsonl", rows), **changes))
+def rows_of(folder, rows, **changes):
+    return load_rows(task_of(write(folder, "rows.jsonl", rows), **changes))
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_all_kinds_of_files_give_the_same_rows(tmp_path, name):
-    data = load_task(task_of(write(tmp_path, name, FILES[name])))
+    data = load_rows(task_of(write(tmp_path, name, FILES[name])))
     assert [(row["text_a"], row["label"]) for row in data.train] == [
         (row["text"], row["label"]) for row in ROWS
     ]
@@ -146,7 +146,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_bad_rows_are_kept_aside_with_reason_and_place(tmp_path, case):
     line, reason, detail = BAD_ROWS[case]
-    data = load_task(task_of(write(tmp_path, "rows.jsonl", jsonl(ROWS[:2]) + line)))
+    data = load_rows(task_of(write(tmp_path, "rows.jsonl", jsonl(ROWS[:2]) + line)))
     (reject,) = data.rejects
     assert (reject.split, reject.place, reject.reason) == ("train", "line 3", reason)
     assert detail in reject.detail
@@ -187,14 +187,14 @@ WHOLE_FILES = {
 def test_what_is_wrong_with_a_whole_file_is_one_error(tmp_path, name):
     content, message = WHOLE_FILES[name]
     with pytest.raises(InputError, match=message) as caught:
-        load_task(task_of(write(tmp_path, name, content)))
+        load_rows(task_of(write(tmp_path, name, content)))
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*none\.csv \(No such file"):
-        load_task(task_of(tmp_path / "none.csv"))
+        load_rows(task_of(tmp_path / "none.csv"))
 
 
 def test_long_files_are_read_up_to_a_row_and_say_so(tmp_path):
@@ -211,7 +211,7 @@ def test_several_columns_make_one_text_and_lists_are_lines(tmp_path):
         {"title": "", "body": " ", "turns": ["d"], "label": 1},
     ]
     columns = Columns(("title", "body"), ("turns",))
-    data = load_rows(tmp_path, rows, columns=columns, format="sentence_pair")
+    data = rows_of(tmp_path, rows, columns=columns, format="sentence_pair")
     assert [(row["text_a"], row["text_b"]) for row in data.train] == [
         ("One two", "a: hi\nb: hello"), ("Alone", "c"),
     ]  # fmt: skip
@@ -229,7 +229,7 @@ def choice(answer, columns=None):
 )
 def test_the_answer_of_a_choice_is_a_letter_a_number_or_an_option(tmp_path, answer, right):
     rows = [{"q": "Which?", "o": ["one", "two", "three"], "a": right}]
-    (row,) = load_rows(tmp_path, rows, **choice(answer)).train
+    (row,) = rows_of(tmp_path, rows, **choice(answer)).train
     assert (row["options"], row["label"]) == (["one", "two", "three"], 1)
 
 
@@ -252,7 +252,7 @@ def test_choices_that_cannot_be_used_are_rejects(tmp_path, options, answer, righ
         {"q": "Which?", "o": ["one", "two"], "a": first},
         {"q": "And?", "o": options, "a": right},
     ]
-    (reject,) = load_rows(tmp_path, rows, **choice(answer)).rejects
+    (reject,) = rows_of(tmp_path, rows, **choice(answer)).rejects
     assert (reject.place, reject.reason) == ("line 2", reason)
 
 
@@ -260,7 +260,7 @@ def test_options_may_stand_in_columns_the_last_of_them_blank(tmp_path):
     columns = Columns(("q",), options=("x", "y", "z"), label="a")
     rows = [{"q": "Which?", "x": "one", "y": "two", "z": "", "a": "B"}]
     path = write(tmp_path, "rows.csv", csv_bytes(rows))
-    (row,) = load_task(task_of(path, **choice("letter", columns))).train
+    (row,) = load_rows(task_of(path, **choice("letter", columns))).train
     assert row["options"] == ["one", "two"]
 
 
@@ -302,7 +302,7 @@ def test_doubles_are_counted_by_reason(tmp_path):
         {"text": "torn", "label": 0}, {"text": "torn", "label": 1},
     ]  # fmt: skip
     test = write(tmp_path, "test.jsonl", jsonl([{"text": "IN the  test", "label": 1}] * 2))
-    data = load_task(task_of(write(tmp_path, "train.jsonl", jsonl(rows)), test))
+    data = load_rows(task_of(write(tmp_path, "train.jsonl", jsonl(rows)), test))
     assert Counter(reject.reason for reject in data.rejects) == {
         "in_test": 1, "duplicate": 1, "conflicting_labels": 2,
     }  # fmt: skip
@@ -312,11 +312,11 @@ def test_doubles_are_counted_by_reason(tmp_path):
 def test_own_ids_are_used_and_must_differ(tmp_path):
     columns = Columns(("text",), id="key")
     rows = [{**row, "key": number} for number, row in enumerate(ROWS)]
-    data = load_rows(tmp_path, rows, columns=columns)
+    data = rows_of(tmp_path, rows, columns=columns)
     assert [row["id"] for row in data.train] == ["0", "1", "2", "3"]
     rows[2]["key"] = 1
     with pytest.raises(InputError, match="key is '1' on line 2 and on line 3: expected a diff"):
-        load_rows(tmp_path, rows, columns=columns)
+        rows_of(tmp_path, rows, columns=columns)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=3, unique=True))
@@ -337,7 +337,7 @@ def numbered(count):
 
 
 def test_a_few_shot_run_has_three_sides_without_a_common_row(tmp_path):
-    data = load_rows(tmp_path, numbered(100))
+    data = rows_of(tmp_path, numbered(100))
     few = data.few_shot(16, seed=3)
     sides = [{row["id"] for row in side} for side in (few.train, few.validation, few.test)]
     assert [len(side) for side in sides] == [16, 16, 68]
@@ -349,13 +349,13 @@ def test_a_few_shot_run_has_three_sides_without_a_common_row(tmp_path):
 
 def test_with_a_test_file_the_test_is_that_file(tmp_path):
     test = write(tmp_path, "test.jsonl", jsonl([{"text": "other", "label": 1}]))
-    data = load_rows(tmp_path, numbered(64), source=Files(tmp_path / "rows.jsonl", test))
+    data = rows_of(tmp_path, numbered(64), source=Files(tmp_path / "rows.jsonl", test))
     assert data.few_shot(32, 0).test == data.test
     assert [row["text_a"] for row in data.test] == ["other"]
 
 
 def test_when_nothing_is_left_to_test_a_cure_is_told_that_works(tmp_path):
-    data = load_rows(tmp_path, numbered(64))
+    data = rows_of(tmp_path, numbered(64))
     with pytest.raises(InputError, match=r"takes all 64 rows, .* lower --shots to 21, add rows"):
         data.few_shot(32, 0)
     assert len(data.few_shot(21, 0).test) == 22
@@ -387,7 +387,7 @@ def test_a_folder_is_read_by_the_names_of_its_files(tmp_path, files, train, test
         rows = numbered(3) if name.startswith(train) else ROWS
         raw = {"csv": csv_bytes, "jsonl": jsonl, "parquet": parquet}[name.split(".")[1]](rows)
         write(tmp_path, f"toyset/{name}", gzip.compress(raw) if name.endswith(".gz") else raw)
-    data = load_task(HUB, tmp_path)
+    data = load_rows(HUB, tmp_path)
     assert (len(data.train), len(data.test)) == (3, 4)
     assert Path(data.sources["train"]).name.startswith(train)
     assert Path(data.sources["test"]).name.startswith(test)
@@ -406,7 +406,7 @@ def test_a_folder_that_lacks_files_says_what_is_expected(tmp_path, files, messag
     for name in files:
         write(tmp_path, f"toyset/{name}", ROWS)
     with pytest.raises(InputError, match=re.escape(message)):
-        load_task(HUB, tmp_path)
+        load_rows(HUB, tmp_path)
 
 
 def test_the_hub_is_read_through_datasets(monkeypatch):
@@ -420,7 +420,7 @@ def test_the_hub_is_read_through_datasets(monkeypatch):
         return datasets.Dataset.from_list(ROWS if split == "train" else numbered(2), features)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    data = load_task(HUB)
+    data = load_rows(HUB)
     assert asked == [("someone/toyset", "plain", "train"), ("someone/toyset", "plain", "test")]
     assert [row["label"] for row in data.train] == [0, 1, 0, 1]
     assert len(data.test) == 2
@@ -432,7 +432,7 @@ def test_without_a_hub_both_cures_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     with pytest.raises(InputError) as caught:
-        load_task(HUB)
+        load_rows(HUB)
     message = str(caught.value)
     assert message.startswith("cannot load train of someone/toyset (plain) from the hub (")
     assert message.endswith(
@@ -444,7 +444,7 @@ def test_without_a_hub_both_cures_are_told(tmp_path, monkeypatch):
 
 def test_a_set_that_is_on_no_hub_says_where_it_is():
     with pytest.raises(InputError, match=r"ccpm is on no hub .*github.com/THUNLP-AIPoet/CCPM"):
-        load_task(TASKS["ccpm"])
+        load_rows(TASKS["ccpm"])
 
 
 # --- the table and its views
@@ -567,7 +567,7 @@ def test_raw_rows_of_the_public_sets_get_the_right_word(tmp_path, name):
     raw, word = RAW[name]
     write(tmp_path, f"{name}/train.jsonl", [raw])
     write(tmp_path, f"{name}/validation.jsonl", [raw])
-    data = load_task(TASKS[name], tmp_path)
+    data = load_rows(TASKS[name], tmp_path)
     assert TASKS[name].words[data.test[0]["label"]] == word
     assert [reject.reason for reject in data.rejects] == ["in_test"]
 

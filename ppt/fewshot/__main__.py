@@ -13,9 +13,9 @@ from ppt.errors import ConfigError, exit_status
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text
 from ppt.results.folder import PLOTS, check_folder
-from ppt.tasks.loading import TaskData, load_task
+from ppt.tasks.finding import SUFFIXES, load_task
+from ppt.tasks.loading import TaskData
 from ppt.tasks.table import named_task
-from ppt.tasks.user_file import load_task_file
 
 DESCRIPTION = f"""\
 Tune on a few labelled examples, and test on all the others, by any number of methods.
@@ -76,18 +76,17 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
     """The tasks by name, read and checked; what was not kept of them is told."""
     names = split(config.tasks or "")
     for name in names:
-        if name.endswith((".yaml", ".yml")):
+        if name.endswith(SUFFIXES):
             raise ConfigError(
                 f"--tasks: got the file {name}, expected names: give --task_file={name}."
             )
-    where = None if config.data_dir is None else Path(config.data_dir)
     named = [named_task(name) for name in names]
-    tasks = [load_task_file(path) for path in split(config.task_file or "")]
+    tasks = [load_task(Path(path)) for path in split(config.task_file or "")]
     names += [data.task.name for data in tasks]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
-    tasks = [*(load_task(task, where) for task in named), *tasks]
+    tasks = [*(load_task(task, config.data_dir) for task in named), *tasks]
     loaded = dict(zip(names, tasks, strict=True))
     for data in tasks:
         print(data.report())

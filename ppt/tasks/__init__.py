@@ -2,5 +2,5 @@
 
 In come names, YAML files, CSV, JSON lines, Parquet or the hub; out go checked examples,
 rejects with reasons, and few-shot splits that share no text.
-Read `spec` first, then `loading`; `table` has the public tasks.
+Read `spec` first, then `loading`; `finding` is the way in, `table` has the public tasks.
 """

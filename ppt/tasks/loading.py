@@ -1,6 +1,6 @@
 """The rows of labelled tasks: read, checked, counted, and drawn for a few-shot run.
 
-`load_task` makes `Example` rows of a task's data. No row is lost in silence: read =
+`load_rows` makes `Example` rows of a task's data. No row is lost in silence: read =
 kept + rejected, each reject with its reason and place. What is wrong with the data as a
 whole (a column that no row has) is one error.
 
@@ -15,15 +15,18 @@ from pathlib import Path
 
 from ppt.errors import InputError, did_you_mean
 from ppt.prompts.patterns import Example
-from ppt.tasks.readers import MAX_ROWS, SUFFIXES, BadRow, Table, read_hub, read_table
+from ppt.tasks.readers import (
+    MAX_ROWS,
+    SUFFIXES,
+    BadRow,
+    Table,
+    read_hub,
+    read_table,
+    rows_table,
+)
 from ppt.tasks.rows import REASONS, UnusableError, content_id, to_example
-from ppt.tasks.spec import Columns, Files, Hub, Label, Task
+from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import draw
-
-__all__ = [
-    "REASONS", "Columns", "Example", "FewShot", "Files", "Hub", "Label", "RowReject", "Task",
-    "TaskData", "content_id", "load_task", "without_duplicates",
-]  # fmt: skip
 
 TRAIN, TEST = "train", "test"
 _SHOWN = 80
@@ -111,8 +114,8 @@ class TaskData:
         return "\n".join(lines)
 
 
-def load_task(task: Task, data_dir: Path | None = None) -> TaskData:
-    """Read a task's data: its own files, or ``data_dir/<name>/``, or the hub.
+def load_rows(task: Task, data_dir: Path | None = None) -> TaskData:
+    """Read a task's data: its own rows or files, or ``data_dir/<name>/``, or the hub.
 
     Raises InputError that says what is wrong with the data as a whole, and the cure.
     """
@@ -215,6 +218,11 @@ def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
     source = task.source
     if isinstance(source, Hub) and data_dir is not None:
         source = _folder_files(task.name, Path(data_dir), source.splits[1])
+    if isinstance(source, Rows):
+        yield TRAIN, rows_table("the training rows", source.train)
+        if source.test is not None:
+            yield TEST, rows_table("the test rows", source.test)
+        return
     if isinstance(source, Files):
         yield TRAIN, read_table(source.train, MAX_ROWS)
         if source.test is not None:

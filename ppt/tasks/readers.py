@@ -11,7 +11,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -78,6 +78,11 @@ def read_hub(
         ) from error
     rows = ((f"row {number}", row) for number, row in enumerate(loaded))
     return _table(f"{name}, split {split}", rows, limit, tuple(loaded.column_names))
+
+
+def rows_table(source: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows in memory as a table."""
+    return _table(source, ((f"row {number}", row) for number, row in enumerate(rows)), None)
 
 
 def _table(

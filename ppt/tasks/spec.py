@@ -5,9 +5,10 @@ YAML (`ppt.tasks.user_file`); `ppt.tasks.loading` reads its rows.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
@@ -71,6 +72,14 @@ class Files:
     test: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows in memory, by column; without `test`, rows that are not drawn are the test."""
+
+    train: Sequence[Mapping[str, Any]]
+    test: Sequence[Mapping[str, Any]] | None = None
+
+
 @dataclass(frozen=True)
 class Task:
     """A labelled task. `labels` are in the order of the label numbers of its rows.
@@ -84,7 +93,7 @@ class Task:
     format: str
     labels: tuple[Label, ...]
     columns: Columns
-    source: Hub | Files
+    source: Hub | Files | Rows
     language: str = "en"
     answer: str = "value"
     balance: str = "equal"

@@ -1,0 +1,24 @@
+"""A labelled task by whatever names it: a public name, a YAML file, or a `Task`."""
+
+from pathlib import Path
+
+from ppt.tasks.loading import TaskData, load_rows
+from ppt.tasks.spec import Task
+from ppt.tasks.table import named_task
+from ppt.tasks.user_file import load_task_file
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> TaskData:
+    """The rows of a task, read, checked and counted.
+
+    `task` is a name of `ppt.TASKS`, the path of a YAML file (docs/your-own-task.md), or a
+    `Task` of your own, such as one with `Rows` in memory. Public sets come from
+    ``data_dir/<name>/``, or from the Hugging Face hub. Raises PPTError that says what is
+    wrong, and the cure.
+    """
+    if isinstance(task, Path) or (isinstance(task, str) and task.endswith(SUFFIXES)):
+        return load_task_file(task)
+    found = named_task(task) if isinstance(task, str) else task
+    return load_rows(found, None if data_dir is None else Path(data_dir))
