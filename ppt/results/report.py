@@ -76,9 +76,9 @@ def results_of(
     return Results(kept, (*notes, *doubts(kept)))
 
 
-def read_results(folder: Path) -> Results:
+def read_results(folder: Path | str) -> Results:
     """Read ``folder/results.jsonl``; raises InputError where there is none or it is broken."""
-    path = folder / RESULTS
+    path = Path(folder) / RESULTS
     lines = read_lines(path)
     if not lines.runs:
         raise InputError(f"{path} holds no finished run: let python -m ppt.fewshot end one first.")
