@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from pipelines.readers import ReadOptions, expand, read
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.records import Document
 
 SAMPLE_MEGABYTES = 6
@@ -151,7 +151,7 @@ def part_oracle(path: str) -> None:
         documents.extend(split())
         oracle = Oracle(documents, FormatOptions())
         oracle.probabilities = class_distribution(vader_compound([s.text for s in oracle.pool]))
-        return sum(len(oracle.rows(name)) for name in LABEL_WORDS)
+        return sum(len(oracle.rows(name)) for name in FORMATS)
 
     _timed(run)
 
@@ -244,18 +244,18 @@ def report(patterns: list[str], megabytes: float, copies: int) -> None:
         vader = run_part("vader", whole) / mb
         row("our VADER, every sentence, the same scores", vader)
         row("plain-Python builder (NLTK, oracle, our VADER) *", run_part("oracle", small) / sample)
-        for format_name in LABEL_WORDS:
+        for format_name in FORMATS:
             cost = pipeline(whole, folder / "c", format_name, 1)
             row(f"pipeline, {format_name}, 1 process", cost.cpu / mb, cost)
-        one = pipeline(whole, folder / "c", ",".join(LABEL_WORDS), 1)
+        one = pipeline(whole, folder / "c", ",".join(FORMATS), 1)
         row("pipeline, all four, 1 process", one.cpu / mb, one)
         row("— without the labeller's calls", one.cpu / mb - vader)
-        two = pipeline(whole, folder / "c", ",".join(LABEL_WORDS), 2)
+        two = pipeline(whole, folder / "c", ",".join(FORMATS), 2)
         row("pipeline, all four, 2 processes", two.cpu / mb, two)
         if copies > 1:
             more = gather(patterns, megabytes, copies, larger)
             for workers in (1, 2):
-                big = pipeline(larger, folder / "c", ",".join(LABEL_WORDS), workers)
+                big = pipeline(larger, folder / "c", ",".join(FORMATS), workers)
                 row(
                     f"pipeline, all four, {workers} process{'es' * (workers > 1)}, {more:.0f} MB",
                     big.cpu / more,

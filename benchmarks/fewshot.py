@@ -92,11 +92,13 @@ def measure(side: str, flags: argparse.Namespace) -> dict[str, float]:
 
 def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]:
     """The backbone, the view of the task, and rows and first prompt of each run."""
+    import torch
+
     from ppt.fewshot.__main__ import load
     from ppt.fewshot.settings import FewshotConfig
-    from ppt.fewshot.starts import first_prompts
     from ppt.fewshot.views import TaskView
     from ppt.methods import METHODS
+    from ppt.prompts.soft import Vocabulary, sampled_vocabulary
     from ppt.tasks.user_file import load_task_file
 
     config = FewshotConfig(
@@ -108,7 +110,10 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
     view = TaskView.of(data, METHODS["prompt_tuning"], backbone, flags.max_length, None)
     seeds = list(range(flags.runs))
     rows = [view.draw(flags.shots, seed).train.tokens for seed in seeds]
-    return backbone, view, rows, first_prompts("vocabulary", backbone, view, config, seeds)
+    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, view.words)
+    make, shape = sampled_vocabulary(vocabulary), (flags.prompt_length, backbone.hidden_size)
+    prompts = [make(shape, torch.Generator().manual_seed(seed)) for seed in seeds]
+    return backbone, view, rows, prompts
 
 
 def our_runs(side: str, flags: argparse.Namespace) -> dict[str, float]:

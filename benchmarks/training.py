@@ -115,7 +115,8 @@ def our_loss(
     model: Any, tokenizer: Any, start: Tensor, ids: Tensor, label: Tensor, words: Tensor, name: str
 ) -> tuple[nn.Parameter, Callable[[], Tensor]]:
     """Our scores of the two label words, with either loss."""
-    from ppt.backbones.loading import LOSSES, as_backbone
+    from ppt.backbones.base import LOSSES
+    from ppt.backbones.loading import as_backbone
     from ppt.prompts.tensors import Batch, LabelWords
 
     backbone = as_backbone(model, tokenizer)

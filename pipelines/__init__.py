@@ -3,5 +3,5 @@
 In come files by glob; out go `corpora/<format>/` with Parquet shards, manifest and card,
 and `corpora/rejects/`: read = kept + rejected + duplicates, always.
 `python -m pipelines.build_corpus` is the command; element functions are pure, transforms wrap.
-Read `stages` first, then `shards`.
+Read `stages` first, then `shards`, `ledger`.
 """

@@ -9,29 +9,28 @@ from typing import Any
 import pyarrow as pa
 
 import ppt
+from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.readers import FileSlice, ReadOptions
 from ppt.base.streams import seed_word
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS, Format
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.storage import FORMAT_VERSION, SPLITS
 from ppt.errors import ConfigError, unknown_name
-
-_MODEL_LIBRARIES = ("torch", "transformers")
 
 
 @dataclass(frozen=True)
 class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
-    `inputs` are (name, bytes) of every file, `num_shards` the shards of the
-    training split; `splitter_source` is what the workers load for `splitter`.
+    `inputs` are (name, bytes) of every file, `num_shards` the shards of the training split;
+    a job sets both. `splitter_source` is what the workers load, if not `splitter`.
     """
 
-    formats: tuple[str, ...] = tuple(LABEL_WORDS)
+    formats: tuple[str, ...] = field(default_factory=lambda: tuple(FORMATS))
     examples: FormatOptions = field(default_factory=FormatOptions)
     read: ReadOptions = field(default_factory=ReadOptions)
     splitter: str = "punkt:english"
-    splitter_source: str = "punkt:english"
+    splitter_source: str = ""
     labeller: str = "vader"
     min_sentences: int = 2
     min_sentence_chars: int = 20
@@ -42,18 +41,16 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         for name in self.formats:
-            if name not in LABEL_WORDS:
-                raise unknown_name("format in --formats", name, LABEL_WORDS)
+            if name not in FORMATS:
+                raise unknown_name("format in --formats", name, FORMATS)
+        find_labeller(self.labeller)
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise ConfigError(
                 f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
             )
-        least = {"min_sentences": 1, "min_sentence_chars": 1, "max_sentence_chars": 1}
-        for name, minimum in {**least, "num_shards": 1}.items():
-            if getattr(self, name) < minimum:
-                raise ConfigError(
-                    f"--{name}: got {getattr(self, name)}, expected {minimum} or more"
-                )
+        for name in ("min_sentences", "min_sentence_chars", "max_sentence_chars", "num_shards"):
+            if (got := getattr(self, name)) < 1:
+                raise ConfigError(f"--{name}: got {got}, expected 1 or more")
         if self.min_sentence_chars > self.max_sentence_chars:
             raise ConfigError(
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "
@@ -63,6 +60,12 @@ class BuildConfig:
             raise ConfigError(
                 f"--validation_fraction: got {self.validation_fraction}, expected 0 <= f < 1"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With its rows of the tables: workers may not know the formats and labellers of users."""
+        labeller = self.labeller.partition(":")[0]
+        formats = {name: FORMATS[name] for name in self.formats}
+        return _arrived, (vars(self), formats, {labeller: LABELLERS[labeller]})
 
     @property
     def shards_of(self) -> dict[str, int]:
@@ -76,9 +79,7 @@ class BuildConfig:
     @property
     def needs_labels(self) -> bool:
         """Whether any asked format holds pseudo-labelled sentences."""
-        return "sentiment" in self.formats or (
-            "unified" in self.formats and self.examples.mixture.sentiment > 0
-        )
+        return any(FORMATS[name].needs_labels(self.examples) for name in self.formats)
 
     def shard_of(self, key: bytes) -> "ShardKey":
         """The split (by document alone) and the shard (by seed too) of a document."""
@@ -113,13 +114,21 @@ class BuildConfig:
 
     def versions(self) -> dict[str, str]:
         """Versions of what decides the bytes."""
-        model_labels = self.needs_labels and self.labeller != "vader"
+        libraries = find_labeller(self.labeller)[0].libraries if self.needs_labels else ()
         return {
             "ppt": ppt.__version__,
             "corpus_format": str(FORMAT_VERSION),
             "pyarrow": pa.__version__,
-            **({name: version(name) for name in _MODEL_LIBRARIES} if model_labels else {}),
+            **{name: version(name) for name in libraries},
         }
+
+
+def _arrived(
+    values: dict[str, Any], formats: dict[str, Format], labellers: dict[str, Labeller]
+) -> BuildConfig:
+    FORMATS.update(formats)
+    LABELLERS.update(labellers)
+    return BuildConfig(**values)
 
 
 ShardKey = tuple[str, int]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ppt.base.flags import ABOVE_ZERO, Command, Parser, at_least, flag
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.options import ADJACENCIES
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 
@@ -34,6 +34,7 @@ Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line e
 AUTO = "auto"
 INPUT_FORMATS = ("text", "lines", "jsonl", "parquet")
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
+"""Names of the one that runs in this process or in processes of this machine."""
 
 INPUT, OUTPUT, SENTENCES = "input", "output", "sentences"
 EXAMPLES, RUNNING = "examples", "running"
@@ -68,7 +69,7 @@ class BuildFlags(Command):
     )
     max_document_chars: int = flag("longer documents are rejected", group=INPUT, default=16_000_000)
     output: str = flag("folder", group=OUTPUT, default="corpora")
-    formats: str = flag("comma-separated", group=OUTPUT, default=",".join(LABEL_WORDS))
+    formats: str = flag("comma-separated", group=OUTPUT, default=",".join(FORMATS))
     overwrite: bool = flag("replace finished corpora", group=OUTPUT, default=False)
     validation_fraction: float = flag("share of documents held out", group=OUTPUT, default=0.05)
     num_shards: int | None = flag(

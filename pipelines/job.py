@@ -1,24 +1,26 @@
-"""A build from checked flags to finished corpora: what `build_corpus` runs."""
+"""A build from a `Job` to finished corpora: what `build_corpus` runs, and Python users."""
 
 import logging
+import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from rich.table import Table
 
 import ppt.errors
-from pipelines.config import BuildConfig
-from pipelines.labelling import check_labeller, make_labeller
+from pipelines.config import BuildConfig, input_names
+from pipelines.flags import AUTO, LOCAL_RUNNERS
+from pipelines.labelling import check_labeller
 from pipelines.local import Totals, local_runner, shown, totals
-from pipelines.options import Job
-from pipelines.readers import read
+from pipelines.readers import FileSlice, estimated_text_bytes, expand, read
 from pipelines.sinks import BUILDING, Output, is_local, only_build
 from pipelines.stages import BuildCorpora, Local
 from ppt.base.extras import left_out
@@ -29,54 +31,126 @@ from ppt.corpus.storage import Manifest, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
 from ppt.text.sentences import get_splitter, save_punkt, train_punkt
 
+TRAINED = "punkt:train"
+"""The splitter that is learnt from the input itself."""
+
 TRAIN_CHARACTERS = 50_000_000
-"""How much of the input ``--splitter punkt:train`` learns from, in order of file names."""
+"""How much of the input it learns from, in order of file names."""
 
 _OUR_ERROR = re.compile(r"ppt\.errors\.(\w+): (.*?)(?: \[while running|\n|$)")
 
 
-def run(job: Job) -> None:
-    """Build what `job` asks for. Raises PPTError, having told nothing yet."""
-    console = Console(stderr=True)
+@dataclass(frozen=True)
+class Job:
+    """A build: from which files, whereto, with what, and how it is run.
+
+    All but `config` may differ between builds of the same bytes, if the shards are as many:
+    `num_shards`, or one for each `shard_mb` of text. `workers` are local processes (None: one
+    a core), `beam` further flags of Beam's.
+    """
+
+    input: Sequence[str]
+    output: str = "corpora"
+    config: BuildConfig = field(default_factory=BuildConfig)
+    input_format: str = AUTO
+    num_shards: int | None = None
+    shard_mb: float = 8.0
+    overwrite: bool = False
+    workers: int | None = None
+    runner: str = LOCAL_RUNNERS[0]
+    beam: tuple[str, ...] = ()
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "num_shards"):
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise ConfigError(f"--{name}: got {count}, expected 1 or more")
+        if self.shard_mb <= 0:
+            raise ConfigError(f"--shard_mb: got {self.shard_mb}, expected more than 0")
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on this machine."""
+        return self.runner in LOCAL_RUNNERS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job whose files were looked at; `config` knows them now, and the number of shards."""
+
+    config: BuildConfig
+    slices: list[FileSlice]
+    workers: int
+    beam: PipelineOptions
+
+    @classmethod
+    def of(cls, job: Job) -> "Plan":
+        """List the files. Raises PPTError for whatever is wrong from the start."""
+        slices = expand(job.input, job.input_format)
+        by_size = round(estimated_text_bytes(slices) / (job.shard_mb * 1e6))
+        shards = job.num_shards or max(1, by_size)
+        config = replace(job.config, num_shards=shards, inputs=input_names(slices))
+        workers = job.workers or os.cpu_count() or 1
+        if job.local:
+            workers = min(workers, len(config.all_shards()))
+        runner = f"--direct_num_workers={workers}" if job.local else f"--runner={job.runner}"
+        options = PipelineOptions([runner, *job.beam])
+        if options.get_all_options()["direct_running_mode"] == "multi_threading":
+            raise ConfigError(
+                "--direct_running_mode: got 'multi_threading', in which Beam loses elements "
+                "without a word; use --workers N, which runs processes"
+            )
+        return cls(config, slices, workers, options)
+
+
+def run(job: Job) -> dict[str, Manifest]:
+    """Build what `job` asks for. Raises PPTError, having told nothing yet.
+
+    The manifests of local corpora by format, as the files say; of others none are read.
+    """
     if job.verbose:
         logging.getLogger("apache_beam").setLevel(logging.INFO)
+    plan = Plan.of(job)
     check_labeller(job.config.labeller)
-    if job.config.splitter != "punkt:train":
+    if job.config.splitter != TRAINED:
         get_splitter(job.config.splitter)
-    output = Output(job.output)
+    output = Output(job.output.rstrip("/") or "/")
     started = time.monotonic()
     with only_build(output):
-        output.prepare(job.config, job.overwrite)
-        config = _with_trained_splitter(job, output)
-        build(job, config, output, console)
+        output.prepare(plan.config, job.overwrite)
+        if job.config.splitter == TRAINED:
+            plan = replace(plan, config=_with_trained_splitter(plan, output))
+        build(job, plan, output)
         seconds = time.monotonic() - started
         work = totals(output.path(f"{BUILDING}/progress"))
         output.finish()
-        if is_local(job.output):
-            manifests = _finish_locally(Path(job.output), config)
-            _summary(manifests, Path(job.output), seconds, work, Console())
+        if not is_local(output.root):
+            return {}
+        manifests = _finish_locally(Path(output.root), plan.config)
+        _summary(manifests, Path(output.root), seconds, work)
+        return manifests
 
 
-def build(job: Job, config: BuildConfig, output: Output, console: Console) -> None:
+def build(job: Job, plan: Plan, output: Output) -> None:
     """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
-    local, log = None, None
-    if job.local and is_local(job.output):
+    local, log, config = None, None, plan.config
+    if job.local and is_local(output.root):
         local = Local(
             progress=output.path(f"{BUILDING}/progress"),
             spool=output.path(f"{BUILDING}/spool"),
-            workers=job.workers,
+            workers=plan.workers,
         )
         log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
-    runner = local_runner(job.workers, log) if job.local else None
+    runner = local_runner(plan.workers, log) if job.local else None
     with (
         _plain_errors(),
-        shown(local.progress if local else None, len(config.all_shards()), console),
-        beam.Pipeline(runner, options=job.beam) as pipeline,
+        shown(local.progress if local else None, len(config.all_shards()), Console(stderr=True)),
+        beam.Pipeline(runner, options=plan.beam) as pipeline,
     ):
         _ = (
             pipeline
-            | "Inputs" >> beam.Create([*job.slices, *config.all_shards()])
-            | BuildCorpora(config, make_labeller(config.labeller), output, local)
+            | "Inputs" >> beam.Create([*plan.slices, *config.all_shards()])
+            | BuildCorpora(config, output, local)
         )
 
 
@@ -95,31 +169,29 @@ def _plain_errors() -> Iterator[None]:
         raise getattr(ppt.errors, name, PPTError)(message) from error
 
 
-def _with_trained_splitter(job: Job, output: Output) -> BuildConfig:
-    """Train Punkt on the input where that is asked for; the parameters stay in the output."""
-    if job.config.splitter != "punkt:train":
-        return job.config
-    if not is_local(job.output):
+def _with_trained_splitter(plan: Plan, output: Output) -> BuildConfig:
+    """Train Punkt on the input; the parameters stay in the output."""
+    if not is_local(output.root):
         raise ConfigError(
-            "--splitter punkt:train: needs a local --output; train once with "
+            f"--splitter {TRAINED}: needs a local --output; train once with "
             "python -m pipelines.train_punkt and give --splitter punkt:FOLDER"
         )
     folder = Path(output.path("punkt"))
-    save_punkt(train_punkt(_training_texts(job)), folder)
-    return replace(job.config, splitter_source=f"punkt:{folder}")
+    save_punkt(train_punkt(_training_texts(plan)), folder)
+    return replace(plan.config, splitter_source=f"punkt:{folder}")
 
 
-def _training_texts(job: Job) -> Iterator[str]:
+def _training_texts(plan: Plan) -> Iterator[str]:
     budget = TRAIN_CHARACTERS
-    for part in sorted(job.slices, key=lambda part: (part.name, part.start)):
-        for record in read(part, job.config.read):
+    for part in sorted(plan.slices, key=lambda part: (part.name, part.start)):
+        for record in read(part, plan.config.read):
             if isinstance(record, Document):
                 yield normalise(record.text)
                 budget -= len(record.text)
                 if budget <= 0:
                     return
     if budget == TRAIN_CHARACTERS:
-        raise InputError("--splitter punkt:train: the input has no readable document")
+        raise InputError(f"--splitter {TRAINED}: the input has no readable document")
 
 
 def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
@@ -134,12 +206,9 @@ def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
 
 
 def _summary(
-    manifests: dict[str, Manifest],
-    folder: Path,
-    seconds: float,
-    work: Totals | None,
-    console: Console,
+    manifests: dict[str, Manifest], folder: Path, seconds: float, work: Totals | None
 ) -> None:
+    console = Console()
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
     table = Table(title=f"Corpora in {folder}")
@@ -147,15 +216,8 @@ def _summary(
         table.add_column(column, justify="left" if column == "format" else "right")
     for name, manifest in manifests.items():
         size = sum(shard.bytes for shards in manifest.shards.values() for shard in shards)
-        rows = manifest.rows
-        dropped = sum(manifest.examples["drops"].values())
-        table.add_row(
-            name,
-            f"{rows['train']:,}",
-            f"{rows['validation']:,}",
-            f"{dropped:,}",
-            f"{size / 1e6:.1f}",
-        )
+        counts = (*manifest.rows.values(), sum(manifest.examples["drops"].values()))
+        table.add_row(name, *(f"{count:,}" for count in counts), f"{size / 1e6:.1f}")
     console.print(table)
     rejected = sum(documents["rejected"].values())
     tell = partial(console.print, soft_wrap=True, highlight=False)

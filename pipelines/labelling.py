@@ -1,7 +1,8 @@
 """Sentiment labellers behind one interface: (key, sentences) in, (key, class probabilities) out.
 
-Importing this module imports neither torch nor transformers. Beam's RunInference
-does, so all that a model needs is imported when a labeller asks for one.
+A labeller is a row of `LABELLERS`; add yours with ``LABELLERS["name"] = Labeller(...)``.
+Importing this module imports neither torch nor transformers: what a model needs is imported
+when a labeller asks for one.
 """
 
 from collections.abc import Callable
@@ -9,136 +10,109 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
-from numpy.typing import NDArray
 
+from ppt.corpus.builders import Probabilities
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
 from ppt.errors import ConfigError, unknown_name
 from ppt.text.vader import vader_compound
 
 
-class Labeller(beam.PTransform):  # type: ignore[misc]
-    """(key, list of N sentences) → (key, probabilities [N, 5] of `ppt.corpus.sentiment.LABELS`).
+@dataclass(frozen=True)
+class Labeller:
+    """A labeller. `form` shows how it is asked for: ``name``, or ``name:<what model it takes>``.
 
-    Rows stand in the order of the sentences; what the key is does not matter.
+    `transform` makes of the text after the colon a PTransform of (key, N sentences) →
+    (key, probabilities [N, 5] of `ppt.corpus.sentiment.LABELS`), rows in the order of the
+    sentences; `check` raises PPTError, before any work, if that text cannot be used.
+    `thresholds` of confidence are used where none are given. The labels depend on the
+    versions of `libraries`.
     """
 
+    form: str
+    transform: Callable[[str], beam.PTransform]
+    check: Callable[[str], None] = lambda _: None
+    thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
+    libraries: tuple[str, ...] = ()
 
-class VaderLabeller(Labeller):
-    """VADER's lexicon and rules, offline: one plain Map, which every runner computes rightly."""
 
-    def expand(self, pools: beam.PCollection) -> beam.PCollection:
-        return pools | "VADER" >> beam.MapTuple(_label_with_vader)
+def by_function(label: Callable[[list[str]], Probabilities]) -> beam.PTransform:
+    """The transform of a function that labels N sentences: a Map, which every runner does right."""
+    return beam.MapTuple(lambda key, sentences: (key, label(sentences)))
 
 
-class ModelLabeller(Labeller):
-    """A model, through Beam's RunInference."""
+class ByModel(beam.PTransform):  # type: ignore[misc]
+    """The transform of a model, through Beam's RunInference; `handler` makes its handler."""
 
-    def __init__(self, kind: "ModelKind", model: str) -> None:
+    def __init__(self, handler: Callable[[], Any]) -> None:
         super().__init__()
-        self._kind = kind
-        self._model = model
+        self._handler = handler
 
     def expand(self, pools: beam.PCollection) -> beam.PCollection:
         from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
         return (
             pools
-            | "Ask the model" >> RunInference(KeyedModelHandler(self._kind.handler(self._model)))
+            | "Ask the model" >> RunInference(KeyedModelHandler(self._handler()))
             | "Take probabilities" >> beam.MapTuple(lambda key, result: (key, result.inference))
         )
 
 
-def _classifier(model: str) -> Any:
-    from pipelines.model_labellers import SentencePoolClassifier
-
-    return SentencePoolClassifier(model)
+def _vader(sentences: list[str]) -> Probabilities:
+    return class_distribution(vader_compound(sentences))
 
 
-def _check_classifier(model: str) -> None:
-    """Load the configuration only: it must be that of a classifier of five classes."""
-    from pipelines.model_labellers import class_order
+def _of_torch(form: str, handler: str, thresholds: tuple[float, ...]) -> Labeller:
+    """The row of a handler of `pipelines.model_labellers`, whose import brings torch."""
 
-    class_order(model)
+    def known() -> Any:
+        from pipelines import model_labellers
 
+        return getattr(model_labellers, handler)
 
-def _language_model(model: str) -> Any:
-    from pipelines.model_labellers import SentencePoolReader
-
-    return SentencePoolReader(model)
-
-
-def _check_language_model(model: str) -> None:
-    """Load the model and label a sentence: only so does it show whether it can be served.
-
-    Also an embedded backbone is then expanded before workers ask for it.
-    """
-    from ppt.backbones.labeller import LMLabeller
-
-    LMLabeller.load(model, device="cpu").probabilities(["It was fine."])
+    return Labeller(
+        form,
+        lambda model: ByModel(lambda: known()(model)),
+        lambda model: known().check(model),
+        thresholds,
+        ("torch", "transformers"),
+    )
 
 
-@dataclass(frozen=True)
-class ModelKind:
-    """A kind of model labeller: its Beam handler, its check, what to name, default thresholds."""
-
-    handler: Callable[[str], Any]
-    check: Callable[[str], None]
-    expected: str
-    thresholds: tuple[float, ...]
-
-
-MODEL_KINDS = {
-    "model": ModelKind(
-        _classifier,
-        _check_classifier,
-        "model:<folder or hub id> of a five-class sequence classifier",
+LABELLERS = {
+    "vader": Labeller("vader", lambda _: by_function(_vader)),
+    "model": _of_torch(
+        "model:<folder or hub id of a five-class sequence classifier>",
+        "SentencePoolClassifier",
         PUBLISHED_THRESHOLDS,
     ),
-    "lm": ModelKind(
-        _language_model,
-        _check_language_model,
-        "lm:<embedded name, folder or hub id> of a language model, such as lm:smollm2-135m",
+    "lm": _of_torch(
+        "lm:<embedded name, folder or hub id of a language model, such as lm:smollm2-135m>",
+        "SentencePoolReader",
         LM_THRESHOLDS,
     ),
 }
-"""What may stand before the colon of a labeller's name."""
-
-LABELLERS = ("vader", "model:<folder or hub id>", "lm:<embedded name, folder or hub id>")
-"""The names of the labellers, as errors show them."""
+"""What stands before the colon of a labeller's name → the labeller."""
 
 
-def parse_labeller(name: str) -> tuple[ModelKind, str] | None:
-    """The kind and the model that the labeller `name` asks for; None if it needs no model."""
-    if name == "vader":
-        return None
-    kind, _, model = name.partition(":")
-    if kind not in MODEL_KINDS:
-        raise unknown_name("labeller", name, LABELLERS)
-    if not model.strip():
-        raise ConfigError(f"got the labeller {name!r}, expected {MODEL_KINDS[kind].expected}.")
-    return MODEL_KINDS[kind], model
+def find_labeller(name: str) -> tuple[Labeller, str]:
+    """The labeller that `name` asks for, and what it says after the colon. Raises PPTError."""
+    kind, colon, model = name.partition(":")
+    known = LABELLERS.get(kind)
+    takes_model = known is not None and ":" in known.form
+    if known is None or (colon and not takes_model):
+        raise unknown_name("labeller", name, [one.form for one in LABELLERS.values()])
+    if takes_model and not model.strip():
+        raise ConfigError(f"got the labeller {name!r}, expected {known.form}.")
+    return known, model
 
 
-def make_labeller(name: str) -> Labeller:
+def make_labeller(name: str) -> beam.PTransform:
     """The transform of the labeller `name`. A model is loaded later, by the workers."""
-    asked = parse_labeller(name)
-    return VaderLabeller() if asked is None else ModelLabeller(*asked)
+    labeller, model = find_labeller(name)
+    return labeller.transform(model)
 
 
 def check_labeller(name: str) -> None:
     """Raise one clear `PPTError`, before any work, if `name` is unknown or cannot be used."""
-    asked = parse_labeller(name)
-    if asked is not None:
-        kind, model = asked
-        kind.check(model)
-
-
-def default_thresholds(name: str) -> tuple[float, ...]:
-    """The confidence that each class needs where nothing else is asked for."""
-    asked = parse_labeller(name)
-    return PUBLISHED_THRESHOLDS if asked is None else asked[0].thresholds
-
-
-def _label_with_vader(key: Any, sentences: list[str]) -> tuple[Any, NDArray[np.float64]]:
-    return key, class_distribution(vader_compound(sentences))
+    labeller, model = find_labeller(name)
+    labeller.check(model)

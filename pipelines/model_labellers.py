@@ -101,6 +101,14 @@ def one_thread() -> Iterator[None]:
 class SentencePoolReader(PoolHandler):
     """The handler of a language model: pools in, calibrated probabilities [N, 5] out."""
 
+    @staticmethod
+    def check(model: str) -> None:
+        """Load the model and label a sentence: only so does it show whether it can be served.
+
+        Also an embedded backbone is then expanded before workers ask for it.
+        """
+        LMLabeller.load(model, device="cpu").probabilities(["It was fine."])
+
     def load_model(self) -> LMLabeller:
         """Load the backbone; it takes the GPU if there is one."""
         return LMLabeller.load(self._name)
@@ -142,6 +150,11 @@ class SentencePoolClassifier(PoolHandler):
         super().__init__(model, device)
         self._batch_size = batch_size
         self._max_length = max_length
+
+    @staticmethod
+    def check(model: str) -> None:
+        """Load the configuration only: it must be that of a classifier of five classes."""
+        class_order(model)
 
     def load_model(self) -> Classifier:
         """Load the classifier and its tokenizer."""

@@ -1,15 +1,10 @@
-"""What the flags of `build_corpus` mean: a `BuildConfig`, slices of files, Beam's options."""
+"""What the flags of `build_corpus` mean: a `Job`."""
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from pipelines.config import BuildConfig, input_names
-from pipelines.flags import LOCAL_RUNNERS, BuildFlags
-from pipelines.labelling import default_thresholds
-from pipelines.readers import FileSlice, ReadOptions, estimated_text_bytes, expand
+from pipelines.config import BuildConfig
+from pipelines.flags import BuildFlags
+from pipelines.job import Job
+from pipelines.labelling import find_labeller
+from pipelines.readers import ReadOptions
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
@@ -24,23 +19,23 @@ _PLAIN_FIELDS = (
 )
 """Flags that are fields of `BuildConfig` by the same name."""
 
-
-@dataclass(frozen=True)
-class Job:
-    """A checked command line: what to build, from which slices, where and how."""
-
-    config: BuildConfig
-    slices: list[FileSlice]
-    output: str
-    overwrite: bool
-    verbose: bool
-    local: bool
-    workers: int
-    beam: PipelineOptions
+_JOB_FIELDS = (
+    "input",
+    "output",
+    "input_format",
+    "num_shards",
+    "shard_mb",
+    "overwrite",
+    "workers",
+    "runner",
+    "verbose",
+    "beam",
+)
+"""Flags that are fields of `Job` by the same name."""
 
 
 def job_of(flags: BuildFlags) -> Job:
-    """Flags → a `Job`. Raises PPTError for whatever is wrong from the start."""
+    """Flags → a `Job`. Raises PPTError for whatever is wrong with them."""
     examples = FormatOptions(
         seed=flags.seed,
         adjacency=flags.adjacency,
@@ -51,28 +46,15 @@ def job_of(flags: BuildFlags) -> Job:
         thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
     )
     read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
-    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
     formats = tuple(name.strip() for name in flags.formats.split(","))
-    BuildConfig(formats, examples, read, num_shards=flags.num_shards or 1, **settings)
-    slices = expand(flags.input, flags.input_format)
-    text_bytes = estimated_text_bytes(slices)
-    num_shards = flags.num_shards or max(1, round(text_bytes / (flags.shard_mb * 1e6)))
-    config = BuildConfig(
-        formats, examples, read, num_shards=num_shards, inputs=input_names(slices),
-        splitter_source=flags.splitter, **settings,
-    )  # fmt: skip
-    local = flags.runner in LOCAL_RUNNERS
-    workers = flags.workers or os.cpu_count() or 1
-    workers = min(workers, len(config.all_shards())) if local else workers
-    return Job(
-        config, slices, flags.output.rstrip("/") or "/", flags.overwrite, flags.verbose, local,
-        workers, _beam_options(flags.runner, workers, flags.beam),
-    )  # fmt: skip
+    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
+    config = BuildConfig(formats, examples, read, **settings)
+    return Job(config=config, **{name: getattr(flags, name) for name in _JOB_FIELDS})
 
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
     if text is None:
-        return default_thresholds(labeller)
+        return find_labeller(labeller)[0].thresholds
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -83,16 +65,3 @@ def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
             f"for {', '.join(LABELS)}"
         )
     return values
-
-
-def _beam_options(runner: str, workers: int, others: Sequence[str]) -> PipelineOptions:
-    """Beam's options for a run; a local one is told its processes by `pipelines.job`."""
-    local = runner in LOCAL_RUNNERS
-    given = [f"--direct_num_workers={workers}"] if local else [f"--runner={runner}"]
-    options = PipelineOptions([*given, *others])
-    if options.get_all_options()["direct_running_mode"] == "multi_threading":
-        raise ConfigError(
-            "--direct_running_mode: got 'multi_threading', in which Beam loses elements without "
-            "a word; use --workers N, which runs processes"
-        )
-    return options

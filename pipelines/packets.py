@@ -9,7 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -32,13 +32,15 @@ class KeyedDocument(NamedTuple):
     offset: int
 
 
-@dataclass
-class ShardInput:
-    """What one shard got: `read` records, of which `documents` and `rejects`, sorted."""
+@dataclass(frozen=True)
+class Records:
+    """What was read for one shard: by one worker from a slice, or by all together."""
 
-    read: int
-    documents: list[KeyedDocument]
-    rejects: list[Reject]
+    documents: list[KeyedDocument] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.documents) + len(self.rejects)
 
 
 _DOCUMENT_COLUMNS = pa.schema(
@@ -53,39 +55,36 @@ _DOCUMENT_COLUMNS = pa.schema(
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
-def encode_documents(
-    read: int, documents: Sequence[KeyedDocument], rejects: Sequence[Reject]
-) -> bytes:
-    """Pack documents, rejects and the count of records as one compressed Arrow stream.
+def encode(records: Records) -> bytes:
+    """Pack records as one compressed Arrow stream.
 
     The shuffle then moves few large elements, a half to a third of the text's size.
     """
-    notes = {"read": read, "rejects": [reject.as_dict() for reject in rejects]}
-    columns = list(zip(*documents, strict=True)) or [()] * len(_DOCUMENT_COLUMNS)
+    rejects = json.dumps([reject.as_dict() for reject in records.rejects])
+    columns = list(zip(*records.documents, strict=True)) or [()] * len(_DOCUMENT_COLUMNS)
     arrays = [
         pa.array(column, column_schema.type)
         for column, column_schema in zip(columns, _DOCUMENT_COLUMNS, strict=True)
     ]
-    notes_schema = _DOCUMENT_COLUMNS.with_metadata({"notes": json.dumps(notes)})
+    schema = _DOCUMENT_COLUMNS.with_metadata({"rejects": rejects})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, notes_schema, options=_COMPRESSED) as writer:
-        writer.write_batch(pa.record_batch(arrays, schema=notes_schema))
+    with pa.ipc.new_stream(sink, schema, options=_COMPRESSED) as writer:
+        writer.write_batch(pa.record_batch(arrays, schema=schema))
     return bytes(sink.getvalue())
 
 
-def decode_documents(packets: Iterable[bytes]) -> ShardInput:
+def decode(packets: Iterable[bytes]) -> Records:
     """Unpack and bring into one order, whatever order the packets came in."""
-    shard = ShardInput(0, [], [])
+    found = Records()
     for packet in packets:
         table = pa.ipc.open_stream(packet).read_all()
-        notes = json.loads(table.schema.metadata[b"notes"])
-        shard.read += notes["read"]
-        shard.rejects += [Reject(**reject) for reject in notes["rejects"]]
+        rejects = json.loads(table.schema.metadata[b"rejects"])
+        found.rejects.extend(Reject(**reject) for reject in rejects)
         columns = [table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names]
-        shard.documents += map(KeyedDocument._make, zip(*columns, strict=True))
-    shard.documents.sort(key=attrgetter("key", "source", "offset"))
-    shard.rejects.sort(key=attrgetter("source", "offset", "reason"))
-    return shard
+        found.documents.extend(map(KeyedDocument._make, zip(*columns, strict=True)))
+    found.documents.sort(key=attrgetter("key", "source", "offset"))
+    found.rejects.sort(key=attrgetter("source", "offset", "reason"))
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ file appears only when it is closed.
 """
 
 import errno
-import json
 import posixpath
 import re
 import shutil
@@ -15,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.ledger import ShardResult
 from ppt.base.files import appearing, write_synced
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import MANIFEST, shard_name
@@ -116,22 +115,22 @@ class Output:
         elif self.get(f"{BUILDING}/fingerprint") is not None:
             FileSystems.delete([self.path(f"{BUILDING}/")])
 
-    def finished_shard(self, key: ShardKey, digest: str) -> dict[str, Any] | None:
+    def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
         note = self.get(_note(key))
-        result: dict[str, Any] | None = json.loads(note) if note else None
-        if result is None or result["digest"] != digest:
+        result = ShardResult.from_json(note) if note else None
+        if result is None or result.digest != digest:
             return None
-        for path, size in result["files"].items():
+        for path, size in result.files.items():
             if self.sizes(path).get(path) != size:
                 return None
         return result
 
-    def put_shard(self, key: ShardKey, files: dict[str, bytes], result: dict[str, Any]) -> None:
+    def put_shard(self, files: dict[str, bytes], result: ShardResult) -> None:
         """Write a shard's files, then the note that says so."""
         for path, data in files.items():
             self.put(path, data)
-        self.put(_note(key), json.dumps(result, sort_keys=True).encode())
+        self.put(_note(result.key), result.to_json().encode())
 
     def sweep(self, config: BuildConfig, wanted: set[str]) -> None:
         """Delete files of our kinds that an earlier build left, in the folders of this one."""

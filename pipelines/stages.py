@@ -16,20 +16,21 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
-from pipelines.labelling import Labeller
+from pipelines.labelling import make_labeller
+from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
 from pipelines.packets import (
     KeyedDocument,
     Packet,
+    Records,
     Spool,
     dealt,
-    decode_documents,
-    encode_documents,
+    decode,
+    encode,
 )
 from pipelines.readers import FileSlice, read
 from pipelines.shards import (
     SplitShard,
-    build_manifests,
     build_shard,
     sentences_to_label,
     shard_digest,
@@ -37,7 +38,6 @@ from pipelines.shards import (
 )
 from pipelines.sinks import Output, told_plainly
 from ppt.base.text import document_key, normalise
-from ppt.corpus.builders import Probabilities
 from ppt.corpus.card import dataset_card
 from ppt.corpus.records import Reject
 from ppt.corpus.storage import MANIFEST
@@ -47,6 +47,9 @@ _PACKET_CHARACTERS = 8_000_000
 """Text held back while reading, to send few large elements into the shuffle."""
 
 _METRICS = "ppt"
+
+MetShard = tuple[ShardKey, Iterable[Packet]]
+"""All that met in a shard."""
 
 
 @dataclass(frozen=True)
@@ -76,41 +79,37 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
     def process(self, part: FileSlice | ShardKey) -> Iterator[tuple[ShardKey, Packet]]:
         if not isinstance(part, FileSlice):
             # Every shard is asked for by name, so that one without documents is written too.
-            yield part, Spool().put([encode_documents(0, [], [])])[0]
+            yield part, Spool().put([encode(Records())])[0]
             return
-        packets: dict[ShardKey, tuple[list[KeyedDocument], list[Reject]]] = defaultdict(
-            lambda: ([], [])
-        )
+        found: dict[ShardKey, Records] = defaultdict(Records)
         held = 0
         for record in read(part, self._config.read):
             if isinstance(record, Reject):
                 shard = self._config.reject_shard(record.source, record.offset)
-                packets[shard][1].append(record)
+                found[shard].rejects.append(record)
                 continue
             text = normalise(record.text)
             key = document_key(text)
             keyed = KeyedDocument(key, record.id, text, record.source, record.offset)
-            packets[self._config.shard_of(key)][0].append(keyed)
+            found[self._config.shard_of(key)].documents.append(keyed)
             held += len(text)
             if held >= _PACKET_CHARACTERS:
-                yield from self._flush(packets, held)
+                yield from self._flush(found, held)
                 held = 0
-        yield from self._flush(packets, held)
+        yield from self._flush(found, held)
 
     def _flush(
-        self, packets: dict[ShardKey, tuple[list[KeyedDocument], list[Reject]]], held: int
+        self, found: dict[ShardKey, Records], held: int
     ) -> Iterator[tuple[ShardKey, Packet]]:
-        encoded = []
-        for documents, rejects in packets.values():
-            self._documents.inc(len(documents))
-            self._rejects.inc(len(rejects))
-            self._board.add(documents=len(documents))
-            encoded.append(encode_documents(len(documents) + len(rejects), documents, rejects))
+        for records in found.values():
+            self._documents.inc(len(records.documents))
+            self._rejects.inc(len(records.rejects))
+            self._board.add(documents=len(records.documents))
         with told_plainly(self._spool.folder or ""):
-            spooled = self._spool.put(encoded)
-        yield from zip(packets, spooled, strict=True)
+            packets = self._spool.put([encode(records) for records in found.values()])
+        yield from zip(found, packets, strict=True)
         self._board.add(text_bytes=held)
-        packets.clear()
+        found.clear()
 
 
 class DealOut(beam.PTransform):  # type: ignore[misc]
@@ -123,8 +122,8 @@ class DealOut(beam.PTransform):  # type: ignore[misc]
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         workers = self._workers
 
-        def number(_: None, shards: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-            shards = sorted(((key, list(packets)) for key, packets in shards), key=itemgetter(0))
+        def number(_: None, met: Iterable[MetShard]) -> Iterator[tuple[int, MetShard]]:
+            shards = sorted(((key, list(packets)) for key, packets in met), key=itemgetter(0))
             sizes = [sum(size for _, _, size in packets) for _, packets in shards]
             return enumerate(shards[i] for i in dealt(sizes, workers))
 
@@ -150,13 +149,11 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
         self._output = output
 
     def setup(self) -> None:
-        self._splitter = get_splitter(self._config.splitter_source)
+        self._splitter = get_splitter(self._config.splitter_source or self._config.splitter)
 
-    def process(
-        self, element: tuple[ShardKey, Iterable[Packet]]
-    ) -> Iterator[tuple[SplitShard | dict[str, Any], list[str]]]:
+    def process(self, element: MetShard) -> Iterator[tuple[SplitShard | ShardResult, list[str]]]:
         key, packets = element
-        found = decode_documents(map(self._spool.get, packets))
+        found = decode(map(self._spool.get, packets))
         finished = self._output.finished_shard(key, shard_digest(found, self._config))
         if finished is not None:
             yield finished, []
@@ -178,26 +175,20 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         self._shards = Metrics.counter(_METRICS, "shards_written")
         self._rows = Metrics.counter(_METRICS, "examples_written")
 
-    def process(
-        self,
-        element: tuple[Any, Any],  # Beam reads these hints and knows no array types
-    ) -> Iterator[dict[str, Any]]:
-        shard: SplitShard | dict[str, Any] = element[0]
-        probabilities: Probabilities | None = element[1]
-        if isinstance(shard, SplitShard):
-            built = build_shard(shard, self._config, probabilities)
-            self._output.put_shard(shard.key, built.files, built.result)
-            result = built.result
-        else:
-            result = shard
+    # Of the labels, or None: Beam reads these hints and knows no array types.
+    def process(self, element: tuple[SplitShard | ShardResult, Any]) -> Iterator[ShardResult]:
+        result, probabilities = element
+        if isinstance(result, SplitShard):
+            files, result = build_shard(result, self._config, probabilities)
+            self._output.put_shard(files, result)
         self._shards.inc()
-        self._rows.inc(sum(f["examples"]["rows"] for f in result["formats"].values()))
+        self._rows.inc(result.rows)
         self._board.add(shards=1)
         yield result
 
 
 def write_manifests(
-    results: Iterable[dict[str, Any]], config: BuildConfig, output: Output, *, finish: bool
+    results: Iterable[ShardResult], config: BuildConfig, output: Output, *, finish: bool
 ) -> None:
     """Cards, a sweep of what older builds left, and last the manifests.
 
@@ -207,7 +198,7 @@ def write_manifests(
     manifests = build_manifests(results, config)
     for name, manifest in manifests.items():
         output.put(f"{name}/README.md", dataset_card(manifest).encode())
-    wanted = {path for result in results for path in result["files"]}
+    wanted = {path for result in results for path in result.files}
     output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
@@ -218,12 +209,9 @@ def write_manifests(
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
 
-    def __init__(
-        self, config: BuildConfig, labeller: Labeller, output: Output, local: Local | None = None
-    ) -> None:
+    def __init__(self, config: BuildConfig, output: Output, local: Local | None = None) -> None:
         super().__init__()
         self._config = config
-        self._labeller = labeller
         self._output = output
         self._local = local
 
@@ -240,7 +228,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             shards |= "Deal out" >> DealOut(local.workers)
         pools = shards | "Split" >> beam.ParDo(SplitShards(config, spool, output))
         labelled = (
-            pools | "Label" >> self._labeller
+            pools | "Label" >> make_labeller(config.labeller)
             if config.needs_labels
             else pools | "No labels" >> beam.MapTuple(lambda shard, _: (shard, None))
         )

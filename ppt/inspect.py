@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ppt.base.extras import left_out
 from ppt.base.flags import Command, at_least, flag, parse
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.storage import SPLITS, VERIFY, Manifest, open_corpus
 from ppt.errors import exit_status
@@ -87,7 +87,7 @@ def panel(row: Mapping[str, Any], format_name: str) -> Panel:
     lines = [Text(row["text_a"])]
     if row["text_b"] is not None:
         lines.append(Text(row["text_b"], style="cyan"))
-    words = LABEL_WORDS[format_name]
+    words = FORMATS[format_name].words
     if row["options"]:
         for i, option in enumerate(row["options"]):
             lines.append(_choice(f"{words[i]}. {option}", i == row["label"]))
@@ -111,10 +111,11 @@ def stats_table(manifest: Manifest) -> Table:
         table.add_column(split, justify="right")
     table.add_row("examples", *(f"{rows[split]:,}" for split in SPLITS))
     table.add_row("shards", *(str(len(manifest.shards[split])) for split in SPLITS))
-    for word in LABEL_WORDS[manifest.format]:
-        counts = [manifest.stats[split].get("labels", {}).get(word, 0) for split in SPLITS]
-        if any(counts):
-            table.add_row(f"label {word}", *(f"{count:,}" for count in counts))
+    known = FORMATS[manifest.format]
+    for what, names in (("kind", known.kinds), ("label", known.words)):
+        for name in names:
+            if any(counts := manifest.count(f"{what}s", name)):
+                table.add_row(f"{what} {name}", *(f"{count:,}" for count in counts))
     table.add_section()
     documents = manifest.documents
     table.add_row("documents kept", f"{documents['kept']:,}", f"of {documents['read']:,} read")

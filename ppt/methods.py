@@ -4,7 +4,7 @@ There is one loop (`ppt.fewshot.lanes`); a method is a row of this table. A new 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from ppt.errors import unknown_name
 
@@ -67,14 +67,10 @@ class Method:
         """Whether its runs cannot share a batch: their weights or their contexts differ."""
         return self.trains in ("lora", "everything") or self.demonstrations
 
-    def recipe(self) -> dict[str, object]:
-        """What decides the numbers of a run, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if name != "summary"}
-
     def training(self) -> tuple[object, ...]:
         """What decides the training: methods of equal value share it."""
-        own = {name: value for name, value in self.recipe().items() if name != "combine"}
-        return tuple(str(value) for value in own.values())
+        aside = ("summary", "combine")
+        return tuple(str(value) for name, value in vars(self).items() if name not in aside)
 
 
 def _untrained(summary: str, *, demonstrations: bool = False, calibrated: bool = False) -> Method:

@@ -125,11 +125,10 @@ class Checker:
     def row(self, name, split_name, row):
         parts = row["id"].split("-")
         key, position = parts[0], int(parts[1])
-        kind = (
-            parts[2]
-            if len(parts) > 2
-            else {"multiple_choice": "choice", "sentence_pair": "pair"}.get(name, name)
-        )
+        kind = {"multiple_choice": "choice", "sentence_pair": "pair"}.get(name, name)
+        kind = parts[2] if len(parts) > 2 else kind
+        if row["kind"] != kind:
+            self.fault("kind", row)
         self.splits[split_name].add(key)
         sentences = self.source.sentences.get(key)
         if sentences is None or row["document_id"] not in self.source.ids[key]:

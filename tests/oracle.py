@@ -250,21 +250,25 @@ class Oracle:
         for row in getattr(self, name)():
             i, label = row[1], row[-1]
             sentence = self.pool[i]
-            second, choices, suffix = None, [], ""
+            second, choices = None, []
             if name in ("sentence_pair", "unified"):
                 second = row[2]
             if name in ("multiple_choice", "unified"):
                 choices = row[-2]
             worded = bool(choices) and isinstance(choices[0], str)
             caps = (text_cap, option_cap)
+            kind = {"sentence_pair": "pair", "multiple_choice": "choice"}.get(name, name)
+            suffix = ""
             if name == "unified":
                 if not worded:
                     caps = option_caps(len(choices), options)
-                suffix = "-pair" if second is not None else "-sentiment" if worded else "-choice"
+                kind = "pair" if second is not None else "sentiment" if worded else "choice"
+                suffix = f"-{kind}"
             out.append(
                 {
                     "id": f"{sentence.document.key.hex()[:16]}-{sentence.position}{suffix}",
                     "document_id": sentence.document.id,
+                    "kind": kind,
                     "text_a": cut(sentence.text, caps[0]),
                     "text_b": None if second is None else cut(self.pool[second].text, caps[0]),
                     "options": [c if worded else cut(self.pool[c].text, caps[1]) for c in choices],

@@ -68,13 +68,14 @@ def synthetic_run(task, method, shots, seed, rate, *, steps=48, skill=None, labe
         "learning_rate": rate, "model": "synthetic", "format": "sentiment",
         "style": "hybrid" if "hybrid" in method else "soft",
         "init": "runs/sentiment/prompt" if "ppt" in method else None,
-        "test_rows": TEST_ROWS, "labels": list(labels), "chance": chance,
-        "validation": validation,
+        "demonstrations": None, "members": 5 if "ensemble" in method else 1,
+        "labels": list(labels), "chance": chance, "test_rows": TEST_ROWS, "validation": validation,
         "test": {"loss": 0.6, "accuracy": right / TEST_ROWS, "macro_f1": f1, "rows": TEST_ROWS},
         "confusion": confusion.tolist(), "curve": curve, "train_curve": train if trained else [],
         "steps": steps if trained else 0, "best_step": best["step"] if best else 0,
+        "stopped_early": False, "diverged": False,
         "seconds": round(float(rng.uniform(5, 60)), 2), "parameters": 11520 if trained else 0,
-        "adapter": f"adapters/{digest}" if trained else None, "stopped_early": False,
+        "adapter": f"adapters/{digest}" if trained else None,
     }  # fmt: skip
 
 

@@ -1,7 +1,11 @@
 """The whole pipeline on real runners: the same bytes however it runs, and what is on disk."""
 
+import gzip
+import hashlib
+import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -15,9 +19,22 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
+from pipelines.config import BuildConfig
+from pipelines.job import Job, run
+from pipelines.ledger import (
+    DocumentCounts,
+    ExampleCounts,
+    FormatResult,
+    SentenceCounts,
+    ShardResult,
+    pack_ids,
+)
 from ppt.base.files import SCRATCH
-from ppt.corpus.formats import LABEL_WORDS
-from ppt.corpus.storage import open_corpus
+from ppt.corpus.formats import FORMATS
+from ppt.corpus.storage import MANIFEST, Shard, open_corpus
+from ppt.errors import ConfigError, CorpusError
+from ppt.inspect import main as inspect
+from ppt.prompts.patterns import rendered_text, standard_pattern
 from tests.builds import (
     DOCUMENTS,
     ROOT,
@@ -56,7 +73,7 @@ def documents():
 
 
 def test_every_row_is_true_to_its_documents(reference):
-    checker = Checker(reference, Source(documents())).check(LABEL_WORDS)
+    checker = Checker(reference, Source(documents())).check(FORMATS)
     assert not checker.faults, checker.first
     assert checker.rows["unified", "train"] > 1000
     assert max(checker.pair_labels.values()) - min(checker.pair_labels.values()) <= 10
@@ -72,6 +89,41 @@ def test_more_processes_give_the_same_bytes(tmp_path, inputs, reference):
         folder = tmp_path / str(workers)
         build(*inputs, "--output", folder, *FLAGS, "--workers", workers)
         assert digests(folder) == digests(reference)
+
+
+def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(tmp_path, reference):
+    config = BuildConfig(validation_fraction=0.2)
+    job = Job([str(DOCUMENTS / "*.jsonl")], str(tmp_path / "c"), config, num_shards=4, workers=1)
+    manifests = run(job)
+    assert digests(tmp_path / "c") == digests(reference)
+    assert list(manifests) == list(FORMATS)
+    assert manifests["unified"] == open_corpus(reference / "unified").manifest
+
+
+def test_the_job_of_the_manual_runs_as_it_stands(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/corpora.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if "Job(" in block)
+    (tmp_path / "docs").mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in good_documents(9))
+    (tmp_path / "docs/some.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(block, namespace)
+    assert namespace["manifests"]["sentence_pair"].rows["train"] > 40
+    assert (tmp_path / "corpora/sentence_pair/manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"workers": 0}, "--workers: got 0"),
+        ({"num_shards": 0}, "--num_shards: got 0"),
+        ({"shard_mb": 0.0}, "--shard_mb: got 0.0, expected more"),
+    ],
+)
+def test_jobs_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        Job(["x"], **wrong)
 
 
 def test_direct_runner_is_the_same_runner(tmp_path, inputs, reference):
@@ -110,7 +162,7 @@ def test_input_order_and_packing_do_not_matter(tmp_path, reference):
     random.Random(3).shuffle(records)
     write_jsonl(one / "all.jsonl", records)
     build("--input", one / "*.jsonl", "--output", tmp_path / "c", *FLAGS)
-    for name in LABEL_WORDS:
+    for name in FORMATS:
         for split in ("train", "validation"):
             mine = open_corpus(tmp_path / "c" / name).read(split)
             assert mine.equals(open_corpus(reference / name).read(split))
@@ -166,6 +218,19 @@ def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(
     assert digests(folder) == digests(reference)
 
 
+def test_the_note_of_a_shard_is_its_result():
+    shard = Shard("train-00000-of-00001.parquet", 3, 99, "ab")
+    examples = ExampleCounts(anchors=5, rows=3, drops={"no_label": 2})
+    result = ShardResult(
+        "train", 0, "cd", DocumentCounts(4, 2, 1, {"blank": 1}, 70, pack_ids([7, 2**64 - 1])),
+        SentenceCounts(6, 5, {"too_short": 1}),
+        {"sentence_pair": FormatResult(shard, examples, {"rows": 3, "labels": {"no": 3}})},
+        {"sentence_pair/train-00000-of-00001.parquet": 99},
+    )  # fmt: skip
+    assert ShardResult.from_json(result.to_json()) == result
+    assert (result.key, result.rows) == (("train", 0), 3)
+
+
 def test_changed_documents_are_not_taken_for_finished(tmp_path, monkeypatch):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
     from pipelines import stages
@@ -216,13 +281,13 @@ def test_asking_for_one_format_gives_the_same_rows_as_asking_for_all(tmp_path, i
     assert alone == {k: v for k, v in digests(reference).items() if k.startswith("unified")}
 
 
-@pytest.mark.parametrize("name", LABEL_WORDS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_other_tools_open_the_files(reference, name, tmp_path):
     files = {s: str(reference / name / f"{s}-*.parquet") for s in ("train", "validation")}
     rows = manifest(reference, name)["stats"]["train"]["rows"]
     data = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert len(data) == rows
-    assert tuple(data.features["label"].names) == LABEL_WORDS[name]
+    assert tuple(data.features["label"].names) == FORMATS[name].words
     card = load_dataset(str(reference / name), split="train", cache_dir=str(tmp_path / "2"))
     assert len(card) == rows
     assert len(pd.concat(map(pd.read_parquet, (reference / name).glob("train-*.parquet")))) == rows
@@ -233,7 +298,7 @@ def test_other_tools_open_the_files(reference, name, tmp_path):
 def test_documents_and_sentences_are_accounted_for(reference):
     documents = ledger_holds(reference)
     assert documents["read"] == documents["kept"] == 136
-    for name in LABEL_WORDS:
+    for name in FORMATS:
         data = manifest(reference, name)
         counts = data["sentences"]
         assert counts["read"] == counts["usable"] + sum(counts["drops"].values())
@@ -242,6 +307,55 @@ def test_documents_and_sentences_are_accounted_for(reference):
             pq.read_metadata(path).num_rows for path in (reference / name).glob("*.parquet")
         )
         assert stated == stored == data["examples"]["rows"]
+
+
+def in_version_1(corpus, folder):
+    """The corpus as builds wrote it before rows said their kind."""
+    folder.mkdir()
+    data = json.loads((corpus / MANIFEST).read_text())
+    data["format_version"] = 1
+    for split, shards in data["shards"].items():
+        del data["stats"][split]["kinds"]
+        for shard in shards:
+            path = folder / shard["name"]
+            pq.write_table(pq.read_table(corpus / shard["name"]).drop_columns("kind"), path)
+            content = path.read_bytes()
+            shard |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(data))
+    return folder
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_corpora_of_version_1_are_read_and_shown_as_before(reference, name, tmp_path, capsys):
+    old = open_corpus(in_version_1(reference / name, tmp_path / name), name, verify="full")
+    assert inspect([str(old.folder), "-n", "1"]) == 0
+    assert "kind" not in capsys.readouterr().out
+    assert inspect([str(reference / name), "-n", "1"]) == 0
+    assert "kind" in capsys.readouterr().out
+    pattern = standard_pattern(name, "suffix", "hard")
+    both = [corpus.read("train").to_pylist() for corpus in (old, open_corpus(reference / name))]
+    texts = [[rendered_text(row, pattern) for row in rows] for rows in both]
+    assert texts[0] == texts[1]
+
+
+def test_corpora_of_later_versions_are_refused(reference, tmp_path):
+    folder = in_version_1(reference / "sentiment", tmp_path / "c")
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace('"format_version": 1', '"format_version": 3'))
+    with pytest.raises(CorpusError, match="format version 3, this program reads 1 to 2"):
+        open_corpus(folder)
+
+
+def test_rows_by_kind_are_counted(reference):
+    corpus = open_corpus(reference / "unified")
+    for place, split in enumerate(("train", "validation")):
+        kinds = corpus.read(split)["kind"].to_pylist()
+        for kind in ("choice", "pair", "sentiment"):
+            assert corpus.manifest.count("kinds", kind)[place] == kinds.count(kind) > 10
+    card = (reference / "unified" / "README.md").read_text()
+    counts = {k: sum(corpus.manifest.count("kinds", k)) for k in ("choice", "pair", "sentiment")}
+    shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+    assert f"| `kind` | {shown} |" in card
 
 
 def test_punkt_can_be_trained_on_the_input(tmp_path, inputs):

@@ -7,7 +7,7 @@ import pytest
 
 from ppt.backbones.base import LOSSES
 from ppt.base.flags import differing, from_json, parse, to_json
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
 from ppt.training.optimizers import MAKERS, SCHEDULES, rate
 from ppt.training.settings import OPTIMIZERS, PretrainConfig, TrainSettings
@@ -118,7 +118,7 @@ def test_tables_agree_with_what_they_name():
     assert set(choices["loss"]) == set(LOSSES)
     assert set(choices["optimizer"]) == set(MAKERS) == set(OPTIMIZERS)
     assert set(choices["lr_scheduler_type"]) == set(SCHEDULES)
-    assert set(choices["format"]) == set(LABEL_WORDS)
+    assert set(choices["format"]) == set(FORMATS)
 
 
 def test_rates_warm_up_and_fall():

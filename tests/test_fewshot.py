@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,10 @@ import torch
 
 from ppt.fewshot.__main__ import main
 from ppt.methods import METHODS
-from ppt.prompts.files import load_prompt, read_card, save_prompt
+from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
 from ppt.results.folder import clear
+from ppt.results.run import Run, read_run
 from tests.few import toy_place, toy_task
 from tests.test_imports import loaded_after
 
@@ -92,12 +94,12 @@ def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys
     for name in ("results.md", "results.csv", "config.json", "plots"):
         assert (output / name).exists(), name
     prompt = output / by_method["ppt"]["adapter"]
-    assert load_prompt(prompt, hidden_size=32).shape == (4, 32)
+    assert read_values(prompt, hidden_size=32).shape == (4, 32)
     assert read_card(prompt)["task"] == "toy"
     members = output / by_method["ensemble_mean"]["adapter"]
-    first = load_prompt(members / "member-0")
-    assert not torch.equal(first, load_prompt(members / "member-1"))
-    alone = load_prompt(output / by_method["prompt_tuning"]["adapter"])
+    first = read_values(members / "member-0")
+    assert not torch.equal(first, read_values(members / "member-1"))
+    alone = read_values(output / by_method["prompt_tuning"]["adapter"])
     assert torch.allclose(first, alone, atol=1e-3), "member 0 is the run alone"
 
 
@@ -109,6 +111,9 @@ def test_a_rerun_is_identical_and_a_restart_runs_nothing(place, tmp_path, monkey
     frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, two)]
     pd.testing.assert_frame_equal(*frames)
     before = (one / "results.jsonl").read_bytes()
+    lines = before.decode().splitlines()
+    assert [read_run(json.loads(line), line).line() for line in lines] == lines
+    assert all([*json.loads(line)] == [field.name for field in fields(Run)] for line in lines)
     monkeypatch.setattr(
         "ppt.fewshot.__main__.load", lambda _: pytest.fail("nothing is left to run")
     )
@@ -126,7 +131,9 @@ def test_more_seeds_and_methods_add_to_what_is_there(place, tmp_path):
     assert len(rows) == len({row["run"] for row in rows}) == 8
 
 
-def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(place, tmp_path):
+def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(
+    place, tmp_path, capsys
+):
     changes = {"methods": "prompt_tuning,lora,ensemble_mean", "grid": "0.01,0.05,0.1",
                "seeds": 3, "side_by_side": 3}  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -146,7 +153,9 @@ def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(plac
     assert reached[0] < reached[1] < reached[2] < 27, "all must have been cut off"
     with (cut / "results.jsonl").open("ab") as file:
         file.write(b'{"run": "torn')
+    capsys.readouterr()
     assert main(flags(place, cut, **changes)) == 0
+    assert "note: The last line of results.jsonl was cut off" in capsys.readouterr().err
     assert without_time(rows_of(cut)) == without_time(rows_of(whole))
     frames = [pd.read_parquet(folder / "predictions.parquet") for folder in (cut, whole)]
     pd.testing.assert_frame_equal(*frames)
@@ -265,7 +274,7 @@ def test_results_of_other_flags_or_prompts_are_not_mixed(place, tmp_path, capsys
     assert "toy, ppt, 6 shots, seed 0 with another prompt" in line
     assert len(rows_of(output)) == 1
     (output / "results.jsonl").write_text("no json\n")
-    assert "line 1 is no row of results" in fails(capsys, flags(place, output, **argv))
+    assert "line 1: no JSON" in fails(capsys, flags(place, output, **argv))
 
 
 def everything_in(folder):

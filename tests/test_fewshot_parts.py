@@ -12,18 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.errors import InputError, OutputError
-from ppt.fewshot.answers import alone, verdict
 from ppt.fewshot.grid import banks
 from ppt.fewshot.in_context import alternating, demonstrations, without_start
+from ppt.fewshot.predictions import predict, single
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
+from ppt.prompts.files import Prompt
 from ppt.prompts.rendering import Rendered, Renderer
-from ppt.results.metrics import accuracy, confusion, macro_f1
-from ppt.results.store import PREDICTION_COLUMNS, ResultStore
+from ppt.results.predictions import PREDICTION_COLUMNS
+from ppt.results.run import read_run
+from ppt.results.statistics import accuracy, confusion, macro_f1
+from ppt.results.store import ResultStore
 from ppt.results.trial import Trial
-from ppt.transfer.library import SavedPrompt, choose_prompt
+from ppt.transfer.library import choose_prompt
+from tests.synthetic import synthetic_run
 from tests.tiny import tiny
 from tests.toys import toy_rows
 
@@ -62,14 +66,14 @@ def test_a_vote_is_the_majority_and_a_tie_goes_by_mean_probability():
         ]
     )
     scores = probability.log()
-    votes, means = verdict(scores, "vote"), verdict(scores, "mean")
-    assert votes.said.tolist() == [1, 0, 0]
+    votes, means = predict(scores, "vote"), predict(scores, "mean")
+    assert votes.predicted.tolist() == [1, 0, 0]
     assert votes.probability.tolist() == pytest.approx([2 / 3, 1 / 3, 2 / 3])
-    assert means.said.tolist() == [0, 0, 0]
+    assert means.predicted.tolist() == [0, 0, 0]
     assert torch.allclose(means.scores.exp(), probability.mean(0))
     assert torch.equal(votes.scores, means.scores)
-    one = verdict(scores[:1], None)
-    assert torch.equal(one.said, alone(scores[0]).said)
+    one = predict(scores[:1], None)
+    assert torch.equal(one.predicted, single(scores[0]).predicted)
     assert torch.equal(one.scores, scores[0])
 
 
@@ -159,8 +163,8 @@ def test_an_id_names_all_that_decides():
 
 
 def row_of(one):
-    place = ("task", "method", "shots", "seed", "learning_rate")
-    return {"run": one.id, **dict(zip(place, one.place, strict=True))}
+    values = synthetic_run(one.task, one.method, one.shots, one.seed, one.learning_rate, steps=4)
+    return read_run({**values, "run": one.id}, "here")
 
 
 def part_of(one):
@@ -180,8 +184,12 @@ def test_a_torn_last_line_is_made_again_and_no_row_stands_twice(tmp_path, cut):
     last = whole.rfind(b"\n", 0, -1) + 1
     (tmp_path / "results.jsonl").write_bytes(whole[: last + cut] if cut > 0 else whole[:cut])
     store = ResultStore(tmp_path)
-    assert store.missing(TRIALS[:3]) == [two, three]
-    store.add([row_of(two), row_of(three)], {t.id: part_of(t) for t in (two, three)})
+    told = ("The last line of results.jsonl was cut off and is left out.",)
+    assert store.notes == (told if cut > 0 else ())
+    left = [two, three] if cut > 0 else [three]  # without its line feed a line is whole
+    assert store.missing(TRIALS[:3]) == left
+    store.add([*map(row_of, left)], {t.id: part_of(t) for t in left})
+    assert ResultStore(tmp_path).notes == ()
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["run"] for line in lines] == [one.id, two.id, three.id]
     assert ResultStore(tmp_path).missing(TRIALS[:3]) == []
@@ -195,7 +203,7 @@ def test_two_processes_do_not_write_over_each_other(tmp_path):
     first.add([row_of(one)], {one.id: part_of(one)})
     with pytest.raises(OutputError, match="changed meanwhile, by another process"):
         second.add([row_of(two)], {two.id: part_of(two)})
-    assert list(ResultStore(tmp_path).rows) == [one.id]
+    assert list(ResultStore(tmp_path).runs) == [one.id]
 
 
 def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
@@ -203,8 +211,20 @@ def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
     one = TRIALS[1]
     store.add([row_of(one)], {one.id: part_of(one)})
     other = one.named({"steps": 2})
-    with pytest.raises(OutputError, match="with another prompt, data or program"):
+    words = r"with another prompt, data or program \(or of a version that named runs otherwise\)"
+    with pytest.raises(OutputError, match=words):
         ResultStore(tmp_path).missing([other])
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+def test_predictions_that_are_gone_or_broken_are_one_error(tmp_path, spoil):
+    store, one = ResultStore(tmp_path), TRIALS[0]
+    store.add([row_of(one)], {one.id: part_of(one)})
+    spoil(tmp_path / "predictions" / f"{one.id}.parquet")
+    with pytest.raises(OutputError, match=r"cannot write .*predictions\.parquet: ") as error:
+        store.write_predictions()
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.glob("*predictions*")] == ["predictions"]
 
 
 def test_rates_come_from_the_method_or_the_flags():
@@ -222,7 +242,7 @@ def test_rates_come_from_the_method_or_the_flags():
 def test_a_prompt_is_chosen_by_format_style_and_backbone(tmp_path):
     def saved(name, **card):
         usual = {"format": "sentiment", "style": "soft", "backbone": "smollm2-135m"}
-        return SavedPrompt(tmp_path / name, {**usual, **card})
+        return Prompt({**usual, **card}, tmp_path / name)
 
     soft, hybrid = saved("soft"), saved("hybrid", style="hybrid")
     tuned = saved("tuned", task="sst2")
@@ -235,7 +255,7 @@ def test_a_prompt_is_chosen_by_format_style_and_backbone(tmp_path):
     assert chosen("sentiment", "soft") is soft
     assert chosen("sentiment", "hybrid") is hybrid
     assert chosen("unified", "soft") is hub
-    foreign = SavedPrompt(tmp_path / "foreign", {})
+    foreign = Prompt({}, tmp_path / "foreign")
     assert chosen("sentence_pair", "soft", [foreign]) is foreign
     with pytest.raises(InputError, match="several prompts fit"):
         chosen("sentiment", "soft", [*everything, foreign])

@@ -12,7 +12,7 @@ import torch
 import transformers
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.labelling import MODEL_KINDS, check_labeller, make_labeller, parse_labeller
+from pipelines.labelling import LABELLERS, check_labeller, find_labeller, make_labeller
 from pipelines.model_labellers import SCALES, SentencePoolClassifier, class_order
 from ppt.corpus.sentiment import LABELS, class_distribution
 from ppt.errors import ConfigError, UnknownNameError
@@ -90,8 +90,8 @@ def one_at_a_time(folder, sentences):
     ],
 )
 def test_known_names(name, kind, model):
-    assert parse_labeller(name) == (MODEL_KINDS[kind], model)
-    assert parse_labeller("vader") is None
+    assert find_labeller(name) == (LABELLERS[kind], model)
+    assert find_labeller("vader") == (LABELLERS["vader"], "")
 
 
 @pytest.mark.parametrize("name", ["vadr", "", "vader:x", "llm:t5-small", "Model:x"])

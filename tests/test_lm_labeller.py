@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 
-from pipelines.labelling import check_labeller, default_thresholds
+from pipelines.labelling import check_labeller, find_labeller
 from pipelines.model_labellers import SentencePoolReader, one_thread
 from ppt.backbones.labeller import LMLabeller
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
@@ -148,8 +148,9 @@ def test_only_anchors_are_labelled(tmp_path, monkeypatch):
 
 
 def test_thresholds_depend_on_the_labeller():
-    assert default_thresholds("vader") == default_thresholds("model:x") == PUBLISHED_THRESHOLDS
-    assert default_thresholds("lm:x") == LM_THRESHOLDS
+    defaults = {name: find_labeller(name)[0].thresholds for name in ("vader", "model:x", "lm:x")}
+    assert defaults["vader"] == defaults["model:x"] == PUBLISHED_THRESHOLDS
+    assert defaults["lm:x"] == LM_THRESHOLDS
 
 
 @pytest.mark.parametrize("kind", ["nothing there", "no weights", "mamba"])

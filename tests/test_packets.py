@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.packets import KeyedDocument, Spool, dealt, decode_documents, encode_documents
+from pipelines.packets import KeyedDocument, Records, Spool, dealt, decode, encode
 from ppt.corpus.records import REASONS, Reject
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -23,12 +23,12 @@ REJECTS = st.lists(
 
 @given(DOCUMENTS, REJECTS, st.randoms(use_true_random=False))
 def test_what_is_packed_comes_out_in_one_order(documents, rejects, chance):
-    packets = [encode_documents(1, [document], []) for document in documents]
-    packets.append(encode_documents(len(rejects), [], rejects))
-    found = decode_documents(packets)
+    packets = [encode(Records([document])) for document in documents]
+    packets.append(encode(Records([], rejects)))
+    found = decode(packets)
     chance.shuffle(packets)
-    again = decode_documents(packets)
-    assert found.read == len(documents) + len(rejects)
+    again = decode(packets)
+    assert len(found) == len(documents) + len(rejects)
     assert sorted(found.documents) == sorted(documents)
     keys = [(d.key, d.source, d.offset) for d in found.documents]
     assert keys == sorted(keys) == [(d.key, d.source, d.offset) for d in again.documents]

@@ -19,7 +19,7 @@ from tokenizers import (
 from tokenizers.processors import TemplateProcessing
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast, T5Tokenizer
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.encoder import Encoder, mask_id
 from ppt.prompts.patterns import (
@@ -239,9 +239,21 @@ def test_golden_text(key):
 
 
 def test_the_golden_texts_are_all_patterns():
-    every = itertools.product(LABEL_WORDS, ("cloze", "suffix"), ("soft", "hybrid", "hard"))
+    every = itertools.product(FORMATS, ("cloze", "suffix"), ("soft", "hybrid", "hard"))
     assert set(GOLDEN) == set(every)
-    assert set(PATTERNS) == {*LABEL_WORDS, "unified_pair"}
+    assert set(PATTERNS) == {*FORMATS, "unified_pair"}
+
+
+def test_kinds_choose_the_form_and_rows_without_one_are_pairs_by_their_second_text():
+    pattern = standard_pattern("unified", "suffix", "soft")
+    pair, choice = pattern.kinds["pair"], pattern
+    assert pattern.kinds.keys() == {"pair"}
+    for kind, form in (("pair", pair), ("choice", choice), ("sentiment", choice), (None, pair)):
+        assert pattern.form({**MIXED, "kind": kind}) is form
+    assert pattern.form(MIXED) is pair
+    assert pattern.form(CHOICE) is choice
+    alone = standard_pattern("sentence_pair", "suffix", "soft")
+    assert alone.form({**PAIR, "kind": "pair"}) is alone
 
 
 @pytest.mark.parametrize("layout", ["cloze", "suffix"])
@@ -249,8 +261,8 @@ def test_the_golden_texts_are_all_patterns():
 def test_unified_rows_without_a_pair_look_like_multiple_choice(layout, style):
     unified, choice = (standard_pattern(f, layout, style) for f in ("unified", "multiple_choice"))
     assert rendered_text(CHOICE, unified) == rendered_text(CHOICE, choice)
-    assert unified.pair.space == unified.space  # one verbalizer serves both forms
-    assert unified.pair.before[-1] == unified.before[-1]
+    assert unified.kinds["pair"].space == unified.space  # one verbalizer serves both forms
+    assert unified.kinds["pair"].before[-1] == unified.before[-1]
 
 
 def test_parsing():
@@ -396,7 +408,7 @@ def test_what_a_tokenizer_puts_around_a_text_is_found(name):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("format_name", LABEL_WORDS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_every_rendered_example_keeps_the_laws(name, format_name, data):
@@ -492,7 +504,7 @@ def test_uncut_rows_are_tokenised_as_their_whole_text():
     for name, (tokenizer, layout) in TOKENIZERS.items():
         if name in {"words", "mt5"}:  # their masks do not stand as text in a text
             continue
-        for format_name, style in itertools.product(LABEL_WORDS, ("soft", "hybrid", "hard")):
+        for format_name, style in itertools.product(FORMATS, ("soft", "hybrid", "hard")):
             pattern, row = standard_pattern(format_name, layout, style), ROWS[format_name]
             text = rendered_text(row, pattern)
             text = (
@@ -550,7 +562,7 @@ def test_water_fill(lengths, room):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("format_name", LABEL_WORDS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_label_words_are_the_tokens_at_the_mask(name, format_name):
     tokenizer, layout = TOKENIZERS[name]
     pattern = standard_pattern(format_name, layout, "hybrid")
@@ -558,7 +570,7 @@ def test_label_words_are_the_tokens_at_the_mask(name, format_name):
         pattern = parse_pattern("{text_a} {options} {mask}", layout)
     verbalizer = standard_verbalizer(format_name)
     words = label_words(verbalizer, pattern, tokenizer)
-    assert words.ids.shape == (len(LABEL_WORDS[format_name]), int(words.lengths.max()))
+    assert words.ids.shape == (len(FORMATS[format_name].words), int(words.lengths.max()))
     for word, ids, length in zip(verbalizer.words, words.ids, words.lengths, strict=True):
         assert (ids[length:] == 0).all()
         assert tokenizer.decode(ids[:length]).strip() == word

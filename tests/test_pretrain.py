@@ -17,7 +17,7 @@ import torch
 from ppt.backbones.loading import load_backbone
 from ppt.corpus.storage import MANIFEST
 from ppt.pretrain import main
-from ppt.prompts.files import load_prompt, save_prompt
+from ppt.prompts.files import read_values, save_prompt
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import read_metrics
 from ppt.training.examples import load_examples
@@ -98,7 +98,7 @@ def test_a_run_leaves_all_that_people_expect(place, tmp_path, capsys, model, for
     assert config["init"] == "labels"
     steps = [row["step"] for row in read_metrics(output) if row["split"] == "validation"]
     assert steps == [0, 6, 12]
-    assert load_prompt(output).shape == (5, 32)
+    assert read_values(output).shape == (5, 32)
 
 
 @pytest.mark.parametrize("kind", ["llama", "t5"])
@@ -106,7 +106,7 @@ def test_peft_loads_the_prompt_with_equal_logits(place, tmp_path, kind):
     from peft import PeftModel
 
     assert main(flags(place, tmp_path / "run", model=place / kind, residual=4)) == 0
-    prompt = load_prompt(tmp_path / "run")
+    prompt = read_values(tmp_path / "run")
     backbone = load_backbone(str(place / kind), device="cpu")
     ids = torch.tensor([[20, 30, 40, 50], [60, 70, 80, 90]])
     embeds = torch.cat([prompt.expand(2, -1, -1), backbone._lookup(ids)], 1)
@@ -133,20 +133,20 @@ def test_a_finished_run_is_refused_unless_overwritten(place, tmp_path, capsys):
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):
-    from ppt.training import loop as training
+    from ppt.training.loop import Loop
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert main(flags(place, whole)) == 0
-    real = training._Run._step
+    real = Loop._step
 
-    def stopping(self, stop):
-        if self.at.step == 7:
+    def stopping(self, active, stop):
+        if self.step == 7:
             raise KeyboardInterrupt
-        real(self, stop)
+        real(self, active, stop)
 
-    monkeypatch.setattr(training._Run, "_step", stopping)
+    monkeypatch.setattr(Loop, "_step", stopping)
     assert main(flags(place, cut)) == 130
-    monkeypatch.setattr(training._Run, "_step", real)
+    monkeypatch.setattr(Loop, "_step", real)
     line = fails(capsys, flags(place, cut, learning_rate=0.1))
     assert f"the interrupted run in {cut} has --learning_rate 0.05, got 0.1" in line
     line = fails(capsys, flags(place, cut, resume_from_checkpoint=whole / "checkpoint-10"))
@@ -227,7 +227,7 @@ def test_two_processes_give_the_prompt_of_one(place, tmp_path):
     assert process.returncode == 0, err
     assert out.count("(best)") == 1
     assert main(flags(place, one, format="unified")) == 0
-    assert torch.allclose(load_prompt(two), load_prompt(one), atol=1e-4)
+    assert torch.allclose(read_values(two), read_values(one), atol=1e-4)
     found, wanted = (
         [row for row in read_metrics(run) if row["split"] == "validation"] for run in (two, one)
     )
@@ -254,7 +254,7 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         "cannot read config.json": {"model": tmp_path / "half"},
         "unknown init 'vocab'. Did you mean 'vocabulary'?": {"init": "vocab"},
         "there is no prompt in": {"init": f"checkpoint:{tmp_path}"},
-        "5, --max_length 68 and label words of up to 9 tokens need 81 positions, but": {
+        "5 tokens, --max_length 68 and label words of up to 9 tokens need 81 positions, but": {
             "max_length": 68
         },
         "the pattern's own words": {"max_length": 8, "format": "unified",

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ppt.backbones.base import label_loss
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
-from ppt.prompts.files import CARD, CONFIG, TENSOR, WEIGHTS, load_prompt, read_card, save_prompt
+from ppt.prompts.files import CARD, CONFIG, TENSOR, WEIGHTS, read_card, read_values, save_prompt
 from ppt.prompts.soft import (
     INITS,
     Residual,
@@ -211,7 +211,7 @@ def test_peft_loads_our_prompts_with_equal_logits(family, tmp_path):
         theirs = peft.PeftModel.from_pretrained(tiny_model(family), tmp_path).eval()
         expected = peft_scores(theirs, batch, backbone.kind)
     torch.testing.assert_close(backbone.score(prompt, batch), expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(load_prompt(tmp_path, hidden_size=32, kind=backbone.kind), prompt)
+    assert torch.equal(read_values(tmp_path, hidden_size=32, kind=backbone.kind), prompt)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_prompts_made_by_peft_give_the_same_logits_here(family, task, submodules
     theirs.save_pretrained(tmp_path)
     backbone, batch = tiny(family), tiny_batch()
     batch = replace(batch, allowed=torch.ones_like(batch.allowed))
-    prompt = load_prompt(tmp_path, hidden_size=32, kind=backbone.kind)
+    prompt = read_values(tmp_path, hidden_size=32, kind=backbone.kind)
     assert prompt.shape == (5, 32)
     with torch.no_grad():
         expected = peft_scores(theirs, batch, backbone.kind)
@@ -261,7 +261,7 @@ def test_the_files_are_as_peft_wants_them(tmp_path):
         "step": 7,
         "note": "größer",
     }
-    assert torch.equal(load_prompt(tmp_path / "runs"), rows)  # a run's folder serves too
+    assert torch.equal(read_values(tmp_path / "runs"), rows)  # a run's folder serves too
 
 
 @pytest.mark.parametrize("renames", [0, 1, 2])
@@ -279,10 +279,10 @@ def test_a_crash_while_saving_leaves_a_whole_prompt(renames, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path, torch.ones(5, 8), step=2)
     monkeypatch.undo()
-    assert torch.equal(load_prompt(tmp_path), torch.full((5, 8), float(renames > 0)))
+    assert torch.equal(read_values(tmp_path), torch.full((5, 8), float(renames > 0)))
     assert read_card(tmp_path)["step"] == 1
     save(tmp_path, torch.ones(5, 8), step=3)
-    assert torch.equal(load_prompt(tmp_path), torch.ones(5, 8))
+    assert torch.equal(read_values(tmp_path), torch.ones(5, 8))
     assert read_card(tmp_path)["step"] == 3
 
 
@@ -338,5 +338,5 @@ def pickled(folder):
 def test_what_is_no_prompt_for_this_backbone_is_refused(make, says, tmp_path):
     make(tmp_path)
     with pytest.raises(InputError, match=says) as caught:
-        load_prompt(tmp_path, hidden_size=32, kind="causal")
+        read_values(tmp_path, hidden_size=32, kind="causal")
     assert "\n" not in str(caught.value)

@@ -28,10 +28,12 @@ from ppt.results.predictions import (
     Examples,
     Prediction,
     example_runs,
-    read_examples,
+    examples_of,
+    read_predictions,
     shortened,
 )
-from ppt.results.selection import read_results, selected
+from ppt.results.report import read_results
+from ppt.results.selection import selected
 from ppt.results.style import COLOURS
 from tests.synthetic import (
     SCHEMA,
@@ -43,6 +45,11 @@ from tests.synthetic import (
     write_results,
 )
 from tests.test_imports import ROOT, loaded_after
+
+
+def read_examples(folder, runs):
+    return examples_of(read_predictions(folder, runs), runs)
+
 
 VOID = {"meta", "br", "link", "img", "input"}
 

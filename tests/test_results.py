@@ -6,20 +6,32 @@ import io
 import json
 import math
 import statistics
+import sys
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from ppt.base.markdown import markdown_table
-from ppt.errors import InputError, UnknownNameError
+from ppt.errors import ConfigError, InputError, UnknownNameError
+from ppt.results.page import html_page
+from ppt.results.predictions import PREDICTION_COLUMNS
+from ppt.results.report import Results, make_report, read_results, report_of, results_of
 from ppt.results.rows import find_baseline, result_rows
-from ppt.results.run import Run, read_run
-from ppt.results.selection import METRICS, methods_of, read_results, selected, shots_of
+from ppt.results.run import Run, Scores, kinds, read_run
+from ppt.results.selection import METRICS, methods_of, selected, shots_of
 from ppt.results.statistics import paired_difference, summary
+from ppt.results.store import ResultStore
 from ppt.results.tables import details, overview, save_tables, to_csv, to_markdown, to_rich
-from tests.synthetic import synthetic_grid, synthetic_run, write_results
+from tests.synthetic import (
+    SCHEMA,
+    synthetic_grid,
+    synthetic_predictions,
+    synthetic_run,
+    write_results,
+)
 
 SMALL = {"steps": 2}
 
@@ -47,6 +59,8 @@ def test_a_run_is_read_as_it_was_written(tmp_path):
         got = getattr(one, field.name)
         got = dataclasses.asdict(got) if dataclasses.is_dataclass(got) else got
         assert json.loads(json.dumps(got)) == values[field.name]
+    assert one.line() == json.dumps(values), "the same keys in the same order"
+    assert read_run(json.loads(one.line()), "here") == one
 
 
 def test_a_file_cut_off_anywhere_gives_its_whole_lines(tmp_path):
@@ -93,7 +107,25 @@ BAD = {
     "confusion": ([[1, 2]], "a square of counts"),
     "curve": ([{"step": 1}], "a list of points with step, loss and accuracy"),
     "train_curve": (1, "a list of points with step and loss"),
+    "run": (None, "text"),
+    "members": (False, "a whole number from 0 on"),
+    "parameters": (True, "a whole number from 0 on"),
+    "best_step": (1.5, "a whole number from 0 on or null"),
+    "seconds": (True, "a number"),
+    "diverged": (0, "true or false"),
+    "adapter": (["a"], "text or null"),
+    "test_rows": (-1, "a whole number from 0 on"),
 }
+UNLIKE = (
+    ("learning_rate", math.inf, "a number or null"),
+    ("seconds", math.nan, "a number"),
+    ("chance", math.nan, "a number from 0 to 1"),
+    ("seed", 1.0, "an integer"),
+    ("labels", ["a", 1], "a list of names"),
+    ("confusion", [[True, 1], [1, 1]], "a square of counts"),
+    ("curve", [{"step": 1, "loss": 1.0, "accuracy": True}],
+     "a list of points with step, loss and accuracy"),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -107,7 +139,119 @@ def test_a_bad_value_is_named_with_its_line(tmp_path, name):
     assert str(error.value) == f"{place}: '{name}' is {json.dumps(value)}, expected {words}."
 
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Run)])
+@pytest.mark.parametrize(("name", "value", "words"), UNLIKE)
+def test_numbers_are_finite_and_no_truth_values(name, value, words):
+    with pytest.raises(InputError) as error:
+        run(**{name: value})
+    shown = json.dumps(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:37]}..."
+    assert str(error.value) == f"here: '{name}' is {shown}, expected {words}."
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_losses_of_runs_that_diverged_are_read(tmp_path, loss):
+    values = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
+    for side in ("validation", "test"):
+        values[side] = {**values[side], "loss": loss}
+    values["curve"][1]["loss"] = loss
+    (one,) = read_results(write_results(tmp_path, [values], predictions=False)).runs
+    for got in (one.validation.loss, one.test.loss, one.curve[1]["loss"]):
+        assert math.isnan(got) if math.isnan(loss) else got == loss
+    assert one.line() == json.dumps(values)
+
+
+GOOD = json.dumps(synthetic_run("sst2", "ppt", 32, 0, 1e-3))
+LIMIT = "64 bits can be read"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"run": "a"}', "the key 'task' is missing: was it written by ppt.fewshot?"),
+        ('{"run": [' + "1" * 400 + "]}", f"no JSON (an integer of 400 digits; {LIMIT})"),
+        ('{"later": ' + "1" * 5000 + "}", f"no JSON (an integer of 5000 digits; {LIMIT})"),
+        ('{"seed": 9223372036854775808}', f"no JSON (an integer of 19 digits; {LIMIT})"),
+        ('{"seed": -9223372036854775809}', f"no JSON (an integer of 20 digits; {LIMIT})"),
+        ("[" * 100_000, "no JSON (maximum recursion depth exceeded"),
+        ('{"run": ' + "[" * 600 + "]" * 600 + "}", "'run' is [[[[[[["),
+        ("NaN", "got NaN, expected a run as a JSON object."),
+        ("{} {}", "no JSON (Extra data"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize("read", [read_results, ResultStore])
+def test_a_bad_line_is_one_error_for_report_and_store(tmp_path, line, words, end, read):
+    path = tmp_path / "results.jsonl"
+    path.write_text(f"{GOOD}\n{line}{end}")
+    if line == "{} {}" and not end:
+        assert "cut off" in read(tmp_path).notes[0]
+        return
+    with pytest.raises(InputError) as error:
+        read(tmp_path)
+    assert str(error.value).startswith(f"{path}, line 2: {words}")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_the_largest_integers_of_64_bits_are_read():
+    assert run(seed=-(2**63)).seed == -(2**63)
+    assert run(parameters=2**63 - 1).parameters == 2**63 - 1
+
+
+def test_keys_of_a_later_version_are_passed_over_and_told_once(tmp_path):
+    values = [{**synthetic_run("sst2", "ppt", 32, seed, 1e-3), "watts": seed} for seed in (1, 2)]
+    values[1]["a\nb"] = {"deep": [None]}
+    folder = write_results(tmp_path, values, predictions=False)
+    note = (
+        "Keys of results.jsonl that this version does not know, and passes over: 'a\\nb', 'watts'."
+    )
+    before = (folder / "results.jsonl").read_bytes()
+    for results in (read_results(folder), ResultStore(folder)):
+        assert results.notes == (note,)
+        assert len(results.runs) == 2
+    store = ResultStore(folder)
+    store.add([run(seed=3)], {})
+    assert (folder / "results.jsonl").read_bytes() == before + run(seed=3).line().encode() + b"\n"
+
+
+def test_the_store_reads_what_the_report_reads(tmp_path):
+    first, again = run(), run(seconds=99.0)
+    other = run(seed=1)
+    lines = "".join(f"{one.line()}\n\n" for one in (first, other, again))
+    (tmp_path / "results.jsonl").write_text(lines + '{"run')
+    results, store = read_results(tmp_path), ResultStore(tmp_path)
+    assert results.runs == (other, again) == tuple(store.runs.values())
+    assert results.notes == store.notes
+    assert [note.split(" ")[0] for note in store.notes] == ["The", "Lines"]
+    last = run(seed=2)
+    store.add([last], {})
+    assert (tmp_path / "results.jsonl").read_text() == f"{lines}{last.line()}\n"
+
+
+def test_a_line_without_its_line_feed_is_kept(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(run().line())
+    store = ResultStore(tmp_path)
+    for seed in (1, 2):
+        store.add([run(seed=seed)], {})
+    assert path.read_text() == "".join(f"{run(seed=seed).line()}\n" for seed in (0, 1, 2))
+
+
+LATER = {"demonstrations": None, "members": 1, "steps": 0, "stopped_early": False,
+         "diverged": False, "adapter": None}  # fmt: skip
+"""Keys that lines may lack, and what they then are."""
+
+
+def test_results_of_before_are_read(tmp_path):
+    values = synthetic_run("sst2", "ensemble_vote", 32, 0, 1e-3)
+    older = {name: value for name, value in values.items() if name not in LATER}
+    (one,) = read_results(write_results(tmp_path, [older], predictions=False)).runs
+    assert one == dataclasses.replace(read_run(values, "here"), **LATER)
+
+
+@pytest.mark.parametrize(
+    "name", [field.name for field in dataclasses.fields(Run) if field.name not in LATER]
+)
 def test_a_missing_key_is_named(tmp_path, name):
     values = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
     del values[name]
@@ -390,3 +534,87 @@ def test_markdown_tables_align_numbers():
         markdown_table(["a", "b"], [[1, "x|y"]], left=1) == "| a | b |\n|---|---:|\n| 1 | x\\|y |"
     )
     assert markdown_table(["a", "b"], []) == "| a | b |\n|---|---|"
+
+
+# --- from memory -----------------------------------------------------------------------
+
+
+def test_results_from_memory_are_those_of_a_folder(tmp_path):
+    grid = synthetic_grid(shots=(32, 64), seeds=2, rates=(1e-3, 1e-2))
+    read = read_results(write_results(tmp_path, grid))
+    made = results_of(runs_of(grid))
+    assert made == read
+    assert made.selected() == selected(made.runs)
+    predictions = pa.Table.from_pylist(
+        [row for one in grid for row in synthetic_predictions(one)], SCHEMA
+    ).cast(PREDICTION_COLUMNS)
+    for metric, baseline in (("accuracy", None), ("macro_f1", "ppt")):
+        known = {"metric": metric, "baseline": baseline}
+        whole = make_report(tmp_path, **known)
+        assert report_of(made, predictions, **known) == whole
+        assert html_page(report_of(made, predictions, **known)) == html_page(whole)
+    bare = report_of(made)
+    assert (bare.examples, bare.notes) == ((), ())
+
+
+def test_results_are_a_table(tmp_path):
+    runs = [*(scored(x, seed=i) for i, x in enumerate((0.5, 0.7))), scored(0.25, shots=64)]
+    assert Results(tuple(runs)).table() == (
+        "### Test accuracy (%), 32 shots\n\n"
+        "| method | sst2 |\n|---|---:|\n| ppt | 60.0 ±14.1 |\n\n"
+        "### Test accuracy (%), 64 shots\n\n"
+        "| method | sst2 |\n|---|---:|\n| ppt | 25.0 |\n"
+    )
+    results = results_of(runs_of(synthetic_grid(seeds=5)))
+    text = results.table(metric="macro_f1", baseline="zero_shot")
+    assert text.startswith("### Test macro-F1 (%), 32 shots\n\n| method | sst2 | cb | all tasks |")
+    assert text != results.table(metric="macro_f1")
+    save_tables(tmp_path, results.rows())
+    assert (tmp_path / "results.md").read_text().startswith(results.table())
+    with pytest.raises(UnknownNameError, match="unknown metric 'f1'"):
+        results.table(metric="f1")
+    with pytest.raises(UnknownNameError, match="unknown baseline 'zero'"):
+        results.table(baseline="zero")
+
+
+def test_no_runs_are_an_empty_table_and_no_report():
+    none = results_of([])
+    assert (none.table(), none.selected(), none.notes) == ("", (), ())
+    assert none.to_pandas().empty
+    with pytest.raises(InputError, match="there are no runs to report"):
+        report_of(none)
+
+
+SIDES = ("validation", "test")
+
+
+def test_a_frame_has_a_row_a_run_and_flat_columns():
+    runs = [run(seed=1), run(method="zero_shot", rate=None, validation=None, seed=2)]
+    frame = results_of(runs).to_pandas()
+    validation, test = ([f"{side}_{name}" for name in kinds(Scores)] for side in SIDES)
+    assert list(frame.columns) == [
+        "run", "task", "method", "shots", "seed", "learning_rate", "model", "format", "style",
+        "init", "demonstrations", "members", "chance", "test_rows", *validation, *test[:-1],
+        "steps", "best_step",
+        "stopped_early", "diverged", "seconds", "parameters", "adapter",
+    ]  # fmt: skip
+    assert list(frame.test_accuracy) == [one.test.accuracy for one in runs]
+    assert frame.validation_loss[0] == runs[0].validation.loss
+    assert math.isnan(frame.validation_accuracy[1])
+    assert list(frame.seed) == [1, 2]
+    assert frame.groupby("method").test_rows.sum().to_dict() == {"ppt": 200, "zero_shot": 200}
+
+
+def test_without_pandas_the_cure_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigError, match="pip install pandas"):
+        results_of([run()]).to_pandas()
+
+
+def test_labels_of_a_task_must_agree_in_memory_too():
+    runs = [run(labels=["n", "y"]), run(seed=1, labels=["y", "n"])]
+    with pytest.raises(InputError, match="the results: runs of sst2 differ in labels"):
+        results_of(runs)
+    assert results_of([run(), run(seed=1, model="b")], ["first"]).notes == (
+        "first", "The runs are of 2 models: synthetic, b.",
+    )  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
@@ -508,7 +508,7 @@ def test_tasks_read_as_the_corpora_their_prompts_come_from():
 
 def test_label_words_are_in_the_order_of_the_pre_training_format():
     for task in TASKS.values():
-        words = LABEL_WORDS.get(task.format, ())
+        words = FORMATS[task.format].words if task.format in FORMATS else ()
         if task.language == "en" and task.format in ("sentiment", "sentence_pair"):
             places = [words.index(word) for word in task.words]
             assert places == sorted(places), task.name
@@ -581,7 +581,7 @@ def test_the_forms_are_whole():
                 layout: {"soft", "hybrid", "hard"} for layout in ("cloze", "suffix")
             }
     assert {format_name for format_name, _ in SHAPES} == set(PROMPT_FORMATS)
-    assert set(PROMPT_FORMATS.values()) == set(LABEL_WORDS)
+    assert set(PROMPT_FORMATS.values()) == set(FORMATS)
     assert FORMS["en"].keys() >= PATTERNS.keys()
 
 

@@ -13,16 +13,19 @@ from ppt.base import files
 from ppt.base.files import SCRATCH
 from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError, OutputError, TrainingError
+from ppt.prompts.batches import collate
 from ppt.prompts.soft import Residual, SoftPrompt
+from ppt.training import keeper, objective
 from ppt.training import log as logs
-from ppt.training import loop as training
 from ppt.training import state as checkpoints
 from ppt.training.card import draw_loss, read_metrics, smoothed
+from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation, best_of, evaluate, has_stalled
 from ppt.training.log import Plan, RunLog
-from ppt.training.loop import train
-from ppt.training.position import Position
+from ppt.training.loop import Loop
+from ppt.training.pretraining import train
 from ppt.training.state import latest, load_state, save_state
+from ppt.training.trainables import PromptBank
 from tests.toys import settings, toy
 
 
@@ -38,19 +41,33 @@ def fresh(backbone, residual=0, seed=0):
     return SoftPrompt(values, network)
 
 
+class Ended:
+    """A run that came to its end: its course, the prompt it is left with, its last state."""
+
+    def __init__(self, course, bank, folder, metric):
+        self.course, self.best = course, course.best(metric)
+        (self.prompt,) = bank.value(0)
+        last = load_state(latest(folder))
+        times = {"seconds", "window", "metrics_bytes"}
+        self.values = {k: v for k, v in last.values.items() if k not in times}
+        # rng: the tests draw from it in between, and training never does
+        self.tensors = {k: v for k, v in last.tensors.items() if not k.startswith("rng")}
+
+
 def run(toy, folder, *, residual=0, resume="auto", identity=None, **changes):
     backbone, examples = toy
-    return train(
-        backbone, fresh(backbone, residual), examples, settings(**changes), folder,
-        resume=resume, identity=identity, progress="none",
-    )  # fmt: skip
+    bank, own = PromptBank(backbone, [fresh(backbone, residual)]), settings(**changes)
+    course = train(bank, examples, own, folder, resume=resume, identity=identity, progress="none")
+    return Ended(course, bank, folder, own.metric_for_best_model)
 
 
 def same(one, other):
     assert torch.equal(one.prompt, other.prompt)
-    assert torch.equal(one.last_prompt, other.last_prompt)
-    assert one.history == other.history
-    assert one.steps == other.steps
+    assert one.course.history == other.course.history
+    assert one.values == other.values
+    assert one.tensors.keys() == other.tensors.keys()
+    for name, tensor in one.tensors.items():
+        assert torch.equal(tensor, other.tensors[name]), name
 
 
 def without_times(rows):
@@ -80,10 +97,10 @@ def stop_in(monkeypatch, owner, name, at):
 def test_the_loss_falls_on_what_can_be_learned(tmp_path, family, optimizer, loss):
     result = run(toy(family), tmp_path, optimizer=optimizer, loss=loss, max_steps=40,
                  eval_steps=10, learning_rate=0.2)  # fmt: skip
-    assert result.best.loss < 0.9 * result.first.loss
-    assert [one.step for one in result.history] == [0, 10, 20, 30, 40]
-    assert result.best is best_of(result.history, "loss")
-    assert result.examples == 40 * 8
+    assert result.best.loss < 0.9 * result.course.first.loss
+    assert [one.step for one in result.course.history] == [0, 10, 20, 30, 40]
+    assert result.best is best_of(result.course.history, "loss")
+    assert result.course.examples == 40 * 8
 
 
 def test_training_leaves_the_backbone_alone(tmp_path, llama):
@@ -95,9 +112,9 @@ def test_training_leaves_the_backbone_alone(tmp_path, llama):
 
 
 PLACES = [
-    *((training._Run, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
-    *((training._Run, "_evaluate", at) for at in (1, 2, 4)),
-    *((training, "save_state", at) for at in (1, 2, 4)),
+    *((Loop, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
+    *((Loop, "_evaluate", at) for at in (1, 2, 4)),
+    *((keeper, "save_state", at) for at in (1, 2, 4)),
     *((files.os, "replace", at) for at in (1, 3)),
     *((checkpoints, "write_synced", at) for at in (2, 5)),
     (RunLog, "train", 3),
@@ -143,8 +160,8 @@ def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
     ]  # fmt: skip
     assert not list(tmp_path.glob(f"{SCRATCH}*"))
     state = load_state(latest(tmp_path))
-    assert {"prompt.values", "best", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
-    assert Position.of(state.values).step == 12
+    assert {"prompt.values", "best.0", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
+    assert Course.of(state.values, Evaluation).step == 12
 
 
 def test_runs_can_begin_anew_or_go_on_from_a_given_state(tmp_path, llama):
@@ -178,17 +195,17 @@ def test_signals_save_and_leave_with_the_usual_code(
     tmp_path, llama, monkeypatch, number, place, capsys
 ):
     whole = run(llama, tmp_path / "whole", logging_steps=4)
-    real, calls = getattr(training._Run, place), [0]
+    real, calls = getattr(Loop, place), [0]
 
-    def with_signal(self, stop):
+    def with_signal(self, active, stop):
         calls[0] += 1
         if calls[0] == 2:
             os.kill(os.getpid(), number)
-        real(self, stop)
+        real(self, active, stop)
 
     before = signal.getsignal(number)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Run, place, with_signal)
+        patch.setattr(Loop, place, with_signal)
         leave = KeyboardInterrupt if number == signal.SIGINT else SystemExit
         with pytest.raises(leave) as left:
             run(llama, tmp_path / "cut", logging_steps=4)
@@ -217,13 +234,13 @@ def test_a_second_signal_is_not_held_back():
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, llama, monkeypatch, scale):
-    real, calls = training.LOSSES["verbalizer"], [0]
+    real, calls = objective.LOSSES["verbalizer"], [0]
 
     def spoiled(scores, labels, reduction):
         calls[0] += 1
         return real(scores, labels, reduction=reduction) * (scale if calls[0] == 6 else 1)
 
-    monkeypatch.setitem(training.LOSSES, "verbalizer", spoiled)  # call 1 is the evaluation
+    monkeypatch.setitem(objective.LOSSES, "verbalizer", spoiled)  # call 1 is the evaluation
     with pytest.raises(TrainingError) as error:
         run(llama, tmp_path, eval_steps=100)
     text = str(error.value)
@@ -248,8 +265,8 @@ def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch)
 def test_fewer_examples_than_a_batch_make_one_batch(tmp_path):
     result = run(toy("llama", train=5, validation=2), tmp_path, per_device_train_batch_size=8,
                  gradient_accumulation_steps=2, max_steps=3)  # fmt: skip
-    assert result.examples == 15
-    assert result.history[0].rows == 2
+    assert result.course.examples == 15
+    assert result.course.history[0].rows == 2
 
 
 def test_accumulation_is_a_larger_batch(tmp_path, llama):
@@ -257,7 +274,9 @@ def test_accumulation_is_a_larger_batch(tmp_path, llama):
     for turns, size in ((2, 6), (4, 3), (12, 1)):
         other = run(llama, tmp_path / str(turns), per_device_train_batch_size=size,
                     gradient_accumulation_steps=turns)  # fmt: skip
-        assert torch.allclose(one.last_prompt, other.last_prompt, atol=2e-4)
+        assert torch.allclose(
+            one.tensors["prompt.values"], other.tensors["prompt.values"], atol=2e-4
+        )
         assert other.best.loss == pytest.approx(one.best.loss, rel=1e-4)
 
 
@@ -284,12 +303,12 @@ def test_the_best_is_by_loss_or_by_accuracy_then_loss():
 def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
     result = run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
                  max_steps=30)  # fmt: skip
-    assert result.stopped_early
-    assert result.steps == result.best.step + 2 < 30
+    assert result.course.stopped_early
+    assert result.course.step == result.best.step + 2 < 30
     backbone, examples = llama
-    again = evaluate(backbone, result.prompt, examples.validation, examples.words)
+    again = evaluate(PromptBank(backbone, [result.prompt]), examples.validation, examples.words)
     assert again.loss == pytest.approx(result.best.loss, rel=1e-6)
-    assert not torch.equal(result.prompt, result.last_prompt)
+    assert not torch.equal(result.prompt, result.tensors["prompt.values"])
     same(run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
              max_steps=30), result)  # fmt: skip
 
@@ -298,10 +317,11 @@ def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
 def test_evaluation_agrees_with_counting_row_by_row(format_name):
     backbone, examples = toy("llama", format_name)
     prompt = fresh(backbone).folded()
-    result = evaluate(backbone, prompt, examples.validation, examples.words, batch_size=5)
+    bank = PromptBank(backbone, [prompt])
+    result = evaluate(bank, examples.validation, examples.words, batch_size=5)
     right, losses, chances = [], [], []
     for i in range(len(examples.validation)):
-        batch = training.collate(examples.validation, np.array([i]), examples.words)
+        batch = collate(examples.validation, np.array([i]), examples.words)
         row = backbone.score(prompt, batch)[0]
         right.append(int(row.argmax()) == int(batch.labels))
         losses.append(-float(row.log_softmax(-1)[batch.labels]))
@@ -398,7 +418,8 @@ def test_the_bar_ends_at_its_end_and_tells_the_time_left(tmp_path, llama, monkey
 
     monkeypatch.setattr(logs, "tqdm", Bar)
     backbone, examples = llama
-    train(backbone, fresh(backbone), examples, settings(max_steps=10), tmp_path, progress="bar")
+    bank = PromptBank(backbone, [fresh(backbone)])
+    train(bank, examples, settings(max_steps=10), tmp_path, progress="bar")
     assert bars[0].n == bars[0].total
     shown = capsys.readouterr().err.split("\r")
     assert any("step 0 of 10, evaluating" in one for one in shown)
@@ -409,7 +430,8 @@ def test_the_bar_ends_at_its_end_and_tells_the_time_left(tmp_path, llama, monkey
 
 def test_lines_for_log_files(tmp_path, llama, capsys):
     backbone, examples = llama
-    train(backbone, fresh(backbone), examples, settings(), tmp_path, progress="lines")
+    bank = PromptBank(backbone, [fresh(backbone)])
+    train(bank, examples, settings(), tmp_path, progress="lines")
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == [f"step {n} of 12" for n in (0, 4, 8, 12)]
     assert all(" validation " in line for line in lines)

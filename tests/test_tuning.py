@@ -12,7 +12,7 @@ from ppt.errors import TrainingError
 from ppt.fewshot.lanes import passes, score_rows, spans, tune
 from ppt.prompts.batches import collate
 from ppt.prompts.order import BatchOrder
-from ppt.training.trainables import PromptBank, Weights, everything, lora
+from ppt.training.trainables import PromptBank, Trainable, everything, lora
 from tests.few import steps, toy_lanes
 from tests.tiny import tiny, tiny_batch, tiny_model, tiny_prompt, tiny_tokenizer
 
@@ -33,7 +33,7 @@ def bank_of(backbone, lanes, words, settings, tokens=10**6):
     """The prompts after training, and how each lane went."""
     bank = PromptBank(backbone, first(backbone, [lane.seed for lane in lanes]))
     courses = tune(bank, lanes, settings, words, tokens_at_once=tokens)
-    return [prompt.detach() for prompt in bank.prompts], courses
+    return [prompt.folded() for prompt in bank.prompts], courses
 
 
 def assert_same(one, other, tolerance=1e-5):
@@ -41,9 +41,9 @@ def assert_same(one, other, tolerance=1e-5):
     (prompt, course), (prompt_2, course_2) = one, other
     assert torch.allclose(prompt, prompt_2, atol=tolerance)
     assert torch.allclose(course.scores, course_2.scores, atol=10 * tolerance)
-    assert (course.best.step, course.steps) == (course_2.best.step, course_2.steps)
-    assert [p.step for p in course.curve] == [p.step for p in course_2.curve]
-    for point, point_2 in zip(course.curve, course_2.curve, strict=True):
+    assert (course.best.step, course.course.step) == (course_2.best.step, course_2.course.step)
+    assert [p.step for p in course.course.history] == [p.step for p in course_2.course.history]
+    for point, point_2 in zip(course.course.history, course_2.course.history, strict=True):
         assert point.loss == pytest.approx(point_2.loss, rel=tolerance)
         assert point.accuracy == point_2.accuracy
     (steps, losses), (steps_2, losses_2) = (
@@ -91,14 +91,14 @@ def test_lanes_that_stop_or_diverge_leave_the_others_alone():
     lanes, words = toy_lanes(backbone, points)
     bank = Breaking(backbone, first(backbone, [seed for seed, _ in points]))
     courses = tune(bank, lanes, settings, words, tokens_at_once=10**6)
-    assert [course.diverged for course in courses] == [False, True, False, False]
-    assert (courses[1].steps, courses[1].stopped_early) == (4, True)
-    assert all(torch.isfinite(prompt).all() for prompt in bank.prompts)
-    assert len({course.steps for course in courses}) > 2, "they must not all end together"
+    assert [one.course.diverged for one in courses] == [False, True, False, False]
+    assert (courses[1].course.step, courses[1].course.stopped_early) == (4, True)
+    assert all(torch.isfinite(prompt.folded()).all() for prompt in bank.prompts)
+    assert len({one.course.step for one in courses}) > 2, "they must not all end together"
     for k in (0, 2, 3):
         alone, (course,) = bank_of(backbone, [lanes[k]], words, settings)
-        assert course.stopped_early == courses[k].stopped_early
-        assert_same((bank.prompts[k], courses[k]), (alone[0], course))
+        assert course.course.stopped_early == courses[k].course.stopped_early
+        assert_same((bank.prompts[k].folded(), courses[k]), (alone[0], course))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -107,9 +107,8 @@ def test_a_lane_is_what_a_plain_loop_makes_of_it(family):
     backbone, settings = exact(family), steps(max_steps=6, eval_steps=6, max_grad_norm=0.7)
     lanes, words = toy_lanes(backbone, POINTS)
     bank = PromptBank(backbone, first(backbone, [lane.seed for lane in lanes]))
-    initial = [prompt.detach().clone() for prompt in bank.prompts]
-    taken = {}
-    bank.snapshot = lambda k: taken.setdefault(k, []).append(bank.prompts[k].detach().clone())
+    initial = [prompt.folded() for prompt in bank.prompts]
+    bank.value = lambda k: []
     bank.restore = lambda k, _: None
     tune(bank, lanes, settings, words, tokens_at_once=200)
     for k, lane in enumerate(lanes):
@@ -122,17 +121,17 @@ def test_a_lane_is_what_a_plain_loop_makes_of_it(family):
             label_loss(backbone.score(prompt, batch), batch.labels).backward()
             torch.nn.utils.clip_grad_norm_([prompt], 0.7)
             optimizer.step()
-        assert torch.allclose(prompt, bank.prompts[k], atol=1e-5)
+        assert torch.allclose(prompt, bank.prompts[k].folded(), atol=1e-5)
 
 
 def test_nothing_trained_is_one_evaluation_of_all_lanes():
     backbone = tiny("llama")
     lanes, words = toy_lanes(backbone, ((0, None), (1, None)))
-    courses = tune(Weights(backbone, lanes=2), lanes, steps(), words, tokens_at_once=100)
+    courses = tune(Trainable(backbone, lanes=2), lanes, steps(), words, tokens_at_once=100)
     for lane, course in zip(lanes, courses, strict=True):
         batch = collate(lane.validation, np.arange(9), words)
         assert torch.allclose(course.scores, backbone.score(None, batch), atol=1e-4)
-        assert (course.steps, len(course.curve)) == (0, 1)
+        assert (course.course.step, len(course.course.history)) == (0, 1)
 
 
 def test_a_loss_that_is_no_number_before_training_is_an_error():
@@ -157,7 +156,9 @@ def test_scores_do_not_depend_on_how_rows_are_cut(family):
     assert torch.allclose(scores[0], scores[1], atol=1e-3)
     assert torch.allclose(scores[0], scores[2], atol=1e-3)
     one = collate(lanes[0].train, chosen[1][4:5], words)
-    assert torch.allclose(scores[0][1, 4], backbone.score(bank.prompts[2], one)[0], atol=1e-3)
+    assert torch.allclose(
+        scores[0][1, 4], backbone.score(bank.prompts[2].folded(), one)[0], atol=1e-3
+    )
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 50), st.integers(1, 900))
@@ -188,7 +189,7 @@ def test_weights_come_back_bit_by_bit(kind, family, dtype):
     with kind(backbone) as weights:
         assert all(weight.dtype == torch.float32 for weight in weights.parameters(0))
         (course,) = tune(weights, lanes, steps(), words, tokens_at_once=300)
-        assert course.curve[-1].loss < course.curve[0].loss
+        assert course.course.history[-1].loss < course.course.first.loss
     after = backbone.model.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import MANIFEST, Manifest, encode_shard, shard_name, statistics
 from ppt.corpus.tables import COLUMNS
 from ppt.prompts.batches import pack
@@ -18,7 +18,8 @@ TEXTS = ("it rained", "we ran", "the sun", "a long road home", "no", "tea at fiv
 def toy_rows(format_name, count, seed=0):
     """Rows of a format whose labels lean to one answer, so that a prompt can learn it."""
     rng = np.random.default_rng(seed)
-    words = LABEL_WORDS[format_name]
+    words = FORMATS[format_name].words
+    kind = FORMATS[format_name].kinds[0]
     rows = []
     for i in range(count):
         options = []
@@ -30,7 +31,7 @@ def toy_rows(format_name, count, seed=0):
         pair = str(rng.choice(TEXTS)) if format_name == "sentence_pair" else None
         text = " ".join(rng.choice(TEXTS, int(rng.integers(1, 3))))
         rows.append(
-            {"id": f"r{i}", "document_id": f"d{i}", "text_a": text, "text_b": pair,
+            {"id": f"r{i}", "document_id": f"d{i}", "kind": kind, "text_a": text, "text_b": pair,
              "options": options, "label": label}
         )  # fmt: skip
     return rows

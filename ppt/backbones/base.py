@@ -44,8 +44,17 @@ class Backbone(ABC):
     """
 
     kind: ClassVar[str]
+    """How label words are read: a key of `ppt.prompts.rendering.LAYOUTS`."""
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
+    @staticmethod
+    def auto_class(config: Any) -> Any:
+        """The class of transformers that loads models of `config`; None where they are not ours."""
+        del config
+
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
+    ) -> None:
+        del shared_prefix  # whether rows share the prompt's states is for families to say
         self.model, self.tokenizer, self.name = model.requires_grad_(False).eval(), tokenizer, name
         self._embed, self._head = model.get_input_embeddings(), model.get_output_embeddings()
 
@@ -86,6 +95,20 @@ class Backbone(ABC):
         if type(self._embed) is nn.Embedding:
             return self._embed.weight.detach()
         return self._lookup(torch.arange(self.vocab_size, device=self.device))
+
+    def require_room(self, before: int, text: int, words: LabelWords, cure: str) -> None:
+        """Refuse a prompt and texts of so many tokens that there are no positions for.
+
+        `cure` is what users can do about it.
+        """
+        width = words.ids.shape[1]
+        asked = before + text + width - 1
+        if self.positions is not None and asked > self.positions:
+            prompt = f"a prompt of {before} tokens, " if before else ""
+            raise ConfigError(
+                f"{prompt}--max_length {text} and label words of up to {width} tokens need {asked}"
+                f" positions, but {self.name} has {self.positions}: {cure}."
+            )
 
     def score(
         self, prompt: Tensor | None, batch: Batch, *, full_vocabulary: bool = False

@@ -34,6 +34,14 @@ class CausalBackbone(Backbone):
 
     kind = "causal"
 
+    @staticmethod
+    def auto_class(config: Any) -> Any:
+        """Any left-to-right model that transformers knows."""
+        from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM
+
+        known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+        return AutoModelForCausalLM if known and not config.is_encoder_decoder else None
+
     def __init__(
         self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
     ) -> None:

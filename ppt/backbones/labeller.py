@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import calibrate, content_free, label_prior
-from ppt.backbones.loading import Backbone, load_backbone
+from ppt.backbones.loading import load_backbone
 from ppt.errors import ConfigError
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.order import evaluation_batches

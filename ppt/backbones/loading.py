@@ -11,25 +11,18 @@ from typing import Any
 
 import torch
 
-from ppt.backbones.base import LOSSES, Backbone, label_loss, word_loss
+from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import DEFAULT_MODEL, find_model, without_bars
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
 
-__all__ = [
-    "DTYPES",
-    "LOSSES",
-    "Backbone",
-    "as_backbone",
-    "dtype_hint",
-    "label_loss",
-    "load_backbone",
-    "word_loss",
-]
-
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """``--dtype`` → precision; "auto" is bfloat16 on a GPU that has it and float32 elsewhere."""
+
+
+FAMILIES: list[type[Backbone]] = [Seq2SeqBackbone, CausalBackbone]
+"""The kinds of models that can be backbones; a new one is appended (docs/extending.md)."""
 
 
 def load_backbone(
@@ -59,12 +52,12 @@ def load_backbone(
         if not (folder / "config.json").is_file():
             raise OSError("there is none.")
         config = AutoConfig.from_pretrained(folder)
-    loader = _loader(config)
+    family = family_of(config)
     with _clear("the tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(folder)
     kind = DTYPES.get(precision) or _best_dtype(where)
     with _clear("the weights", name), without_bars():
-        model, report = loader.from_pretrained(
+        model, report = family.auto_class(config).from_pretrained(
             folder, dtype=kind, attn_implementation=attention, output_loading_info=True
         )
         model = model.to(where)
@@ -97,23 +90,14 @@ def as_backbone(
     if tokenizer.pad_token_id is None:  # any token will do: padding is never read
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "right"
-    if model.config.is_encoder_decoder:
-        return Seq2SeqBackbone(model, tokenizer, name)
-    return CausalBackbone(model, tokenizer, name, shared_prefix=shared_prefix)
+    return family_of(model.config)(model, tokenizer, name, shared_prefix=shared_prefix)
 
 
-def _loader(config: Any) -> Any:
-    """The transformers class that loads models of this config, if they can be backbones."""
-    from transformers import (
-        MODEL_FOR_CAUSAL_LM_MAPPING,
-        AutoModelForCausalLM,
-        AutoModelForSeq2SeqLM,
-    )
-
-    if config.model_type in SEQ2SEQ_TYPES:
-        return AutoModelForSeq2SeqLM
-    if not config.is_encoder_decoder and type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
-        return AutoModelForCausalLM
+def family_of(config: Any) -> type[Backbone]:
+    """The class that serves models of `config`, the last that does; raises ConfigError."""
+    for family in reversed(FAMILIES):
+        if family.auto_class(config) is not None:
+            return family
     raise ConfigError(
         f"model type {config.model_type!r} is not supported: take a causal language model (GPT-2,"
         f" Llama, Qwen, Gemma...) or an encoder-decoder of type {', '.join(SEQ2SEQ_TYPES)}."

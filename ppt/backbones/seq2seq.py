@@ -25,7 +25,17 @@ class Seq2SeqBackbone(Backbone):
 
     kind = "seq2seq"
 
-    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
+    @staticmethod
+    def auto_class(config: Any) -> Any:
+        """Models that were trained with sentinels."""
+        from transformers import AutoModelForSeq2SeqLM
+
+        return AutoModelForSeq2SeqLM if config.model_type in SEQ2SEQ_TYPES else None
+
+    def __init__(
+        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
+    ) -> None:
+        del shared_prefix  # the encoder reads prompt and text as one
         super().__init__(model, tokenizer, name)
         start = model.config.decoder_start_token_id
         if start is None:

@@ -179,6 +179,11 @@ def from_json(command: type[C], text: str) -> C:
         raise ConfigError(f"the text is no JSON ({error}).") from None
     if not isinstance(values, dict):
         raise ConfigError(f"got a JSON {type(values).__name__}, expected an object.")
+    return from_values(command, values)
+
+
+def from_values(command: type[C], values: Mapping[str, Any]) -> C:
+    """The command of values by field name; what is missing has its default."""
     known = [one.name for one in fields(command)]
     for name in values:
         if name not in known:

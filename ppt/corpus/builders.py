@@ -1,6 +1,6 @@
-"""Sentence pool → rows of examples: one pure function a format, plus `unify`.
+"""A shard's stock of sentences → rows of examples: one pure function a format.
 
-A format samples *indices into the pool* for all anchors at once; no Python
+A builder samples *indices into the pool* for all anchors at once; no Python
 object is made per example.
 
 Formats and their published numbers: PPT (Gu, Han, Liu and Huang 2022, "PPT:
@@ -8,8 +8,8 @@ Pre-trained Prompt Tuning for Few-shot Learning"), sections 3.2 and 3.3.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from ppt.base.arrays import Indices, Words
 from ppt.base.streams import below, mix, seed_word, stream, uniform
-from ppt.corpus.formats import LABEL_WORDS
 from ppt.corpus.options import FormatOptions, same_document_options
 from ppt.corpus.pool import Pool
 from ppt.corpus.sampling import Draw, adjacent, level_labels, other_documents, place, same_document
-from ppt.corpus.sentiment import balance, keep
+from ppt.corpus.sentiment import LABELS, balance, keep
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -37,8 +36,23 @@ EXAMPLE_DROPS = {
 }
 """Why an anchor gives no example of a format: anchors = examples + drops, always."""
 
+PAIR_LABELS = ("no", "maybe", "yes")
+"""Of two sentences: of two documents, of one but not adjacent, adjacent."""
+
+CHOICES = 6
+"""Options of the multiple-choice format."""
+
 UNIFIED_OPTIONS = range(2, 17)
 """Numbers of options of the unified format (published: uniform in 2...16)."""
+
+OPTION_WORDS = (*PAIR_LABELS, *LABELS)
+"""Label words that stand as options in the unified format."""
+
+CHOICE, PAIR, SENTIMENT = range(3)
+"""Kinds of unified rows, by the format that they come from."""
+
+_CODES = {PAIR: -1 - np.arange(3), SENTIMENT: -4 - np.arange(5)}
+"""Kind → the codes of its label words as options."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,8 @@ class Rows:
 
     `options` holds R arrays laid end to end, row r at `offsets[r]:offsets[r+1]`;
     a value >= 0 is a sentence of the pool, a value < 0 is `OPTION_WORDS[-1 - value]`.
-    `label` [R] indexes the row's options or, where it has none, the format's words.
+    `label` [R] indexes the row's options or, where it has none, the format's words;
+    `kind` [R] indexes the format's kinds.
     """
 
     anchor: Indices
@@ -55,7 +70,27 @@ class Rows:
     options: Indices
     offsets: Indices
     label: NDArray[np.int8]
+    kind: NDArray[np.int8]
     drops: Counter[str]
+
+    @classmethod
+    def even(
+        cls,
+        anchor: Indices,
+        label: NDArray[np.int8],
+        drops: Counter[str],
+        *,
+        second: Indices | None = None,
+        options: Indices | None = None,
+        kind: int = 0,
+    ) -> "Rows":
+        """Rows of one kind that all have n options: `options` [R, n], none if not given."""
+        n_rows = len(anchor)
+        second = np.full(n_rows, -1) if second is None else second
+        options = np.zeros((n_rows, 0), np.int64) if options is None else options
+        offsets = np.arange(n_rows + 1, dtype=np.int64) * options.shape[1]
+        kinds = np.full(n_rows, kind, np.int8)
+        return cls(anchor, second, options.ravel(), offsets, label, kinds, drops)
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -71,26 +106,66 @@ class Rows:
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
         options = self.options[np.repeat(self.offsets[:-1][rows], counts) + within]
         return Rows(
-            self.anchor[rows], self.second[rows], options, offsets, self.label[rows], self.drops
-        )
+            self.anchor[rows], self.second[rows], options, offsets, self.label[rows],
+            self.kind[rows], self.drops,
+        )  # fmt: skip
+
+    def shuffled(self, words: Words) -> "Rows":
+        """In random order, by a stream a row, so that any prefix is a fair sample of all."""
+        return self.take(np.argsort(stream(words, Draw.ORDER), kind="stable"))
 
 
-OPTION_WORDS = (*LABEL_WORDS["sentence_pair"], *LABEL_WORDS["sentiment"])
-"""Label words that stand as options in the unified format."""
+@dataclass(frozen=True)
+class Stock:
+    """What the rows of a shard are made from: its pool, the options, its anchors' labels.
 
-_PAIR_WORDS = -1 - np.arange(3)
-_SENTIMENT_WORDS = -4 - np.arange(5)
+    `probabilities` [A, 5] of classes, for A anchors; None where no format needs labels.
+    """
+
+    pool: Pool
+    options: FormatOptions
+    probabilities: Probabilities | None = None
+    _made: "dict[Builder, Rows]" = field(default_factory=dict, repr=False)
+
+    def rows(self, build: "Builder") -> Rows:
+        """What `build` makes of this stock; made once, as a format may hold another's rows."""
+        if build not in self._made:
+            self._made[build] = build(self)
+        return self._made[build]
+
+    def anchors(self) -> tuple[Indices, Counter[str]]:
+        """[A] pool indices to build examples around, ascending; a count of what they are not.
+
+        They are the same for every format. Each call gives a new counter, to go on with.
+        """
+        pool, limit = self.pool, self.options.max_examples_per_document
+        if not limit:
+            return np.arange(len(pool)), Counter()
+        order = np.lexsort((stream(pool.words, Draw.ORDER), pool.document))
+        rank = np.empty(len(pool), dtype=np.int64)
+        rank[order] = np.arange(len(pool)) - pool.starts[order]
+        chosen = np.flatnonzero(rank < limit)
+        return chosen, Counter(max_examples_per_document=len(pool) - len(chosen))
+
+    def words(self, name: str) -> Words:
+        """[N] a random stream per sentence and name, so that formats draw independently."""
+        return mix(self.pool.words ^ np.uint64(seed_word(0, name)))
 
 
-def sentence_pair(pool: Pool, options: FormatOptions) -> Rows:
+Builder = Callable[[Stock], Rows]
+"""Makes the rows of a format: anchors = rows + drops."""
+
+
+def sentence_pair(stock: Stock) -> Rows:
     """Anchor and a second sentence; adjacent: yes, same document: maybe, another: no.
 
     Labels are a third each as nearly as the documents allow: an anchor that
     cannot have some label gets one of the others, and the rest make up for it.
     """
-    anchors, drops = anchors_of(pool, options)
-    words = _words(pool, "sentence_pair")[anchors]
-    near = adjacent(pool, anchors, options.adjacency, words)
+    pool = stock.pool
+    anchors, drops = stock.anchors()
+    words = stock.words("sentence_pair")[anchors]
+    near = adjacent(pool, anchors, stock.options.adjacency, words)
     same, n_same = same_document(pool, anchors, 1, words)
     other, n_other = other_documents(pool, anchors, 1, words)
     seconds = np.stack([other[:, 0], same[:, 0], near], axis=1)
@@ -98,45 +173,46 @@ def sentence_pair(pool: Pool, options: FormatOptions) -> Rows:
     label = level_labels(feasible, words)
     kept = np.flatnonzero(label >= 0)
     drops["no_label"] += len(label) - len(kept)
-    rows = _without_options(anchors[kept], seconds[kept, label[kept]], label[kept], drops)
-    return _shuffled(rows, words[kept])
+    rows = Rows.even(anchors[kept], label[kept], drops, second=seconds[kept, label[kept]])
+    return rows.shuffled(words[kept])
 
 
-def multiple_choice(pool: Pool, options: FormatOptions) -> Rows:
+def multiple_choice(stock: Stock) -> Rows:
     """Which of six sentences is adjacent to the anchor? One more is of its document."""
-    anchors, drops = anchors_of(pool, options)
-    words = _words(pool, "multiple_choice")
-    n_options = len(LABEL_WORDS["multiple_choice"])
-    rows = _selection(pool, anchors, n_options, options.adjacency, words, drops)
-    return _shuffled(rows, words[rows.anchor])
+    anchors, drops = stock.anchors()
+    words = stock.words("multiple_choice")
+    rows = _selection(stock, anchors, CHOICES, words, drops)
+    return rows.shuffled(words[rows.anchor])
 
 
-def sentiment(pool: Pool, options: FormatOptions, probabilities: Probabilities) -> Rows:
-    """One sentence and its pseudo-label, from class probabilities [A, 5] of the anchors.
+def sentiment(stock: Stock) -> Rows:
+    """One sentence and its pseudo-label, from the class probabilities of the anchors.
 
     Kept are labels of enough confidence, then as many of each class as the
-    smallest has.
+    smallest has; without labels there is no confidence in any.
     """
-    anchors, drops = anchors_of(pool, options)
-    words = _words(pool, "sentiment")[anchors]
-    label, _, kept = keep(probabilities, options.thresholds)
-    balanced = balance(label, kept, words)
-    chosen = np.flatnonzero(balanced)
+    anchors, drops = stock.anchors()
+    words = stock.words("sentiment")[anchors]
+    probabilities = stock.probabilities
+    if probabilities is None:
+        probabilities = np.zeros((len(anchors), len(LABELS)))
+    label, _, kept = keep(probabilities, stock.options.thresholds)
+    chosen = np.flatnonzero(balance(label, kept, words))
     drops["low_confidence"] += int((~kept).sum())
     drops["class_balance"] += int(kept.sum()) - len(chosen)
-    rows = _without_options(anchors[chosen], np.full(len(chosen), -1), label[chosen], drops)
-    return _shuffled(rows, words[chosen])
+    return Rows.even(anchors[chosen], label[chosen], drops).shuffled(words[chosen])
 
 
-def unified(pool: Pool, options: FormatOptions, pairs: Rows, sentiments: Rows) -> Rows:
+def unified(stock: Stock) -> Rows:
     """Everything as multiple choice with 2 to 16 options, mixed as `options.mixture` says.
 
     Each anchor becomes either an n-way selection of the adjacent sentence or its
     sentence-pair example; sentiment examples come on top as far as there are any.
     """
-    mixture = options.mixture
-    anchors, drops = anchors_of(pool, options)
-    words = _words(pool, "unified")
+    pool, mixture = stock.pool, stock.options.mixture
+    pairs, sentiments = stock.rows(sentence_pair), stock.rows(sentiment)
+    anchors, drops = stock.anchors()
+    words = stock.words("unified")
     selects = uniform(stream(words, Draw.TASK)) < mixture.choice / (mixture.choice + mixture.pair)
     number = UNIFIED_OPTIONS.start + below(
         stream(words, Draw.NUMBER), np.full(len(pool), len(UNIFIED_OPTIONS))
@@ -144,67 +220,53 @@ def unified(pool: Pool, options: FormatOptions, pairs: Rows, sentiments: Rows) -
     parts = []
     for n in UNIFIED_OPTIONS:
         chosen = anchors[selects[anchors] & (number[anchors] == n)]
-        parts.append(_selection(pool, chosen, n, options.adjacency, words, drops))
+        parts.append(_selection(stock, chosen, n, words, drops))
+    order = [words[part.anchor] for part in parts]
     paired = pairs.take(np.flatnonzero(~selects[pairs.anchor]))
     drops["no_label"] += int((~selects[anchors]).sum()) - len(paired)
-    pair_words = _words(pool, "unified/pair")
-    parts.append(unify(paired, _PAIR_WORDS, pair_words))
-    sentiment_words = _words(pool, "unified/sentiment")
-    mixed = _share(sentiments, sum(map(len, parts)), mixture.sentiment, sentiment_words)
+    others = sum(map(len, parts)) + len(paired)
+    sentiment_words = stock.words("unified/sentiment")
+    mixed = _share(sentiments, others, mixture.sentiment, sentiment_words)
     drops["mixture"] += len(sentiments) - len(mixed)
-    order = [*(words[part.anchor] for part in parts[:-1]), pair_words[paired.anchor]]
-    parts.append(unify(mixed, _SENTIMENT_WORDS, sentiment_words))
-    order.append(sentiment_words[mixed.anchor])
-    return _shuffled(_concatenate(parts, drops), np.concatenate(order))
+    for rows, kind, own in (
+        (paired, PAIR, stock.words("unified/pair")),
+        (mixed, SENTIMENT, sentiment_words),
+    ):
+        parts.append(unify(rows, kind, own))
+        order.append(own[rows.anchor])
+    return _concatenate(parts, drops).shuffled(np.concatenate(order))
 
 
-def unify(rows: Rows, label_words: Indices, words: Words) -> Rows:
+def unify(rows: Rows, kind: int, words: Words) -> Rows:
     """Rows with label words → multiple choice with those words as shuffled options.
 
-    `label_words` [n] are codes of `OPTION_WORDS`; `words` [N] the pool's streams.
+    `words` [N] are the pool's streams.
     """
-    n = len(label_words)
+    codes = _CODES[kind]
+    n = len(codes)
     wrong = (rows.label[:, None].astype(np.int64) + 1 + np.arange(n - 1)) % n
-    placed, label = place(label_words[rows.label], label_words[wrong], words[rows.anchor])
-    return Rows(
-        rows.anchor, rows.second, placed.ravel(), _even_offsets(len(rows), n), label, Counter()
-    )
+    placed, label = place(codes[rows.label], codes[wrong], words[rows.anchor])
+    return Rows.even(rows.anchor, label, Counter(), second=rows.second, options=placed, kind=kind)
 
 
 def _share(rows: Rows, others: int, share: float, words: Words) -> Rows:
     """As many class-balanced rows as make up `share` beside `others`, or all there are."""
-    classes = len(LABEL_WORDS["sentiment"])
+    classes = len(LABELS)
     per_class = round(others * share / (1 - share)) // classes
     order = np.argsort(stream(words[rows.anchor], Draw.MIX), kind="stable")
     chosen = [order[rows.label[order] == label][:per_class] for label in range(classes)]
     return rows.take(np.sort(np.concatenate(chosen)))
 
 
-def _words(pool: Pool, name: str) -> Words:
-    """[N] a random stream per sentence and format, so that formats draw independently."""
-    return mix(pool.words ^ np.uint64(seed_word(0, name)))
-
-
-def anchors_of(pool: Pool, options: FormatOptions) -> tuple[Indices, Counter[str]]:
-    """The A pool indices to build examples around, ascending: the same for every format."""
-    limit = options.max_examples_per_document
-    if not limit:
-        return np.arange(len(pool)), Counter()
-    order = np.lexsort((stream(pool.words, Draw.ORDER), pool.document))
-    rank = np.empty(len(pool), dtype=np.int64)
-    rank[order] = np.arange(len(pool)) - pool.starts[order]
-    chosen = np.flatnonzero(rank < limit)
-    return chosen, Counter(max_examples_per_document=len(pool) - len(chosen))
-
-
 def _selection(
-    pool: Pool, anchors: Indices, n: int, adjacency: str, pool_words: Words, drops: Counter[str]
+    stock: Stock, anchors: Indices, n: int, pool_words: Words, drops: Counter[str]
 ) -> Rows:
     """n-way choice of the sentence adjacent to the anchor; counts what cannot be built."""
+    pool = stock.pool
     from_same = same_document_options(n)
     from_other = n - 1 - from_same
     words = pool_words[anchors]
-    answer = adjacent(pool, anchors, adjacency, words)
+    answer = adjacent(pool, anchors, stock.options.adjacency, words)
     same, n_same = same_document(pool, anchors, from_same, words)
     other, n_other = other_documents(pool, anchors, from_other, words)
     failures = {
@@ -219,32 +281,11 @@ def _selection(
     kept = np.flatnonzero(alive)
     wrong = np.concatenate([same, other], axis=1)[kept]
     placed, label = place(answer[kept], wrong, words[kept])
-    none = np.full(len(kept), -1)
-    return Rows(anchors[kept], none, placed.ravel(), _even_offsets(len(kept), n), label, drops)
-
-
-def _without_options(
-    anchor: Indices, second: Indices, label: NDArray[np.int8], drops: Counter[str]
-) -> Rows:
-    return Rows(anchor, second, np.zeros(0, np.int64), _even_offsets(len(anchor), 0), label, drops)
-
-
-def _even_offsets(n_rows: int, n: int) -> Indices:
-    return np.arange(n_rows + 1, dtype=np.int64) * n
+    return Rows.even(anchors[kept], label, drops, options=placed, kind=CHOICE)
 
 
 def _concatenate(parts: Sequence[Rows], drops: Counter[str]) -> Rows:
     counts = np.concatenate([part.option_counts() for part in parts])
-    return Rows(
-        np.concatenate([part.anchor for part in parts]),
-        np.concatenate([part.second for part in parts]),
-        np.concatenate([part.options for part in parts]),
-        np.concatenate(([0], np.cumsum(counts))),
-        np.concatenate([part.label for part in parts]),
-        drops,
-    )
-
-
-def _shuffled(rows: Rows, words: Words) -> Rows:
-    """Rows in random order, so that any prefix of a shard is a fair sample of it."""
-    return rows.take(np.argsort(stream(words, Draw.ORDER), kind="stable"))
+    columns = ("anchor", "second", "options", "label", "kind")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    return Rows(**joined, offsets=np.concatenate(([0], np.cumsum(counts))), drops=drops)

@@ -1,28 +1,19 @@
 """The README.md beside a corpus: a dataset card that hubs and people read."""
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import SPLITS, Manifest
-
-_WHAT = {
-    "sentence_pair": "Two sentences `text_a`, `text_b`: adjacent in a document (yes), of one "
-    "document but not adjacent (maybe), of two documents (no).",
-    "multiple_choice": "`text_a` and six `options`: one is adjacent to it in its document (the "
-    "answer), one more is of the same document, four are of others.",
-    "sentiment": "A sentence `text_a` with a five-class pseudo-label, kept where the labeller "
-    "was confident, classes balanced.",
-    "unified": "Multiple choice with 2 to 16 `options`: n-way selection of the adjacent "
-    "sentence, and sentence pairs and sentiment with their label words as options.",
-}
 
 
 def dataset_card(manifest: Manifest) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads."""
+    known = FORMATS[manifest.format]
     rows = manifest.rows
     documents = manifest.documents
     config = manifest.config
     files = "\n".join(
         f"  - split: {split}\n    path: {split}-*.parquet" for split in SPLITS if rows[split]
     )
+    kinds = ", ".join(f"{sum(manifest.count('kinds', kind)):,} {kind}" for kind in known.kinds)
     drops = "\n".join(f"| {why} | {n:,} |" for why, n in manifest.examples["drops"].items() if n)
     return f"""---
 configs:
@@ -33,12 +24,13 @@ configs:
 
 # {manifest.format}: a self-supervised corpus for pre-trained prompt tuning
 
-{_WHAT[manifest.format]}
-`label` indexes {", ".join(LABEL_WORDS[manifest.format])}.
+{known.summary}
+`label` indexes {", ".join(known.words)}.
 
 | | |
 |---|---|
 | examples | {rows["train"]:,} train, {rows["validation"]:,} validation (split by document) |
+| `kind` | {kinds} |
 | documents | {documents["read"]:,} read = {documents["kept"]:,} kept + \
 {sum(documents["rejected"].values()):,} rejected + {documents["duplicates"]:,} duplicates |
 | sentences | {manifest.sentences["read"]:,} read, {manifest.sentences["usable"]:,} usable |

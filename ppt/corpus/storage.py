@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.tables import COLUMNS
 from ppt.errors import CorpusError, first_line, unknown_name
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 added the column `kind`; corpora of version 1 are read as well."""
+
 MANIFEST = "manifest.json"
 SPLITS = ("train", "validation")
 VERIFY = ("fast", "full")
@@ -67,6 +69,10 @@ class Manifest:
         """The number of examples of each split."""
         return {split: sum(shard.rows for shard in self.shards[split]) for split in SPLITS}
 
+    def count(self, what: str, name: str) -> list[int]:
+        """By split, how many rows have the label or kind `name`; `what` is a key of `stats`."""
+        return [self.stats[split].get(what, {}).get(name, 0) for split in SPLITS]
+
     def to_json(self) -> str:
         """The file's text: the same for the same corpus, whatever built it."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -76,8 +82,9 @@ class Manifest:
         """Read `to_json`'s text; raises ValueError, KeyError or TypeError where it is not one."""
         data = json.loads(text)
         version = data["format_version"]
-        if version != FORMAT_VERSION:
-            raise ValueError(f"format version {version}, this program reads {FORMAT_VERSION}")
+        if version not in range(1, FORMAT_VERSION + 1):
+            known = f"this program reads 1 to {FORMAT_VERSION}"
+            raise ValueError(f"format version {version}, {known}")
         data["shards"] = {
             split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS
         }
@@ -136,9 +143,12 @@ def _read_manifest(folder: Path) -> Manifest:
             f"{folder.parent}"
         )
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"))
+        manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"{path} cannot be read ({error}); build the corpus again.") from None
+    if manifest.format not in FORMATS:
+        raise unknown_name(f"format of {folder}", manifest.format, FORMATS)
+    return manifest
 
 
 def _read_shard(path: Path) -> pa.Table:
@@ -177,7 +187,7 @@ def features(format_name: str) -> str:
     string = {"dtype": "string", "_type": "Value"}
     columns = dict.fromkeys(COLUMNS.names, string) | {
         "options": {"feature": string, "_type": "List"},
-        "label": {"names": list(LABEL_WORDS[format_name]), "_type": "ClassLabel"},
+        "label": {"names": list(FORMATS[format_name].words), "_type": "ClassLabel"},
     }
     return json.dumps({"info": {"features": columns}})
 
@@ -191,7 +201,7 @@ def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, S
         compression="zstd",
         compression_level=1,
         # A sentence stands in several examples: one dictionary for a whole row group.
-        use_dictionary=["document_id", "text_b", "options.list.element"],
+        use_dictionary=["document_id", "kind", "text_b", "options.list.element"],
         dictionary_pagesize_limit=64 << 20,
         write_statistics=False,
         # Readers should see strings, not that they were indices when they were written.
@@ -204,17 +214,19 @@ def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, S
 
 
 def statistics(table: pa.Table, format_name: str) -> Stats:
-    """Counts of one table that add up over shards: labels, positions, lengths.
+    """Counts of one table that add up over shards: kinds, labels, positions, lengths.
 
     `answer_positions[n][i]` counts rows of n options whose answer is number i;
     `text_chars` and `option_chars` count texts per `LENGTH_BIN` characters.
     """
-    words = LABEL_WORDS[format_name]
+    words = FORMATS[format_name].words
+    kinds = pc.value_counts(table["kind"]).to_pylist()
     labels = table["label"].to_numpy()
     counts = pc.list_value_length(table["options"]).to_numpy()
     histogram = np.bincount(labels, minlength=len(words)).tolist()
     return {
         "rows": table.num_rows,
+        "kinds": {count["values"]: count["counts"] for count in kinds},
         "labels": {word: n for word, n in zip(words, histogram, strict=True) if n},
         "answer_positions": {
             str(n): dict(enumerate(np.bincount(labels[counts == n], minlength=n).tolist()))

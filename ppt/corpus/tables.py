@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from ppt.base.arrays import Indices, Mask
 from ppt.base.text import cut
-from ppt.corpus.builders import OPTION_WORDS, Rows
-from ppt.corpus.options import FormatOptions, option_caps
-from ppt.corpus.pool import Pool
+from ppt.corpus.builders import OPTION_WORDS, Rows, Stock
+from ppt.corpus.formats import FORMATS, LETTERS
+from ppt.corpus.options import option_caps
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -19,6 +19,7 @@ COLUMNS = pa.schema(
     [
         ("id", pa.string()),
         ("document_id", _REPEATED),
+        ("kind", _REPEATED),
         ("text_a", pa.string()),
         ("text_b", _REPEATED),
         ("options", pa.list_(_REPEATED)),
@@ -27,20 +28,20 @@ COLUMNS = pa.schema(
 )
 
 _KEY_DIGITS = 16
-_MOST_OPTIONS = 16
-_UNIFIED_KINDS = pa.array(["choice", "pair", "sentiment"])
 
 
 class Phrases:
-    """Every string that examples of one pool can hold, as one Arrow array to take from.
+    """Every string that examples of one stock can hold, as one Arrow array to take from.
 
     The pool's N sentences, those of them that a cap cuts once more for each such
     cap, then the label words. Also the pool's N stems of example ids and the ids
     of its documents.
     """
 
-    def __init__(self, pool: Pool, options: FormatOptions) -> None:
-        caps = {cap for n in range(2, _MOST_OPTIONS + 1) for cap in option_caps(n, options)}
+    def __init__(self, stock: Stock) -> None:
+        self.stock = stock
+        pool, options = stock.pool, stock.options
+        caps = {cap for n in range(2, len(LETTERS) + 1) for cap in option_caps(n, options)}
         caps |= {options.max_text_chars, options.max_option_chars}
         texts = list(pool.text)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -58,9 +59,9 @@ class Phrases:
         self._words = len(texts) + np.array([words.index(word) for word in OPTION_WORDS])
         self._strings = pa.array([*texts, *words], pa.string())
         keys = [document.key.hex()[:_KEY_DIGITS] for document in pool.documents]
-        self.stems = pa.array(
-            [f"{keys[document]}-{position}" for document, position in _pairs(pool)], pa.string()
-        )
+        places_in = zip(pool.document.tolist(), pool.position.tolist(), strict=True)
+        stems = [f"{keys[document]}-{place}" for document, place in places_in]
+        self.stems = pa.array(stems, pa.string())
         ids = pa.array([document.id for document in pool.documents], pa.string())
         self.document_ids = ids.dictionary_encode()
 
@@ -89,27 +90,24 @@ class Phrases:
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)
 
 
-def _pairs(pool: Pool) -> Iterable[tuple[int, int]]:
-    return zip(pool.document.tolist(), pool.position.tolist(), strict=True)
-
-
-def to_table(
-    pool: Pool, phrases: Phrases, rows: Rows, format_name: str, options: FormatOptions
-) -> pa.Table:
+def to_table(phrases: Phrases, rows: Rows, format_name: str) -> pa.Table:
     """Materialise R rows of one format: a table of `COLUMNS`, R rows long."""
+    kinds = FORMATS[format_name].kinds
+    kind = pa.DictionaryArray.from_arrays(pa.array(rows.kind.astype(np.int32)), list(kinds))
+    ids = phrases.stems.take(pa.array(rows.anchor))
+    if len(kinds) > 1:  # a sentence may be the anchor of several
+        ids = pc.binary_join_element_wise(ids, kind.dictionary_decode(), "-")
     counts = rows.option_counts()
-    query_rows, option_rows = _caps_by_count(phrases, format_name, options)
-    # Rows whose options are label words keep the full text length: only selections have
-    # options long enough to need a shorter query.
-    selects = np.zeros(len(rows), dtype=bool)
-    filled = np.flatnonzero(counts)
-    selects[filled] = rows.options[rows.offsets[:-1][filled]] >= 0
-    text_rows = query_rows[np.where(selects, counts, 0)]
+    query_rows, option_rows = _caps_by_count(phrases, format_name)
+    shrinks = np.isin(kinds, FORMATS[format_name].shrinking)[rows.kind]
+    text_rows = query_rows[np.where(shrinks, counts, 0)]
     flat = phrases.encode(rows.options, np.repeat(option_rows[counts], counts))
+    documents = phrases.stock.pool.document[rows.anchor]
     return pa.table(
         [
-            _example_ids(phrases, rows, selects, format_name),
-            phrases.document_ids.take(pa.array(pool.document[rows.anchor])),
+            ids,
+            phrases.document_ids.take(pa.array(documents)),
+            kind,
             phrases.take(rows.anchor, text_rows),
             phrases.encode(np.maximum(rows.second, 0), text_rows, missing=rows.second < 0),
             pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), flat),
@@ -119,23 +117,13 @@ def to_table(
     )
 
 
-def _caps_by_count(
-    phrases: Phrases, format_name: str, options: FormatOptions
-) -> tuple[Indices, Indices]:
+def _caps_by_count(phrases: Phrases, format_name: str) -> tuple[Indices, Indices]:
     """Which cap rows a row of n options has, for n = 0...16: of its texts, of its options."""
+    options = phrases.stock.options
     full = (options.max_text_chars, options.max_option_chars)
-    shrinks = format_name == "unified"
+    shrinks = FORMATS[format_name].shrinking
     caps = [
-        option_caps(n, options) if shrinks and n >= 2 else full for n in range(_MOST_OPTIONS + 1)
+        option_caps(n, options) if shrinks and n >= 2 else full for n in range(len(LETTERS) + 1)
     ]
     queries, answers = zip(*caps, strict=True)
     return phrases.rows_of(queries), phrases.rows_of(answers)
-
-
-def _example_ids(phrases: Phrases, rows: Rows, selects: Mask, format_name: str) -> pa.Array:
-    """``<document key>-<sentence number>``; unified ids end in the format they come from."""
-    stems = phrases.stems.take(pa.array(rows.anchor))
-    if format_name != "unified":
-        return stems
-    kinds = np.where(selects, 0, np.where(rows.second >= 0, 1, 2))
-    return pc.binary_join_element_wise(stems, _UNIFIED_KINDS.take(pa.array(kinds)), "-")

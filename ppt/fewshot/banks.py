@@ -16,14 +16,16 @@ from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import Lane, score_rows, tune
 from ppt.fewshot.rows import Finished, adapter_card, prediction_table, result_row
 from ppt.fewshot.settings import FewshotConfig
-from ppt.fewshot.starts import Start, require_room, started
+from ppt.fewshot.starts import LOWER, Beginning, Start, started
 from ppt.fewshot.views import Shown, TaskView
 from ppt.methods import METHODS, Method
 from ppt.prompts.batches import join
+from ppt.prompts.files import Prompt
 from ppt.results.folder import ADAPTERS
-from ppt.results.store import ResultStore
+from ppt.results.store import Store
 from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
+from ppt.training.trainables import PromptBank
 
 
 @dataclass
@@ -33,7 +35,9 @@ class Workbench:
     config: FewshotConfig
     backbone: Backbone
     tasks: Mapping[str, TaskData]
-    prompts: Mapping[tuple[str, str], Path]
+    prompts: Mapping[tuple[str, str], Prompt]
+    kept: dict[str, tuple[Prompt, ...]] = field(default_factory=dict)
+    """Tuned prompts by trial, where no folder keeps them."""
     _views: dict[tuple[str, str, bool], TaskView] = field(default_factory=dict)
 
     def view(self, task: str, method: Method) -> TaskView:
@@ -52,15 +56,15 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
         method, prompt = METHODS[name], bench.prompts.get((task, name))
         view = bench.view(task, method)
         train = view.draw(config.shot_counts[0], seed=0).train
-        require_room(backbone, view.words, 0, config)
-        with started(method, backbone, view, train, [0], config, prompt):
+        backbone.require_room(0, config.max_length, view.words, LOWER)
+        with started(Beginning(method, backbone, view, train, [0], config, prompt)):
             pass
 
 
 def run_bank(
     bench: Workbench,
     bank: Bank,
-    store: ResultStore,
+    store: Store,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Run the trials of a bank; their adapters, predictions and rows go to `store`."""
@@ -71,28 +75,27 @@ def run_bank(
     seeds = [member_seed(seed, member) for seed, _, member in places]
     prompt = bench.prompts.get((first.task, first.method))
     began, train = time.perf_counter(), draws[first.seed].train
-    with started(method, bench.backbone, view, train, seeds, config, prompt) as start:
+    beginning = Beginning(method, bench.backbone, view, train, seeds, config, prompt)
+    with started(beginning) as start:
         lanes = [
             Lane(start.rows(draws[seed].train), start.rows(draws[seed].validation), rate, own)
             for (seed, rate, _), own in zip(places, seeds, strict=True)
         ]
         budget = config.tokens_at_once
-        courses = tune(
-            start.tuned, lanes, config.steps, view.words, tokens_at_once=budget, on_step=on_step
+        results = tune(
+            start.trainable, lanes, config.steps, view.words, tokens_at_once=budget, on_step=on_step
         )
         seconds = (time.perf_counter() - began) / len(lanes)
         tested = [draws[seed].test for seed, _, _ in places]
         tests = _test(start, tested, view, config)
         if method.calibrated:
-            for course, (seed, _, _) in zip(courses, places, strict=True):
-                course.scores = _calibrated(
-                    course.scores, draws[seed].validation, start, view, config
-                )
+            for one, (seed, _, _) in zip(results, places, strict=True):
+                one.scores = _calibrated(one.scores, draws[seed].validation, start, view, config)
             tests = [
                 _calibrated(scores, rows, start, view, config)
                 for scores, rows in zip(tests, tested, strict=True)
             ]
-        finished = Finished(bank, config, view, draws, start, courses, tests, seconds)
+        finished = Finished(bank, config, view, draws, start, results, tests, seconds)
         adapters = [_save(bench, finished, one, store.folder) for one in bank.trials]
         store.add(
             [result_row(finished, *pair) for pair in zip(bank.trials, adapters, strict=True)],
@@ -113,10 +116,10 @@ def _test(
     sizes = [len(rows) for rows in sets.values()]
     offsets = dict(zip(sets, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
     chosen = np.stack([offsets[id(one)] + np.arange(len(one.tokens)) for one in shown])
-    once = start.tuned.alike and len(sets) == 1
+    once = start.trainable.alike and len(sets) == 1
     which = list(range(1 if once else len(shown)))
     scores = score_rows(
-        start.tuned, which, join(list(sets.values())), chosen[which], view.words,
+        start.trainable, which, join(list(sets.values())), chosen[which], view.words,
         loss=config.loss, tokens_at_once=config.tokens_at_once,
     )  # fmt: skip
     return [scores[0 if once else lane] for lane in range(len(shown))]
@@ -125,19 +128,20 @@ def _test(
 def _calibrated(
     scores: Tensor, shown: Shown, start: Start, view: TaskView, config: FewshotConfig
 ) -> Tensor:
-    """Scores [N, L] of rows, given what is said of rows without content."""
+    """Scores [N, L] of rows, given what is predicted of rows without content."""
     free = view.content_free(shown)
     found = score_rows(
-        start.tuned, [0], start.rows(free), np.arange(len(free.tokens))[None], view.words,
+        start.trainable, [0], start.rows(free), np.arange(len(free.tokens))[None], view.words,
         loss=config.loss, tokens_at_once=config.tokens_at_once,
     )  # fmt: skip
     return calibrate(scores, label_prior(found.view(-1, len(CONTENT_FREE), found.shape[-1])))
 
 
-def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path) -> str | None:
+def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | None) -> str | None:
     """Save what was trained; the adapter's path in the results folder, if it is one.
 
-    An ensemble has one for each member, in a folder each.
+    An ensemble has one for each member, in a folder each. Without a results folder prompts
+    stay in memory.
     """
     model, members = bench.config.model, METHODS[trial.method].members
     base = EMBEDDED[model].hub_id if model in EMBEDDED else model
@@ -145,7 +149,13 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path) -> s
     if trial.learning_rate is not None:
         path += f"-lr-{trial.learning_rate}"
     card, saved = adapter_card(finished, trial), False
+    trainable = finished.start.trainable
+    if folder is None:
+        if isinstance(trainable, PromptBank):
+            values = [trainable.value(lane)[0] for lane in finished.lanes(trial)]
+            bench.kept[trial.id] = tuple(Prompt(card, tensor=one) for one in values)
+        return None
     for member, lane in enumerate(finished.lanes(trial)):
         place = folder / path / f"member-{member}" if members > 1 else folder / path
-        saved = finished.start.tuned.save(lane, place, base, card)
+        saved = trainable.save(lane, place, base, card)
     return path if saved else None

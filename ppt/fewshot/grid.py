@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ppt.methods import METHODS, Method
-from ppt.results.trial import Trial
+from ppt.results.trial import Trial, changed, digest
 from ppt.tasks.loading import TaskData
+
+ASIDE = ("name", "columns", "source", "answer")
+"""Fields of a task that say how its rows are read; the rows tell what came of it."""
 
 
 def content_digest(data: TaskData) -> str:
     """What tells the rows, words and patterns of two tasks apart, wherever they were read."""
-    task = data.task
-    shown = task.format, task.language, task.balance, task.labels, dict(task.patterns)
-    digest = hashlib.sha256(repr(shown).encode())
+    both = hashlib.sha256(digest(changed(data.task, ASIDE)).encode())
     for rows in (data.train, data.test):
-        digest.update(json.dumps(rows, sort_keys=True).encode())
-    return digest.hexdigest()
+        both.update(json.dumps(rows, sort_keys=True).encode())
+    return both.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
-"""The loop of few-shot tuning: K runs in lockstep, each as if it were alone.
+"""Few-shot tuning as an objective of the loop: K lanes in lockstep, each as if it were alone.
 
-A run is a lane: it has its own rows, order of batches, learning rate, clipping, best
-step and end. A step scores the batches of all lanes in one pass, or in as few as their
-tokens allow, and adds up *sums*: each row's loss is divided by the rows of its own lane's
-batch. So each lane gets the gradient of its own mean loss, whatever the others do, and a
-lane that has stopped leaves the batch. Nothing is ever asked of test rows here.
+A lane has its own rows, order of batches and learning rate. A step scores the batches of all
+lanes in one pass, or in as few as their tokens allow, and adds up *sums*: each row's loss is
+divided by the rows of its own lane's batch. So each lane gets the gradient of its own mean
+loss, whatever the others do, and a lane that has stopped leaves the batch. Nothing is ever
+asked of test rows here.
 
 A few steps on 32 rows are no work to save halfway: whoever is killed begins again.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,19 +16,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
-from ppt.errors import TrainingError
-from ppt.fewshot.answers import Outcome, alone, worth
+from ppt.base.signals import StopRequest
+from ppt.fewshot.predictions import Outcome, measure, single
 from ppt.prompts.batches import TokenRows, collate, join
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
-from ppt.training.evaluation import best_of, has_stalled
-from ppt.training.optimizers import make_optimizer, rate
+from ppt.training.course import Course
+from ppt.training.loop import Loop, Watcher
+from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
-from ppt.training.trainables import Tuned
+from ppt.training.trainables import Trainable
 
 Floats = NDArray[np.float64]
 
@@ -51,162 +50,128 @@ class Lane:
 
 
 @dataclass
-class Course:
+class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
     `train_curve` has (step, mean loss since the one before).
     """
 
-    curve: list[Outcome] = field(default_factory=list)
+    course: Course[Outcome]
+    best: Outcome
+    scores: Tensor
     train_curve: list[tuple[int, float]] = field(default_factory=list)
-    scores: Tensor = field(default_factory=lambda: torch.zeros(0))
-    best: Outcome | None = None
-    steps: int = 0
-    stopped_early: bool = False
-    diverged: bool = False
 
 
 def tune(
-    tuned: Tuned,
+    trainable: Trainable,
     lanes: Sequence[Lane],
     settings: StepSettings,
     words: LabelWords,
     *,
     tokens_at_once: int,
     on_step: Callable[[int], None] = lambda _: None,
-) -> list[Course]:
-    """Train every lane of `tuned` and leave it as at its best validation step.
+) -> list[LaneResult]:
+    """Train every lane of `trainable` and leave it as at its best validation step.
 
     Where nothing is trained there is but one evaluation. `on_step` hears of each step.
     """
-    bank = _Bank(tuned, lanes, settings, words, tokens_at_once)
-    bank.to_the_end(on_step)
-    return bank.courses
+    objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
+    curves = _Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step)
+    own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
+    with StopRequest() as stop:
+        courses = Loop(objective, own, curves).to_the_end(stop)
+    results = []
+    for lane, course in enumerate(courses):
+        best = course.best(settings.metric_for_best_model)
+        scores = objective.scores[lane][best.step]
+        results.append(LaneResult(course, best, scores, curves.curves[lane]))
+    return results
 
 
-class _Bank:
-    """Lanes under way; `tune` is its face."""
+class _Curves(Watcher[Outcome]):
+    """Keeps the curves of training losses."""
+
+    def __init__(self, lanes: int, every: int, on_step: Callable[[int], None]) -> None:
+        self.every, self._on_step = every, on_step
+        self.curves: list[list[tuple[int, float]]] = [[] for _ in range(lanes)]
+
+    def trained(self, lane: int, row: dict[str, float]) -> None:
+        self.curves[lane].append((int(row["step"]), row["loss"]))
+
+    def stepped(self, step: int) -> None:
+        self._on_step(step)
+
+
+class TaskLanes(Objective[Outcome]):
+    """Lanes on the rows of a task. `scores` has, by lane, those of each evaluated step [N, L]."""
 
     def __init__(
-        self, tuned: Tuned, lanes: Sequence[Lane], settings: StepSettings, words: LabelWords,
-        tokens_at_once: int,
+        self, trainable: Trainable, lanes: Sequence[Lane], settings: StepSettings,
+        words: LabelWords, tokens_at_once: int,
     ) -> None:  # fmt: skip
-        assert len(lanes) == tuned.lanes
-        self.tuned, self.settings, self.tokens = tuned, settings, tokens_at_once
-        self.words = words.to(tuned.backbone.device)
-        self.courses = [Course() for _ in lanes]
-        self.best: list[list[Tensor]] = [[] for _ in lanes]
-        self.trained = any(tuned.parameters(k) for k in range(len(lanes)))
-        self.own = [
-            replace(settings, learning_rate=lane.learning_rate).resolved() for lane in lanes
-        ]
-        if self.trained:
-            size = settings.per_device_train_batch_size
-            self.orders = [BatchOrder(lane.train.lengths, size, lane.seed) for lane in lanes]
-            self.optimizers = [
-                make_optimizer(tuned.parameters(k), own) for k, own in enumerate(self.own)
-            ]
-            self.train, self.offsets = _joint([lane.train for lane in lanes])
-        self.validation, offsets = _joint([lane.validation for lane in lanes])
-        self.rows = offsets[:, None] + np.arange(len(lanes[0].validation))
-        every = max(1, settings.max_steps // CURVE_POINTS)
-        self.window, self.losses = every, [0.0 for _ in lanes]
+        assert len(lanes) == trainable.lanes
+        self.trainable, self.loss, self.tokens = trainable, settings.loss, tokens_at_once
+        self.words = words.to(trainable.backbone.device)
+        self.scores: list[dict[int, Tensor]] = [{} for _ in lanes]
+        size = settings.per_device_train_batch_size
+        self._orders = [BatchOrder(lane.train.lengths, size, lane.seed) for lane in lanes]
+        self._train, self._offsets = _joint([lane.train for lane in lanes])
+        self._validation, offsets = _joint([lane.validation for lane in lanes])
+        self._rows = offsets[:, None] + np.arange(len(lanes[0].validation))
 
-    def to_the_end(self, on_step: Callable[[int], None]) -> None:
-        """Turn after turn, until no lane goes on."""
-        step, active = 0, list(range(len(self.courses)))
-        last = self.settings.max_steps if self.trained else 0
-        while True:
-            if step % self.settings.eval_steps == 0 or step == last:
-                self._evaluate(active, step)
-            active = [k for k in active if self._goes_on(k, step, last)]
-            if not active:
-                break
-            self._step(active, step)
-            step += 1
-            on_step(step)
-        for k, best in enumerate(self.best):
-            self.tuned.restore(k, best)
-
-    def _goes_on(self, k: int, step: int, last: int) -> bool:
-        course, settings = self.courses[k], self.settings
-        stalled = has_stalled(
-            course.curve, settings.metric_for_best_model, settings.early_stopping_patience
-        )
-        course.stopped_early = step < last and (stalled or course.diverged)
-        return step < last and not course.stopped_early
-
-    def _evaluate(self, active: list[int], step: int) -> None:
-        scores = score_rows(
-            self.tuned, active, self.validation, self.rows[active], self.words,
-            loss=self.settings.loss, tokens_at_once=self.tokens,
+    def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Outcome] | None:
+        """How good each lane is on its validation rows."""
+        if watch(0.0):
+            return None
+        chosen = self._rows[list(which)]
+        found = score_rows(
+            self.trainable, which, self._validation, chosen, self.words,
+            loss=self.loss, tokens_at_once=self.tokens,
         )  # fmt: skip
-        labels = self.validation.labels[self.rows[active]]
-        for k, own, right in zip(active, scores, labels, strict=True):
-            course = self.courses[k]
-            result = worth(alone(own), right, self.settings.loss, step)
-            if not math.isfinite(result.loss):
-                course.diverged = True
-                if not step:
-                    raise TrainingError(
-                        f"the validation loss is {result.loss} before the first step: take"
-                        " --dtype float32, or another prompt."
-                    )
-                continue
-            course.curve.append(result)
-            if best_of(course.curve, self.settings.metric_for_best_model) is result:
-                course.best, course.scores = result, own
-                self.best[k] = self.tuned.snapshot(k)
+        for lane, own in zip(which, found, strict=True):
+            self.scores[lane][step] = own
+        labels = self._validation.labels[chosen]
+        return [
+            measure(single(own), right, self.loss, step)
+            for own, right in zip(found, labels, strict=True)
+        ]
 
-    def _step(self, active: list[int], step: int) -> None:
-        """One update of each active lane from one batch of its own."""
-        picks = [next(self.orders[k]) for k in active]
+    def step(self, which: Sequence[int]) -> Sums:
+        """A batch of each lane; those with fewer rows repeat some, without weight."""
+        picks = [next(self._orders[lane]) for lane in which]
         size = max(map(len, picks))
         chosen = np.stack(
-            [self.offsets[k] + np.resize(rows, size) for k, rows in zip(active, picks, strict=True)]
+            [self._offsets[k] + np.resize(rows, size) for k, rows in zip(which, picks, strict=True)]
         )
         shares = np.stack([(np.arange(size) < len(rows)) / len(rows) for rows in picks])
-        losses = np.zeros(len(active))
-        longest = int(self.train.lengths[chosen].max())
-        for part, rows in passes(len(active), size, longest, self.tokens):
-            which = active[part]
-            losses[part] += self._forward_backward(which, chosen[part, rows], shares[part, rows])
-        for k, loss in zip(active, losses.tolist(), strict=True):
-            self._update(k, step, loss)
+        sums = torch.zeros(len(picks), 2, dtype=torch.float64)
+        longest = int(self._train.lengths[chosen].max())
+        for part, rows in passes(len(picks), size, longest, self.tokens):
+            sums[part] += self._forward_backward(
+                which[part], chosen[part, rows], shares[part, rows]
+            )
+        return Sums(sums, [1.0] * len(picks), list(map(len, picks)))
 
-    def _forward_backward(self, which: list[int], chosen: Indices, shares: Floats) -> Floats:
-        """Add the gradients of rows `chosen` [K, B], each weighed by its share; the losses [K]."""
-        backbone, loss = self.tuned.backbone, self.settings.loss
-        batch = collate(self.train, chosen.ravel(), self.words, backbone.tokenizer.pad_token_id)
-        batch = batch.to(backbone.device)
-        scores = self.tuned.score(which, batch, full_vocabulary=loss == "vocabulary")
-        each = LOSSES[loss](scores, batch.labels, reduction="none").view(len(which), -1)
-        own = (each * torch.from_numpy(shares).to(each)).sum(1)
+    def _forward_backward(self, which: Sequence[int], chosen: Indices, shares: Floats) -> Tensor:
+        """Add the gradients of rows `chosen` [K, B], each weighed by its share.
+
+        Returns losses and right answers, [K, 2].
+        """
+        backbone = self.trainable.backbone
+        pad = backbone.tokenizer.pad_token_id
+        batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
+        scores = self.trainable.score(which, batch, full_vocabulary=self.loss == "vocabulary")
+        each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
+        share = torch.from_numpy(shares).to(each)
+        own = (each * share).sum(1)
         own.sum().backward()  # type: ignore[no-untyped-call]
-        return np.asarray(own.detach().double().cpu())
-
-    def _update(self, k: int, step: int, loss: float) -> None:
-        course, optimizer, own = self.courses[k], self.optimizers[k], self.own[k]
-        norm = float(
-            clip_grad_norm_(self.tuned.parameters(k), self.settings.max_grad_norm or math.inf)
-        )
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            course.diverged = True
-            return
-        for group in optimizer.param_groups:
-            group["lr"] = rate(own, step)
-        optimizer.step()
-        optimizer.zero_grad()
-        course.steps = step + 1
-        self.losses[k] += loss
-        if course.steps % self.window == 0:
-            course.train_curve.append((course.steps, self.losses[k] / self.window))
-            self.losses[k] = 0.0
+        right = (scores.argmax(-1) == batch.labels).view_as(share) & (share > 0)
+        return torch.stack([own.detach(), right.sum(1).to(own.dtype)], 1).double().cpu()
 
 
 @torch.no_grad()
 def score_rows(
-    tuned: Tuned,
+    trainable: Trainable,
     which: Sequence[int],
     rows: TokenRows,
     chosen: Indices,
@@ -221,15 +186,15 @@ def score_rows(
     """
     lengths = rows.lengths[chosen]
     order = np.argsort(-lengths, axis=1, kind="stable")
-    longest = np.take_along_axis(lengths, order, 1).max(0) + int(tuned.context * CONTEXT_SHARE)
+    longest = np.take_along_axis(lengths, order, 1).max(0) + int(trainable.context * CONTEXT_SHARE)
     scores = torch.zeros(*chosen.shape, len(words.lengths))
-    device, pad = tuned.backbone.device, tuned.backbone.tokenizer.pad_token_id
+    device, pad = trainable.backbone.device, trainable.backbone.tokenizer.pad_token_id
     words = words.to(device)
     at = np.arange(len(chosen))[:, None]
     for start, end in spans(longest, tokens_at_once // len(chosen)):
         places = order[:, start:end]
         batch = collate(rows, chosen[at, places].ravel(), words, pad).to(device)
-        found = tuned.score(which, batch, full_vocabulary=loss == "vocabulary")
+        found = trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
         scores[at, places] = found.view(*places.shape, -1).cpu()
     return scores
 

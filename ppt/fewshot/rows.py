@@ -1,8 +1,9 @@
 """What is told of a trial: its line in results.jsonl, its predictions, its adapter's card."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,17 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ppt.fewshot.answers import Outcome, Verdict, verdict, worth
 from ppt.fewshot.grid import Bank
-from ppt.fewshot.lanes import Course
+from ppt.fewshot.lanes import LaneResult
+from ppt.fewshot.predictions import Predictions, measure, predict
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
 from ppt.methods import METHODS
 from ppt.prompts.patterns import PATTERNS_VERSION
-from ppt.results.metrics import confusion
-from ppt.results.store import PREDICTION_COLUMNS
+from ppt.results.predictions import PREDICTION_COLUMNS
+from ppt.results.run import Point, Run, Scores
+from ppt.results.statistics import confusion
 from ppt.results.trial import Trial
 
 
@@ -32,7 +34,7 @@ class Finished:
     view: TaskView
     draws: Mapping[int, Draw]
     start: Start
-    courses: Sequence[Course]
+    lane_results: Sequence[LaneResult]
     tests: Sequence[Tensor]
     seconds_a_lane: float
 
@@ -40,68 +42,73 @@ class Finished:
         """The lanes of a trial's members."""
         return [self.bank.lane(trial, member) for member in range(self.bank.method.members)]
 
-    def tested(self, trial: Trial) -> Verdict:
-        """What a trial's members say of the test rows."""
+    def tested(self, trial: Trial) -> Predictions:
+        """What a trial's members predict of the test rows."""
         return self._together(trial, self.tests)
 
-    def validated(self, trial: Trial) -> Verdict:
-        """What they say of the validation rows, each at its best step."""
-        return self._together(trial, [course.scores for course in self.courses])
+    def validated(self, trial: Trial) -> Predictions:
+        """What they predict of the validation rows, each at its best step."""
+        return self._together(trial, [lane.scores for lane in self.lane_results])
 
-    def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Verdict:
+    def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Predictions:
         members = torch.stack([scores[lane] for lane in self.lanes(trial)])
-        return verdict(members, METHODS[trial.method].combine)
+        return predict(members, METHODS[trial.method].combine)
 
 
-def result_row(finished: Finished, trial: Trial, adapter: str | None) -> dict[str, Any]:
-    """The line of results.jsonl."""
+def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
+    """The trial as a run, a line of results.jsonl."""
     method, view, draw = METHODS[trial.method], finished.view, finished.draws[trial.seed]
     lanes = finished.lanes(trial)
-    courses = [finished.courses[lane] for lane in lanes]
-    weights = [weight for lane in lanes for weight in finished.start.tuned.parameters(lane)]
+    results = [finished.lane_results[lane] for lane in lanes]
+    courses = [one.course for one in results]
+    weights = [weight for lane in lanes for weight in finished.start.trainable.parameters(lane)]
     tested = finished.tested(trial)
-    table = confusion(draw.test.tokens.labels, tested.said.numpy(), len(view.labels))
-    return {
+    table = confusion(draw.test.tokens.labels, tested.predicted.numpy(), len(view.labels))
+    curves = (
+        [{"step": one.step, "loss": one.loss, "accuracy": one.accuracy} for one in course.history]
+        for course in courses
+    )
+    losses = ([{"step": step, "loss": loss} for step, loss in one.train_curve] for one in results)
+    return Run(
         **trial.columns,
-        "model": finished.config.model,
-        "format": view.format_of(method),
-        "style": method.style,
-        "init": finished.start.init,
-        "demonstrations": finished.start.shown,
-        "members": method.members,
-        "labels": view.labels,
-        "chance": draw.test.chance(view.words),
-        "test_rows": len(draw.test.tokens),
-        "validation": _scores(finished, finished.validated(trial), draw.validation),
-        "test": _scores(finished, tested, draw.test),
-        "confusion": table.tolist(),
-        "curve": _mean_curve([course.curve for course in courses]) if method.is_trained else [],
-        "train_curve": _mean_train_curve([course.train_curve for course in courses]),
-        "steps": max(course.steps for course in courses),
-        "best_step": max(course.best.step for course in courses if course.best),
-        "stopped_early": any(course.stopped_early for course in courses),
-        "diverged": any(course.diverged for course in courses),
-        "seconds": round(finished.seconds_a_lane * len(lanes), 3),
-        "parameters": sum(weight.numel() for weight in weights),
-        "adapter": adapter,
-    }
+        model=finished.config.model,
+        format=view.format_of(method),
+        style=method.style,
+        init=finished.start.init,
+        demonstrations=finished.start.shown,
+        members=method.members,
+        labels=tuple(view.labels),
+        chance=draw.test.chance(view.words),
+        test_rows=len(draw.test.tokens),
+        validation=_scores(finished, finished.validated(trial), draw.validation),
+        test=_scores(finished, tested, draw.test),
+        confusion=tuple(map(tuple, table.tolist())),
+        curve=_mean_curve(curves) if method.is_trained else (),
+        train_curve=_mean_curve(losses),
+        steps=max(course.step for course in courses),
+        best_step=max(one.best.step for one in results),
+        stopped_early=any(course.stopped_early for course in courses),
+        diverged=any(course.diverged for course in courses),
+        seconds=round(finished.seconds_a_lane * len(lanes), 3),
+        parameters=sum(weight.numel() for weight in weights),
+        adapter=adapter,
+    )
 
 
 def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
-    """What was said of each test row."""
-    shown, answers = finished.draws[trial.seed].test, finished.tested(trial)
+    """What was predicted of each test row."""
+    shown, predictions = finished.draws[trial.seed].test, finished.tested(trial)
     labels = np.array(finished.view.labels, dtype=object)
-    true, said = shown.tokens.labels, answers.said.numpy()
-    same = trial.columns
+    true, predicted = shown.tokens.labels, predictions.predicted.numpy()
     own = {
         "id": shown.ids,
         "text": shown.texts,
         "label": labels[true],
-        "prediction": labels[said],
-        "probability": answers.probability.numpy(),
-        "correct": true == said,
+        "prediction": labels[predicted],
+        "probability": predictions.probability.numpy(),
+        "correct": true == predicted,
     }
-    columns = {name: [value] * len(true) for name, value in same.items()}
+    columns = {name: [value] * len(true) for name, value in trial.columns.items()}
     return pa.table({**columns, **own}, schema=PREDICTION_COLUMNS)
 
 
@@ -125,34 +132,18 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
     }
 
 
-def _scores(finished: Finished, answers: Verdict, shown: Shown) -> dict[str, float]:
-    result = worth(answers, shown.tokens.labels, finished.config.loss)
-    return {name: value for name, value in asdict(result).items() if name != "step"}
+def _scores(finished: Finished, predictions: Predictions, shown: Shown) -> Scores:
+    one = measure(predictions, shown.tokens.labels, finished.config.loss)
+    return Scores(one.loss, one.accuracy, one.macro_f1, one.rows)
 
 
-def _mean_curve(curves: Sequence[Sequence[Outcome]]) -> list[dict[str, float]]:
-    """Validation over training; of several members the mean over those still at it."""
-    by_step: dict[int, list[Outcome]] = {}
-    for curve in curves:
-        for point in curve:
-            by_step.setdefault(point.step, []).append(point)
-    return [
-        {
-            "step": step,
-            "loss": _mean([point.loss for point in points]),
-            "accuracy": _mean([point.accuracy for point in points]),
-        }
+def _mean_curve(curves: Iterable[Sequence[Point]]) -> tuple[Point, ...]:
+    """Point by point the mean over the members that are still at it."""
+    by_step: dict[float, list[Point]] = {}
+    for point in chain.from_iterable(curves):
+        by_step.setdefault(point["step"], []).append(point)
+    return tuple(
+        {name: step if name == "step" else fmean([one[name] for one in points])
+         for name in points[0]}
         for step, points in sorted(by_step.items())
-    ]
-
-
-def _mean_train_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> list[dict[str, float]]:
-    by_step: dict[int, list[float]] = {}
-    for curve in curves:
-        for step, loss in curve:
-            by_step.setdefault(step, []).append(loss)
-    return [{"step": step, "loss": _mean(found)} for step, found in sorted(by_step.items())]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    )  # fmt: skip

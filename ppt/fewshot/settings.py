@@ -9,6 +9,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import ABOVE_ZERO, Rule, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, Method, find_method
+from ppt.results.trial import changed
 from ppt.training.settings import (
     DATA,
     MACHINE,
@@ -218,10 +219,8 @@ class FewshotConfig(StepSettings, MachineSettings):
         return StepSettings(**{**known, "learning_rate": None})
 
     def decisive(self) -> dict[str, Any]:
-        """The values that a run's numbers depend on, beside its own place in the grid."""
-        return {
-            one.name: getattr(self, one.name) for one in fields(self) if not one.metadata["free"]
-        }
+        """The flags that a run's numbers depend on, where they are not the defaults."""
+        return changed(self, aside=[one.name for one in fields(self) if one.metadata["free"]])
 
 
 def split(text: str) -> list[str]:

@@ -1,12 +1,10 @@
 """Where a method starts: its prompts, contexts or weights, ready for the loop."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ppt.backbones.base import Backbone
 from ppt.errors import ConfigError
@@ -16,10 +14,15 @@ from ppt.fewshot.views import Shown, TaskView
 from ppt.methods import PRETRAINED, RANDOM, TEXT, Method
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.encoder import Encoder
-from ppt.prompts.files import load_prompt
-from ppt.prompts.soft import Vocabulary, initialiser
-from ppt.prompts.tensors import LabelWords
-from ppt.training.trainables import Context, PromptBank, Tuned, Weights, everything, lora
+from ppt.prompts.files import Prompt
+from ppt.prompts.soft import (
+    Initialiser,
+    Vocabulary,
+    initialiser,
+    random_uniform,
+    text,
+)
+from ppt.training.trainables import PromptBank, Trainable, everything, lora
 
 INIT_TEXT = "Choose the right word: {words}."
 """What `prompt_tuning_text` begins with where ``--init_text`` says nothing."""
@@ -33,7 +36,7 @@ class Start:
     after it must come without.
     """
 
-    tuned: Tuned
+    trainable: Trainable
     init: str | None = None
     shown: int | None = None
     start: tuple[int, ...] = ()
@@ -43,87 +46,102 @@ class Start:
         return without_start(shown.tokens, list(self.start))
 
 
-@contextmanager
-def started(
-    method: Method, backbone: Backbone, view: TaskView, train: Shown, seeds: Sequence[int],
-    config: FewshotConfig, prompt: Path | None,
-) -> Iterator[Start]:  # fmt: skip
-    """A method with a lane for each of `seeds`; the backbone is as before when it ends.
+@dataclass(frozen=True)
+class Beginning:
+    """What a start is made of: a lane for each of `seeds`.
 
     `train` are the examples of the first lane, for a context. `prompt` is the pre-trained
     one, for the methods that begin with it.
     """
-    if method.trains == "prompt":
-        init = prompt_init(method, backbone, view, config, prompt)
-        yield Start(PromptBank(backbone, first_prompts(init, backbone, view, config, seeds)), init)
-    elif method.trains == "lora":
-        with lora(backbone, seeds[0]) as weights:
-            yield Start(weights)
-    elif method.trains == "everything":
-        with everything(backbone) as weights:
-            yield Start(weights)
-    elif method.demonstrations:
-        yield context(backbone, view, train, config)
-    else:
-        yield Start(Weights(backbone, lanes=len(seeds)))
+
+    method: Method
+    backbone: Backbone
+    view: TaskView
+    train: Shown
+    seeds: Sequence[int]
+    config: FewshotConfig
+    prompt: Prompt | None = None
 
 
-def require_room(backbone: Backbone, words: LabelWords, before: int, config: FewshotConfig) -> None:
-    """Refuse lengths that the backbone has no positions for."""
-    most, width = backbone.positions, words.ids.shape[1]
-    asked = before + config.max_length + width - 1
-    if most is not None and asked > most:
-        prompt = f"a prompt of {before} tokens, " if before else ""
-        raise ConfigError(
-            f"{prompt}--max_length {config.max_length} and label words of up to {width} tokens need"
-            f" {asked} positions, but {config.model} has {most}: lower --max_length."
-        )
+@contextmanager
+def started(beginning: Beginning) -> Iterator[Start]:
+    """A method, ready; the backbone is as before when it ends."""
+    with STARTS[beginning.method.trains](beginning) as start:
+        yield start
 
 
-def prompt_init(
-    method: Method, backbone: Backbone, view: TaskView, config: FewshotConfig, prompt: Path | None
-) -> str:
-    """Where a method's prompts begin, in the words of `ppt.prompts.soft.initialiser`."""
+@contextmanager
+def _prompts(of: Beginning) -> Iterator[Start]:
+    """A prompt [P, H] for each lane."""
+    make, init, length = prompt_init(of)
+    of.backbone.require_room(length, of.config.max_length, of.view.words, LOWER)
+    shape = (length, of.backbone.hidden_size)
+    prompts = [make(shape, torch.Generator().manual_seed(seed)) for seed in of.seeds]
+    yield Start(PromptBank(of.backbone, prompts), init)
+
+
+@contextmanager
+def _lora(of: Beginning) -> Iterator[Start]:
+    with lora(of.backbone, of.seeds[0]) as weights:
+        yield Start(weights)
+
+
+@contextmanager
+def _everything(of: Beginning) -> Iterator[Start]:
+    with everything(of.backbone) as weights:
+        yield Start(weights)
+
+
+@contextmanager
+def _nothing(of: Beginning) -> Iterator[Start]:
+    yield context(of) if of.method.demonstrations else Start(Trainable(of.backbone, len(of.seeds)))
+
+
+STARTS: Mapping[str, Callable[[Beginning], AbstractContextManager[Start]]] = {
+    "prompt": _prompts,
+    "lora": _lora,
+    "everything": _everything,
+    "nothing": _nothing,
+}
+"""`Method.trains` → how it starts."""
+
+LOWER = "lower --max_length"
+"""What users can do about too few positions."""
+
+
+def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
+    """How a method's prompts begin: the initialiser, what is told of it, and P."""
+    method, backbone, config = of.method, of.backbone, of.config
     if method.init == PRETRAINED:
-        assert prompt is not None, "prompts are chosen before anything runs"
-        return f"checkpoint:{prompt}"
+        assert of.prompt is not None, "prompts are chosen before anything runs"
+        values = of.prompt.values(hidden_size=backbone.hidden_size, kind=backbone.kind)
+        return lambda *_: values, f"checkpoint:{of.prompt}", len(values)
+    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, of.view.words)
     if method.init == RANDOM:  # uniform in ±limit has an RMS of limit / sqrt(3)
-        limit = float((3 * backbone.input_embeddings().float().pow(2).mean()).sqrt())
-        return f"random:{limit:.4g}"
+        limit = f"{float((3 * vocabulary.table.float().pow(2).mean()).sqrt()):.4g}"
+        return random_uniform(float(limit)), f"random:{limit}", config.prompt_length
     if method.init == TEXT:
-        words = ", ".join(view.renderer.verbalizer.words.values())
-        return f"text:{config.init_text or INIT_TEXT.format(words=words)}"
+        words = ", ".join(of.view.renderer.verbalizer.words.values())
+        written = config.init_text or INIT_TEXT.format(words=words)
+        return text(vocabulary, written), f"text:{written}", config.prompt_length
     assert method.init is not None
-    return method.init
+    return initialiser(method.init, vocabulary), method.init, config.prompt_length
 
 
-def first_prompts(
-    init: str, backbone: Backbone, view: TaskView, config: FewshotConfig, seeds: Sequence[int]
-) -> list[Tensor]:
-    """The prompt [P, H] that each lane begins with."""
-    name, _, path = init.partition(":")
-    if name == "checkpoint":
-        saved = load_prompt(path, hidden_size=backbone.hidden_size, kind=backbone.kind)
-        require_room(backbone, view.words, len(saved), config)
-        return [saved for _ in seeds]
-    require_room(backbone, view.words, config.prompt_length, config)
-    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, view.words)
-    make, shape = initialiser(init, vocabulary), (config.prompt_length, backbone.hidden_size)
-    return [make(shape, torch.Generator().manual_seed(seed)) for seed in seeds]
-
-
-def context(backbone: Backbone, view: TaskView, train: Shown, config: FewshotConfig) -> Start:
+def context(of: Beginning) -> Start:
     """As many training examples as fit, as token embeddings."""
+    backbone, view, config = of.backbone, of.view, of.config
     encoder = Encoder.of(backbone.tokenizer)
     room = config.context_length
     if (most := backbone.positions) is not None:
         room = min(room, most - config.max_length - view.words.ids.shape[1] + 1)
     layout = view.renderer.pattern.layout
-    ids, count = demonstrations(train.tokens, view.words, encoder, layout, room)
+    ids, count = demonstrations(of.train.tokens, view.words, encoder, layout, room)
     if not count:
         raise ConfigError(
-            f"{view.task.name}: no example of {train.tokens.lengths.min()} tokens or more fits into"
-            f" a context of {room}: raise --context_length, or lower --max_length."
+            f"{view.task.name}: no example of {of.train.tokens.lengths.min()} tokens or more fits"
+            f" into a context of {room}: raise --context_length, or lower --max_length."
         )
     embeddings = backbone.input_embeddings()[torch.tensor(ids, device=backbone.device)]
-    return Start(Context(backbone, embeddings), shown=count, start=tuple(encoder.start))
+    shown = Trainable(backbone, before=embeddings.float())
+    return Start(shown, shown=count, start=tuple(encoder.start))

@@ -5,8 +5,10 @@ rename, the weights first, so that a process killed at any moment leaves a promp
 loads. Only safetensors are read; nothing is ever unpickled.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,67 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import appearing, write_synced
+from ppt.base.files import appearing, file_digest, write_synced
 from ppt.errors import InputError, OutputError
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
+FOLDER, ADAPTER = "prompt", "adapter"
+"""Where a run folder keeps its prompt, and a LoRA adapter that was trained in its place."""
 
 TENSOR = "prompt_embeddings"
 
 TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """Kind of backbone → PEFT's name for it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A soft prompt and what is known of it: in memory (`tensor` [P, H]) or in a `folder`.
+
+    A prompt made elsewhere has an empty card: any format may be its own.
+    """
+
+    card: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    tensor: Tensor | None = None
+
+    def values(self, *, hidden_size: int | None = None, kind: str | None = None) -> Tensor:
+        """The prompt [P, H] float32; raises InputError where it is not for such a backbone."""
+        if self.tensor is None:
+            assert self.folder is not None, "a prompt is in memory or in a folder"
+            return read_values(self.folder, hidden_size=hidden_size, kind=kind)
+        if hidden_size not in {None, self.tensor.shape[1]}:
+            raise InputError(
+                f"the prompt has hidden size {self.tensor.shape[1]}, the backbone has"
+                f" {hidden_size}: take a prompt trained for this backbone."
+            )
+        return self.tensor.float()
+
+    @property
+    def digest(self) -> str:
+        """What tells two prompts apart, wherever they are: the sha256 of their weights' file."""
+        if self.tensor is None:
+            assert self.folder is not None, "a prompt is in memory or in a folder"
+            return file_digest(self.folder / WEIGHTS)
+        return hashlib.sha256(_weights(self.tensor)).hexdigest()
+
+    def __str__(self) -> str:
+        return str(self.folder or "a prompt in memory")
+
+
+def load_prompt(path: str | Path) -> Prompt:
+    """The prompt of an adapter folder, or of a run folder with ``prompt/`` in it.
+
+    Its values are read and checked at once; raises InputError that says what is wrong.
+    """
+    folder = prompt_folder(path)
+    return Prompt(read_card(folder), folder, read_values(folder))
+
+
+def prompt_folder(path: str | Path) -> Path:
+    """The adapter's own folder, of it or of the run folder that it is in."""
+    inside = Path(path) / FOLDER
+    return inside if (inside / CONFIG).is_file() else Path(path)
 
 
 def save_prompt(
@@ -44,8 +98,7 @@ def save_prompt(
         "inference_mode": True,
     }
     known = {"model": model, "kind": kind, "prompt_length": length, "hidden_size": hidden_size}
-    weights = save({TENSOR: prompt.detach().float().cpu().contiguous()}, {"format": "pt"})
-    files = {WEIGHTS: weights, CONFIG: _json(config), CARD: _json({**known, **card})}
+    files = {WEIGHTS: _weights(prompt), CONFIG: _json(config), CARD: _json({**known, **card})}
     folder = Path(folder)
     try:
         for name, data in files.items():
@@ -55,7 +108,7 @@ def save_prompt(
         raise OutputError(f"cannot write the prompt to {folder}: {error}.") from error
 
 
-def load_prompt(
+def read_values(
     path: str | Path, *, hidden_size: int | None = None, kind: str | None = None
 ) -> Tensor:
     """The prompt [P, H] float32 of an adapter folder, or of a run folder with `prompt/` in it.
@@ -63,13 +116,13 @@ def load_prompt(
     PEFT's own prompts are read as well. For seq2seq models it saves 2 * P rows by
     default; it feeds the first P of them to the encoder and never the others.
     """
-    folder = Path(path) / "prompt" if (Path(path) / "prompt" / CONFIG).is_file() else Path(path)
+    folder = prompt_folder(path)
     config = _adapter_config(folder)
     wanted = {"peft_type": "PROMPT_TUNING", "task_type": TASK_TYPES.get(kind or "")}
-    for field, value in wanted.items():
-        if value is not None and config.get(field) != value:
+    for key, value in wanted.items():
+        if value is not None and config.get(key) != value:
             raise InputError(
-                f"{folder} has {field} {config.get(field)}, expected {value}: give the folder of"
+                f"{folder} has {key} {config.get(key)}, expected {value}: give the folder of"
                 " a soft prompt that was trained for this kind of backbone."
             )
     rows = _tensor(folder)
@@ -132,6 +185,10 @@ def _tensor(folder: Path) -> Tensor:
         raise InputError(f"{file} holds {', '.join(sorted(tensors))}, expected {TENSOR} alone.")
     rows: Tensor = tensors[TENSOR]
     return rows
+
+
+def _weights(prompt: Tensor) -> bytes:
+    return bytes(save({TENSOR: prompt.detach().float().cpu().contiguous()}, {"format": "pt"}))
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

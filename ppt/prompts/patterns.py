@@ -9,11 +9,11 @@ is about text; `ppt.prompts.rendering` makes tokens of it.
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS, Form
 from ppt.errors import ConfigError, InputError, unknown_name
 
 Example = Mapping[str, Any]
@@ -23,7 +23,7 @@ Cells = dict[str, str]
 """The texts of one row that a pattern shows, by field name or option letter."""
 
 LAYOUTS = ("cloze", "suffix")
-LETTERS = "".join(LABEL_WORDS["unified"])
+LETTERS = "".join(FORMATS["unified"].words)
 SHOWN_MASK = "<X>"
 
 PATTERNS_VERSION = 2
@@ -33,71 +33,11 @@ PATTERNS_VERSION = 2
 hybrid: prompts of version 1 are shown as they were trained.
 """
 
-_CHOICE = {
-    "cloze": {
-        "soft": "{text_a}? {options:sentences} The correct one is {mask}",
-        "hybrid": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
-        "hard": "Question: {text_a}? Choices: {options:sentences} The correct one is {mask}.",
-    },
-    "suffix": {
-        "soft": "{text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "Question: {text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hard": "Question: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
-    },
+PATTERNS: dict[str, Form] = {
+    **{name: next(iter(known.patterns.values())) for name, known in FORMATS.items()},
+    "unified_pair": FORMATS["unified"].patterns["pair"],
 }
-PATTERNS = {
-    "sentence_pair": {
-        "cloze": {
-            "soft": "{text_a} {mask} {text_b}",
-            "hybrid": "{text_a}? {mask}. {text_b}",
-            "hard": "Question: {text_a}? Answer: {mask}. {text_b}",
-        },
-        "suffix": {
-            "soft": "{text_a}\n{text_b}\n=> {mask}",
-            "hybrid": "{text_b}\n{text_a}?\nAnswer: {mask}",
-            "hard": "{text_b}\nQuestion: {text_a}?\nAnswer: {mask}",
-        },
-    },
-    "multiple_choice": _CHOICE,
-    "sentiment": {
-        "cloze": {
-            "soft": "{text_a} {mask}",
-            "hybrid": "{text_a} It was {mask}.",
-            "hard": "{text_a} It was {mask}.",
-        },
-        "suffix": {
-            "soft": "{text_a}\n=> {mask}",
-            "hybrid": "{text_a} It was {mask}",
-            "hard": "Review: {text_a}\nIn one word, the reviewer describes it as {mask}",
-        },
-    },
-    "unified": _CHOICE,
-    "unified_pair": {
-        "cloze": {
-            "soft": "{text_a}? {text_b}. {options:sentences} The correct one is {mask}",
-            "hybrid": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
-            "hard": "{text_b} Question: {text_a}? Choices: {options:sentences}"
-            " The correct one is {mask}.",
-        },
-        "suffix": {
-            "soft": "{text_a}\n{text_b}\n{options:lines}\nThe correct one is {mask}",
-            "hybrid": "{text_b}\nQuestion: {text_a}?\n{options:lines}\nThe correct one is {mask}",
-            "hard": "{text_b}\nQuestion: {text_a}?\nChoices:\n{options:lines}\nAnswer: {mask}",
-        },
-    },
-}
-"""`PATTERNS[format][layout][style]`; `text_a` of a pair is the question or hypothesis,
-`text_b` the passage or premise, as published.
-
-*soft* cloze forms are those of PPT (Gu et al. 2022), *hybrid* adds hard words to the
-soft prompt, *hard* does without the prompt. Causal models read the label at the last
-token: ``=>`` makes it the same one in every row, and the space before the mask keeps
-words such as " terrible" one token. The hard words of sentiment were measured there
-(docs/decisions.md). `unified_pair` serves the `unified` rows that have a `text_b`.
-"""
-
-PAIR_FORMS = {"unified": "unified_pair"}
-"""Formats with two kinds of rows: where the form for rows with a `text_b` stands."""
+"""The forms of this project's own formats, by name, for tasks that read like their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +92,14 @@ class Pattern:
     """Parts `before` and `after` the one mask.
 
     `space` stands before the mask too, but belongs to the label word's token.
-    `pair`, if given, is the pattern for rows that have a `text_b`.
+    `kinds` are the patterns of rows of other kinds, where a corpus has several.
     """
 
     before: tuple[Part, ...]
     after: tuple[Part, ...] = ()
     space: str = " "
     layout: str = "cloze"
-    pair: "Pattern | None" = None
+    kinds: "Mapping[str, Pattern]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -173,8 +113,15 @@ class Pattern:
             raise ConfigError("the pattern shows nothing of the example: add {text_a}.")
 
     def form(self, example: Example) -> "Pattern":
-        """The pattern for this row: `pair` where that is given and the row has a `text_b`."""
-        return self.pair if self.pair and example.get("text_b") is not None else self
+        """The pattern for this row, by its `kind`.
+
+        Rows that do not name it (of tasks, and of corpora of format version 1) are pairs if
+        they have a `text_b`.
+        """
+        if not self.kinds:
+            return self
+        kind = example.get("kind") or ("pair" if example.get("text_b") is not None else "")
+        return self.kinds.get(kind, self)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -252,17 +199,26 @@ def _slot_name(name: str | None, form: str | None, conversion: str | None) -> st
     return slot
 
 
+def standard_texts(format_name: str, layout: str, style: str) -> dict[str, str]:
+    """Kind of rows → the text of its pattern in a format. Raises UnknownNameError."""
+    if format_name not in FORMATS:
+        raise unknown_name("format", format_name, FORMATS)
+    texts = {}
+    for kind, form in FORMATS[format_name].patterns.items():
+        if layout not in form:
+            raise unknown_name("layout", layout, form)
+        if style not in form[layout]:
+            raise unknown_name("style", style, form[layout])
+        texts[kind] = form[layout][style]
+    return texts
+
+
 def standard_pattern(format_name: str, layout: str, style: str) -> Pattern:
-    """The pattern of `PATTERNS`, with its form for pairs where the format has one."""
-    chosen: Any = PATTERNS
-    for kind, name in (("format", format_name), ("layout", layout), ("style", style)):
-        if name not in chosen:
-            raise unknown_name(kind, name, chosen)
-        chosen = chosen[name]
-    pattern = parse_pattern(chosen, layout)
-    if format_name not in PAIR_FORMS:
-        return pattern
-    return replace(pattern, pair=standard_pattern(PAIR_FORMS[format_name], layout, style))
+    """The pattern of a format, with those of other kinds of rows where the format has any."""
+    texts = standard_texts(format_name, layout, style)
+    forms = {kind: parse_pattern(text, layout) for kind, text in texts.items()}
+    first = next(iter(forms.values()))
+    return replace(first, kinds={kind: form for kind, form in forms.items() if form != first})
 
 
 def rendered_text(example: Example, pattern: Pattern) -> str:
@@ -291,6 +247,6 @@ class Verbalizer:
 
 def standard_verbalizer(format_name: str) -> Verbalizer:
     """The label words of a format."""
-    if format_name not in LABEL_WORDS:
-        raise unknown_name("format", format_name, LABEL_WORDS)
-    return Verbalizer({word: word for word in LABEL_WORDS[format_name]})
+    if format_name not in FORMATS:
+        raise unknown_name("format", format_name, FORMATS)
+    return Verbalizer({word: word for word in FORMATS[format_name].words})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ppt.errors import ConfigError, unknown_name
-from ppt.prompts.files import load_prompt
+from ppt.prompts.files import read_values
 from ppt.prompts.tensors import LabelWords
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def checkpoint(path: str) -> Initialiser:
     """The prompt saved at `path`; its length must be the one asked for."""
 
     def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
-        prompt = load_prompt(path, hidden_size=shape[1])
+        prompt = read_values(path, hidden_size=shape[1])
         if len(prompt) != shape[0]:
             raise ConfigError(
                 f"the prompt in {path} has {len(prompt)} tokens, expected {shape[0]}:"

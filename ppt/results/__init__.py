@@ -2,5 +2,5 @@
 
 In come finished trials; out go results.jsonl, tables, plots, predictions and one HTML page.
 Knows nothing of models: a folder of results can be read and reported anywhere.
-Read `run` first, then `store`, `selection`, `report`.
+Read `run` first, then `lines`, `store`, `report`.
 """

@@ -26,7 +26,7 @@ from ppt.results.selection import distinct, methods_of, shots_of
 from ppt.results.statistics import CONFIDENCE
 from ppt.results.style import FAINT, INK
 from ppt.results.svg import CSS, inline_svg
-from ppt.results.tables import NONE, Sheet, details, overview, to_csv
+from ppt.results.tables import NONE, Sheet, details, overviews, to_csv
 
 COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
 """A plot's text and grid take the page's colours, which differ by day and by night."""
@@ -51,7 +51,7 @@ def html_page(report: Report) -> str:
             title=report.title,
             facts=_facts(report),
             notes=report.notes,
-            overviews=[overview(rows, shots) for shots in shots_of(chosen)],
+            overviews=overviews(rows),
             details=details(rows),
             csv=base64.b64encode(to_csv(rows).encode("utf-8", "replace")).decode(),
             plots=_plots(plots_of(chosen, rows) if is_there("matplotlib") else ()),

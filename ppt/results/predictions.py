@@ -7,7 +7,6 @@ seeds the lowest; wrong rows by falling probability, right ones by rising, equal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,17 +21,23 @@ WRONG, RIGHT = 3, 2
 LONGEST = 700
 """Characters of a text; of a longer one its two ends are shown."""
 
-COLUMNS = pa.schema(
-    [
-        ("run", pa.string()),
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("label", pa.string()),
-        ("prediction", pa.string()),
-        ("probability", pa.float64()),
-        ("correct", pa.bool_()),
-    ]
+PREDICTION_COLUMNS = pa.schema(
+    {
+        "run": pa.string(),
+        "task": pa.string(),
+        "method": pa.string(),
+        "shots": pa.int32(),
+        "seed": pa.int32(),
+        "learning_rate": pa.float64(),
+        "id": pa.string(),
+        "text": pa.string(),
+        "label": pa.string(),
+        "prediction": pa.string(),
+        "probability": pa.float32(),
+        "correct": pa.bool_(),
+    }
 )
+"""A row of predictions: which run, which test row, and what was said of it."""
 
 CHOICE = (
     f"Of each task and method the run with the most shots and the lowest seed: the {WRONG} wrong"
@@ -50,6 +55,11 @@ class Prediction:
     prediction: str
     probability: float
     correct: bool
+
+
+SHOWN = pa.schema([PREDICTION_COLUMNS.field(name) for name in ("run", *Prediction.__annotations__)])
+_NOTHING = {pa.string(): "", pa.float32(): 0.0, pa.bool_(): False}
+"""What stands for null, by type."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +80,29 @@ def example_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(chosen)
 
 
-def read_examples(folder: Path, runs: Sequence[Run]) -> tuple[Examples, ...]:
-    """Examples of `runs` from ``folder/predictions.parquet``; none where there is no file.
+def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
+    """The rows of `runs` in ``folder/predictions.parquet``; None where there is no file.
 
     Raises InputError where the file cannot be read.
     """
     path = folder / PREDICTIONS
     if not path.exists():
-        return ()
+        return None
     try:
-        table = pq.read_table(
-            path, columns=COLUMNS.names, filters=pc.field("run").isin([run.run for run in runs])
-        ).cast(COLUMNS)
+        of_runs = pc.field("run").isin([run.run for run in runs])
+        return pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(
             f"cannot read {path}: {first_line(error)}: let python -m ppt.fewshot write it"
             " anew, or move it away to get a report without examples."
         ) from error
-    return tuple(Examples(run, _chosen(table, run)) for run in runs)
+
+
+def examples_of(predictions: pa.Table, runs: Sequence[Run]) -> tuple[Examples, ...]:
+    """Examples of `runs` from rows of `PREDICTION_COLUMNS`."""
+    columns = [predictions[one.name].fill_null(_NOTHING[one.type]) for one in SHOWN]
+    known = pa.table(columns, schema=SHOWN)
+    return tuple(Examples(run, _chosen(known, run)) for run in runs)
 
 
 def shortened(text: str, limit: int = LONGEST) -> str:
@@ -97,19 +112,11 @@ def shortened(text: str, limit: int = LONGEST) -> str:
 
 
 def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
-    own = table.filter(pc.equal(table["run"], run.run))
-    correct = own["correct"].fill_null(False).to_numpy()
-    sure = np.nan_to_num(own["probability"].fill_null(0).to_numpy())
-    order = np.argsort(own["id"].fill_null("").to_numpy())
-    wrong = [i for i in order if not correct[i]]
-    right = [i for i in order if correct[i]]
-    wrong.sort(key=lambda i: -sure[i])  # a stable sort: equals stay by id
-    right.sort(key=lambda i: sure[i])
-    shown = own.take(pa.array([*wrong[:WRONG], *right[:RIGHT]], pa.int64()))
-    return tuple(_prediction(row) for row in shown.to_pylist())
-
-
-def _prediction(row: dict[str, Any]) -> Prediction:
-    id_, text, label, prediction = (row[name] or "" for name in COLUMNS.names[1:5])
-    sure, correct = row["probability"] or 0.0, bool(row["correct"])
-    return Prediction(id_, shortened(text), label, prediction, sure, correct)
+    own = table.filter(pc.equal(table["run"], run.run)).drop_columns("run")
+    ids, correct = own["id"].to_numpy(), own["correct"].to_numpy()
+    sure = np.nan_to_num(own["probability"].to_numpy())
+    order = sorted(range(len(own)), key=lambda i: (sure[i] if correct[i] else -sure[i], ids[i]))
+    wrong = [i for i in order if not correct[i]][:WRONG]
+    right = [i for i in order if correct[i]][:RIGHT]
+    shown = own.take(pa.array([*wrong, *right], pa.int64()))
+    return tuple(Prediction(**{**row, "text": shortened(row["text"])}) for row in shown.to_pylist())

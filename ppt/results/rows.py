@@ -59,8 +59,10 @@ def result_rows(
     """Rows by shots, then task, then method; last of a number of shots the means over tasks.
 
     `runs` are selected ones. A mean over tasks stands only where there are two tasks or
-    more and the method has all of them, for some seed.
+    more and the method has all of them, for some seed. Raises UnknownNameError for `metric`.
     """
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
     return tuple(
         row
         for shots in shots_of(runs)

@@ -1,9 +1,11 @@
-"""A line of results.jsonl as a `Run`, every value checked."""
+"""A run: one line of results.jsonl. This is its schema: what is written, checked and read."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, get_args, get_type_hints
 
 from ppt.errors import InputError
 
@@ -11,61 +13,167 @@ Point = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of a run on `rows` examples; the loss of a run that diverged is no finite number."""
+class Kind:
+    """What a JSON value must be: the test, its words in messages, and what is made of it."""
 
-    loss: float
-    accuracy: float
-    macro_f1: float
-    rows: int
+    holds: Callable[[Any], bool]
+    words: str
+    make: Callable[[Any], Any] = lambda value: value
+
+
+@cache
+def kinds(schema: type) -> dict[str, Kind]:
+    """Field → what its JSON value must be, as its annotation says."""
+    return {name: _kind(hint) for name, hint in get_type_hints(schema, include_extras=True).items()}
+
+
+def _kind(hint: Any) -> Kind:
+    if hasattr(hint, "__metadata__"):
+        kind: Kind = hint.__metadata__[0]
+        return kind
+    one = _kind(get_args(hint)[0])  # of ``X | None`` the X
+    return Kind(
+        lambda value: value is None or one.holds(value),
+        f"{one.words} or null",
+        lambda value: None if value is None else one.make(value),
+    )
+
+
+def _is_list(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(holds, value))
+
+
+def _is_object(value: Any, parts: Mapping[str, Kind]) -> bool:
+    return isinstance(value, dict) and all(
+        kind.holds(value.get(name)) for name, kind in parts.items()
+    )
+
+
+def _points(*names: str) -> Kind:
+    parts = dict.fromkeys(names, _LOSS)
+    words = f"a list of points with {', '.join(names[:-1])} and {names[-1]}"
+    return Kind(lambda value: _is_list(value, lambda one: _is_object(one, parts)), words, tuple)
+
+
+_TEXT = Kind(lambda v: isinstance(v, str), "text")
+_WHOLE = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool), "an integer")
+_COUNT = Kind(lambda v: _WHOLE.holds(v) and v >= 0, "a whole number from 0 on")
+_LOSS = Kind(lambda v: _WHOLE.holds(v) or isinstance(v, float), "a number")
+_NUMBER = Kind(lambda v: _LOSS.holds(v) and abs(v) < math.inf, "a number")
+_SHARE = Kind(lambda v: _LOSS.holds(v) and 0 <= v <= 1, "a number from 0 to 1")
+_SQUARE = Kind(
+    lambda v: _is_list(v, lambda row: _is_list(row, _COUNT.holds) and len(row) == len(v)),
+    "a square of counts",
+    lambda v: tuple(map(tuple, v)),
+)
+_NAMES = Kind(lambda v: v != [] and _is_list(v, _TEXT.holds), "a list of names", tuple)
+
+Text = Annotated[str, _TEXT]
+Switch = Annotated[bool, Kind(lambda v: isinstance(v, bool), "true or false")]
+Whole = Annotated[int, _WHOLE]
+Count = Annotated[int, _COUNT]
+Number = Annotated[float, _NUMBER]
+Share = Annotated[float, _SHARE]
+Loss = Annotated[float, _LOSS]
+"""Of a run that diverged it is not finite: JSON as Python writes it has NaN and Infinity."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """A line of results.jsonl.
+class Scores:
+    """Scores of a run on `rows` examples."""
 
-    `confusion` [L, L] counts test rows by true label, then by predicted label. `curve` has
-    points of step, loss and accuracy on validation, `train_curve` of step and loss; both
-    are empty where nothing is trained.
+    loss: Loss
+    accuracy: Share
+    macro_f1: Share
+    rows: Count
+
+
+Scored = Annotated[
+    Scores,
+    Kind(
+        lambda value: _is_object(value, kinds(Scores)),
+        "an object of loss, accuracy, macro_f1 and rows",
+        lambda value: Scores(**{name: value[name] for name in kinds(Scores)}),
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A line of results.jsonl, its keys in this order.
+
+    What was added later has a default, so that lines of before can be read. `init` names
+    where a prompt began, `demonstrations` counts the examples in a context. `chance` is
+    the accuracy of blind guessing. `confusion` [L, L] counts test rows by true label, then
+    by predicted label. `curve` has points of step, loss and accuracy on validation,
+    `train_curve` of step and loss; both are empty where nothing is trained. `adapter` is a
+    path in the results folder.
     """
 
-    run: str
-    task: str
-    method: str
-    shots: int
-    seed: int
-    learning_rate: float | None
-    model: str
-    format: str
-    style: str
-    init: str | None
-    labels: tuple[str, ...]
-    chance: float
-    validation: Scores | None
-    test: Scores
-    confusion: tuple[tuple[int, ...], ...]
-    curve: tuple[Point, ...]
-    train_curve: tuple[Point, ...]
-    best_step: int | None
-    seconds: float
-    parameters: int
+    run: Text
+    task: Text
+    method: Text
+    shots: Count
+    seed: Whole
+    learning_rate: Number | None
+    model: Text
+    format: Text
+    style: Text
+    init: Text | None
+    demonstrations: Count | None = None
+    members: Count = 1
+    labels: Annotated[tuple[str, ...], _NAMES]
+    chance: Share
+    test_rows: Count
+    validation: Scored | None
+    test: Scored
+    confusion: Annotated[tuple[tuple[int, ...], ...], _SQUARE]
+    curve: Annotated[tuple[Point, ...], _points("step", "loss", "accuracy")]
+    train_curve: Annotated[tuple[Point, ...], _points("step", "loss")]
+    steps: Count = 0
+    best_step: Count | None
+    stopped_early: Switch = False
+    diverged: Switch = False
+    seconds: Number
+    parameters: Count
+    adapter: Text | None = None
+
+    def line(self) -> str:
+        """The JSON text, without a line feed."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    def flat(self) -> dict[str, Any]:
+        """One value a column, such as test_accuracy; labels, confusion and curves left out."""
+        values = {}
+        for name, value in vars(self).items():
+            if name in ("validation", "test"):
+                for part in kinds(Scores):
+                    values[f"{name}_{part}"] = getattr(value, part, None)
+            elif not isinstance(value, tuple):
+                values[name] = value
+        return values
 
 
 def read_run(values: Any, place: str) -> Run:
-    """The run of a JSON value; keys that no table needs may stand there too.
+    """The run of a JSON value; keys that are none of its fields are passed over.
 
     Raises InputError, which names the `place` of the line.
     """
     if not isinstance(values, dict):
         raise InputError(f"{place}: got {_short(values)}, expected a run as a JSON object.")
-    for name, kind in _KINDS.items():
+    made = {}
+    for one in fields(Run):
+        name, kind = one.name, kinds(Run)[one.name]
         if name not in values:
-            raise InputError(
-                f"{place}: the key {name!r} is missing: was it written by ppt.fewshot?"
-            )
-        if not kind.holds(values[name]):
+            if one.default is MISSING:
+                raise InputError(
+                    f"{place}: the key {name!r} is missing: was it written by ppt.fewshot?"
+                )
+        elif not kind.holds(values[name]):
             raise InputError(f"{place}: {name!r} is {_short(values[name])}, expected {kind.words}.")
-    run = Run(**{name: kind.make(values[name]) for name, kind in _KINDS.items()})
+        else:
+            made[name] = kind.make(values[name])
+    run = Run(**made)
     counted = sum(map(sum, run.confusion))
     if len(run.confusion) != len(run.labels) or counted != run.test.rows:
         raise InputError(
@@ -78,100 +186,3 @@ def read_run(values: Any, place: str) -> Run:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a value in the file must be: the test, and its words in messages."""
-
-    holds: Callable[[Any], bool]
-    words: str
-    make: Callable[[Any], Any] = lambda value: value
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _is_curve(value: Any, *names: str) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(point, dict) and all(_is_number(point.get(name)) for name in names)
-        for point in value
-    )
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == len(value) and all(map(_is_count, row))
-        for row in value
-    )
-
-
-def _or_null(kind: _Kind) -> _Kind:
-    return _Kind(
-        lambda value: value is None or kind.holds(value),
-        f"{kind.words} or null",
-        lambda value: None if value is None else kind.make(value),
-    )
-
-
-def _is_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        kind.holds(value.get(name)) for name, kind in _SCORES.items()
-    )
-
-
-_TEXT = _Kind(lambda value: isinstance(value, str), "text")
-_COUNT = _Kind(_is_count, "a whole number from 0 on")
-_WHOLE = _Kind(lambda value: isinstance(value, int) and not isinstance(value, bool), "an integer")
-_NUMBER = _Kind(_is_number, "a number")
-_SHARE = _Kind(_is_share, "a number from 0 to 1")
-_LABELS = _Kind(
-    lambda value: (
-        isinstance(value, list) and value != [] and all(isinstance(v, str) for v in value)
-    ),
-    "a list of names",
-    tuple,
-)
-_SCORES = {"loss": _NUMBER, "accuracy": _SHARE, "macro_f1": _SHARE, "rows": _COUNT}
-_SCORED = _Kind(
-    _is_scores,
-    "an object of loss, accuracy, macro_f1 and rows",
-    lambda value: Scores(**{name: value[name] for name in _SCORES}),
-)
-_KINDS = {
-    "run": _TEXT,
-    "task": _TEXT,
-    "method": _TEXT,
-    "shots": _COUNT,
-    "seed": _WHOLE,
-    "learning_rate": _or_null(_NUMBER),
-    "model": _TEXT,
-    "format": _TEXT,
-    "style": _TEXT,
-    "init": _or_null(_TEXT),
-    "labels": _LABELS,
-    "chance": _SHARE,
-    "validation": _or_null(_SCORED),
-    "test": _SCORED,
-    "confusion": _Kind(_is_table, "a square of counts", lambda v: tuple(map(tuple, v))),
-    "curve": _Kind(
-        lambda value: _is_curve(value, "step", "loss", "accuracy"),
-        "a list of points with step, loss and accuracy",
-        tuple,
-    ),
-    "train_curve": _Kind(
-        lambda value: _is_curve(value, "step", "loss"), "a list of points with step and loss", tuple
-    ),
-    "best_step": _or_null(_COUNT),
-    "seconds": _NUMBER,
-    "parameters": _COUNT,
-}

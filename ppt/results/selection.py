@@ -1,62 +1,17 @@
-"""The results of a few-shot grid on disk: read, checked, and selected by validation alone.
+"""Runs selected by validation alone, looked through, and what of them should be doubted."""
 
-A line of results.jsonl is a run: task x method x shots x seed x learning rate. The file
-grows while a grid runs, so a last line that was cut off is left out and told; a line
-broken anywhere else is an error. A run that stands twice (it was made again) counts as
-it stands last, as in any log that is only appended to; that is told too.
-"""
-
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ppt.errors import InputError
 from ppt.methods import METHODS
-from ppt.results.run import Run, read_run
+from ppt.results.run import Run
 
 RESULTS, PREDICTIONS = "results.jsonl", "predictions.parquet"
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 """Each score in 0 to 1, and its name for people."""
-
-
-@dataclass(frozen=True)
-class Results:
-    """The runs of a results folder in the order they ended, and what a reader must be told."""
-
-    runs: tuple[Run, ...]
-    notes: tuple[str, ...]
-
-
-def read_results(folder: Path) -> Results:
-    """Read ``folder/results.jsonl``; raises InputError where there is none or it is broken."""
-    path = folder / RESULTS
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror}: give the folder that python -m ppt.fewshot"
-            " wrote its results to."
-        ) from error
-    lines, torn = _lines(data, path)
-    runs: dict[str, Run] = {}
-    for number, values in lines:
-        run = read_run(values, f"{path}, line {number}")
-        runs.pop(run.run, None)
-        runs[run.run] = run
-    if not runs:
-        raise InputError(f"{path} holds no finished run: let python -m ppt.fewshot end one first.")
-    notes = []
-    if torn:
-        notes.append(f"The last line of {RESULTS} was cut off and is left out.")
-    if twice := len(lines) - len(runs):
-        notes.append(f"Lines of {RESULTS} that repeat a run: {twice}. The last of each run counts.")
-    kept = tuple(runs.values())
-    _check_labels(kept, path)
-    return Results(kept, (*notes, *_warnings(kept)))
 
 
 def selected(runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -119,18 +74,19 @@ def _check_alike(candidates: Sequence[Run]) -> None:
             )
 
 
-def _check_labels(runs: Sequence[Run], path: Path) -> None:
+def check_labels(runs: Sequence[Run], place: str) -> None:
+    """Refuse runs of one task and several sets of labels; the InputError names their `place`."""
     for task in distinct(runs, "task"):
         known = distinct((run for run in runs if run.task == task), "labels")
         if len(known) > 1:
             shown = " and ".join(", ".join(labels) for labels in known[:2])
             raise InputError(
-                f"{path}: runs of {task} differ in labels ({shown}); expected one set a task:"
+                f"{place}: runs of {task} differ in labels ({shown}); expected one set a task:"
                 " give tasks of their own names."
             )
 
 
-def _warnings(runs: Sequence[Run]) -> list[str]:
+def doubts(runs: Sequence[Run]) -> list[str]:
     """Notes on scores that should not be compared, or not be trusted."""
     notes = []
     for task in distinct(runs, "task"):
@@ -148,23 +104,3 @@ def _warnings(runs: Sequence[Run]) -> list[str]:
     if len(models := distinct(runs, "model")) > 1:
         notes.append(f"The runs are of {len(models)} models: {', '.join(models)}.")
     return notes
-
-
-def _lines(data: bytes, path: Path) -> tuple[list[tuple[int, Any]], bool]:
-    """(line number, JSON value) of each line, and whether the last one was cut off."""
-    *whole, rest = data.split(b"\n")
-    found = []
-    for number, line in enumerate(whole, start=1):
-        if line.strip():
-            try:
-                found.append((number, json.loads(line)))
-            except ValueError as error:
-                raise InputError(
-                    f"{path}, line {number}: no JSON ({error}): remove that line."
-                ) from error
-    try:
-        if rest.strip():
-            found.append((len(whole) + 1, json.loads(rest)))
-    except ValueError:
-        return found, True
-    return found, False

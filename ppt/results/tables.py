@@ -56,6 +56,11 @@ def overview(rows: Sequence[Row], shots: int) -> Sheet:
     )
 
 
+def overviews(rows: Sequence[Row]) -> list[Sheet]:
+    """One for each number of shots."""
+    return [overview(rows, shots) for shots in dict.fromkeys(row.shots for row in rows)]
+
+
 def details(rows: Sequence[Row]) -> Sheet:
     """A line for each row: both scores, interval and seeds; with a baseline differences too."""
     metric, baseline = rows[0].metric, rows[0].baseline
@@ -119,9 +124,8 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
     """Write ``results.md`` (overviews, then details) and ``results.csv``."""
-    shots = dict.fromkeys(row.shots for row in rows)
-    sheets = [*(overview(rows, one) for one in shots), details(rows)]
-    texts = dict(zip(TABLES, ("\n".join(map(to_markdown, sheets)), to_csv(rows)), strict=True))
+    sheets = "\n".join(map(to_markdown, (*overviews(rows), details(rows))))
+    texts = dict(zip(TABLES, (sheets, to_csv(rows)), strict=True))
     for name, text in texts.items():
         write_atomically(folder / name, text.encode("utf-8", "replace"))
     return tuple(folder / name for name in texts)

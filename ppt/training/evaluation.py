@@ -1,4 +1,4 @@
-"""How good a prompt is: loss and accuracy over rows, against chance, per number of options."""
+"""How good a trainable is: loss and accuracy over rows, against chance, per number of options."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,13 +6,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ppt.backbones.base import LOSSES, Backbone
+from ppt.backbones.base import LOSSES
 from ppt.prompts.batches import TokenRows, collate
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.tensors import LabelWords
 from ppt.training.processes import Processes
+from ppt.training.trainables import Trainable
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Evaluation:
 
 class Scored(Protocol):
     """What one can choose by."""
+
+    @property
+    def step(self) -> int:
+        """The steps taken before."""
 
     @property
     def loss(self) -> float:
@@ -79,8 +83,7 @@ def option_counts(rows: TokenRows, words: LabelWords) -> np.ndarray[Any, np.dtyp
 
 @torch.no_grad()
 def evaluate(
-    backbone: Backbone,
-    prompt: Tensor | None,
+    trainable: Trainable,
     rows: TokenRows,
     words: LabelWords,
     *,
@@ -90,12 +93,12 @@ def evaluate(
     processes: Processes | None = None,
     watch: Callable[[float], bool] = lambda _: False,
 ) -> Evaluation | None:
-    """Score `rows` with `prompt` [P, H].
+    """Score `rows` with the first lane of `trainable`.
 
     `watch` is told before each batch what share of the rows is scored; where it returns
     true in any process, the evaluation is given up and the result None.
     """
-    processes = processes or Processes()
+    processes, backbone = processes or Processes(), trainable.backbone
     options = option_counts(rows, words)
     kinds, kind_of = np.unique(options, return_inverse=True)
     right, total, stopped = np.zeros(len(kinds)), 0.0, False
@@ -106,7 +109,7 @@ def evaluate(
         if stopped := watch(number / len(batches)):
             break
         batch = collate(rows, indices, words, backbone.tokenizer.pad_token_id).to(backbone.device)
-        scores = backbone.score(prompt, batch, full_vocabulary=loss == "vocabulary")
+        scores = trainable.score([0], batch, full_vocabulary=loss == "vocabulary")
         total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
         hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
         right += np.bincount(kind_of[indices], hits, minlength=len(kinds))

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import ABOVE_ZERO, Command, Rule, at_least, flag
-from ppt.corpus.formats import LABEL_WORDS
+from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
@@ -190,7 +190,7 @@ class MachineSettings(Command):
 class PretrainConfig(TrainSettings, MachineSettings):
     """``python -m ppt.pretrain``: a corpus and a backbone in, a pre-trained prompt out."""
 
-    format: str = flag("kind of the corpus", group=DATA, choices=LABEL_WORDS)
+    format: str = flag("kind of the corpus", group=DATA, choices=FORMATS)
     corpus: str | None = flag(
         "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
     )
@@ -223,10 +223,10 @@ class PretrainConfig(TrainSettings, MachineSettings):
         free=True,
     )
     style: str = flag(
-        "hybrid patterns have hard words beside the soft prompt",
+        "hybrid patterns have hard words beside the soft prompt; hard ones serve lora",
         group=DATA,
         default="soft",
-        choices=("soft", "hybrid"),
+        choices=("soft", "hybrid", "hard"),
     )
     max_length: int = flag(
         "tokens of an example at most, prompt aside; longer texts are cut fairly",
@@ -245,6 +245,12 @@ class PretrainConfig(TrainSettings, MachineSettings):
         "the same for validation; 'auto' takes all", group=DATA, default=256, rule=at_least(1),
         unset="all",
     )  # fmt: skip
+    trains: str = flag(
+        "a soft prompt, or low-rank adapters of all linear layers through PEFT (Hu et al. 2022)",
+        group=PROMPT,
+        default="prompt",
+        choices=("prompt", "lora"),
+    )
     prompt_length: int = flag(
         "tokens of the soft prompt; the papers take 100 with T5",
         group=PROMPT,
@@ -268,6 +274,16 @@ class PretrainConfig(TrainSettings, MachineSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.trains != "prompt" and self.residual:
+            raise ConfigError(
+                f"--residual: got {self.residual} with --trains={self.trains}, expected 0: it is a"
+                " part of prompts."
+            )
+        if self.trains == "prompt" and self.style == "hard":
+            raise ConfigError(
+                "--style: got 'hard', expected soft or hybrid: a prompt is soft; hard words alone"
+                " serve --trains=lora."
+            )
         if self.overwrite_output_dir and self.resume_from_checkpoint not in ("auto", "none"):
             raise ConfigError(
                 "--overwrite_output_dir begins anew and --resume_from_checkpoint "

@@ -22,7 +22,7 @@ from ppt.base.files import appearing, sweep, write_synced
 from ppt.errors import InputError, OutputError
 
 TENSORS, VALUES = "state.safetensors", "state.json"
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 

@@ -1,13 +1,12 @@
-"""What a few-shot method trains: a bank of prompts, an adapter's weights, all weights, nothing.
+"""What is trained of a backbone: a bank of prompts, an adapter's weights, all weights, nothing.
 
 To the loop they are one thing: `lanes`, each a run of its own, with parameters, scores,
-and a snapshot to come back to. Only prompts have several lanes: their backbone is the same,
-so K of them score K * B rows in one pass. Weights are in the backbone itself; it is as it
-was before when the `with` block ends.
+and a value to come back to. Only prompts have several trained lanes: their backbone is the
+same, so K of them score K * B rows in one pass. Weights are in the backbone itself; it is as
+it was before when the `with` block ends.
 """
 
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,43 +18,56 @@ from torch import Tensor, nn
 from ppt.backbones.base import Backbone
 from ppt.base.extras import need
 from ppt.prompts.files import TASK_TYPES, save_prompt
+from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
 
 LORA_RANK, LORA_ALPHA = 8, 16
 """Rank 8 is Hu et al. 2022's (section 7.2); updates are scaled by alpha / rank."""
 
 
-class Tuned(ABC):
-    """`lanes` things that are trained, or only scored, side by side.
+class Trainable:
+    """`lanes` things that are trained, or only scored, side by side; of this class, nothing is.
 
-    `context` is how many tokens stand before each text. Lanes that are all the same
-    (`alike`) need be scored only once.
+    `context` is how many tokens stand before each text: fixed embeddings [P, H], if any.
+    Lanes that are all the same (`alike`) need be scored only once.
     """
 
-    lanes = 1
-    context = 0
-    alike = False
+    alike = True
 
-    def __init__(self, backbone: Backbone) -> None:
-        self.backbone = backbone
+    def __init__(self, backbone: Backbone, lanes: int = 1, before: Tensor | None = None) -> None:
+        self.backbone, self.lanes, self._before = backbone, lanes, before
+        self.context = 0 if before is None else before.shape[-2]
 
-    @abstractmethod
     def parameters(self, lane: int) -> list[nn.Parameter]:
         """What is trained of a lane."""
+        del lane
+        return []
 
-    @abstractmethod
-    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool) -> Tensor:
+    def bank(self, which: Sequence[int]) -> Tensor | None:
+        """What stands before the texts of the lanes `which`: [K, P, H], or nothing."""
+        return None if self._before is None else self._before.expand(len(which), -1, -1)
+
+    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool = False) -> Tensor:
         """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`."""
+        return self.backbone.score(self.bank(which), batch, full_vocabulary=full_vocabulary)
 
-    def snapshot(self, lane: int) -> list[Tensor]:
-        """A lane as it is now."""
+    def value(self, lane: int) -> list[Tensor]:
+        """A lane as it is now: what `restore` takes."""
         return [parameter.detach().clone() for parameter in self.parameters(lane)]
 
     @torch.no_grad()
-    def restore(self, lane: int, snapshot: Sequence[Tensor]) -> None:
-        """Make a lane what it was at `snapshot`."""
-        for parameter, value in zip(self.parameters(lane), snapshot, strict=True):
-            parameter.copy_(value)
+    def restore(self, lane: int, value: Sequence[Tensor]) -> None:
+        """Make a lane what it was when `value` was taken."""
+        for parameter, kept in zip(self.parameters(lane), value, strict=True):
+            parameter.copy_(kept)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a run goes on from, by name; for one lane."""
+        return {f"trained.{i}": one.detach() for i, one in enumerate(self.parameters(0))}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        self.restore(0, [tensors[name] for name in self.state()])
 
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write a lane as a PEFT adapter of the model `base`; False where there is none to write.
@@ -66,69 +78,65 @@ class Tuned(ABC):
         return False
 
 
-class PromptBank(Tuned):
-    """K prompts [P, H], which begin as `prompts`."""
+class PromptBank(Trainable):
+    """K soft prompts, which begin as `prompts`: a `SoftPrompt` or values [P, H] each."""
 
-    def __init__(self, backbone: Backbone, prompts: Sequence[Tensor]) -> None:
-        super().__init__(backbone)
-        self.prompts = [
-            nn.Parameter(prompt.detach().float().clone().to(backbone.device)) for prompt in prompts
-        ]
-        self.lanes, self.context = len(prompts), len(prompts[0])
+    alike = False
+
+    def __init__(self, backbone: Backbone, prompts: Sequence[SoftPrompt | Tensor]) -> None:
+        made = [one if isinstance(one, SoftPrompt) else SoftPrompt(one) for one in prompts]
+        super().__init__(backbone, len(made))
+        self.prompts = [prompt.to(backbone.device) for prompt in made]
+        self.context = len(made[0].values)
 
     def parameters(self, lane: int) -> list[nn.Parameter]:
-        """The lane's prompt."""
-        return [self.prompts[lane]]
+        """The lane's prompt, and its residual network."""
+        return list(self.prompts[lane].parameters())
 
-    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool) -> Tensor:
-        """Scores [K * B, L]; the gradient of each part goes to its own prompt alone."""
-        bank = torch.stack([self.prompts[lane] for lane in which])
-        return self.backbone.score(bank, batch, full_vocabulary=full_vocabulary)
+    def bank(self, which: Sequence[int]) -> Tensor:
+        """The prompts of the lanes `which`, [K, P, H]; each gets the gradient of its own part."""
+        return torch.stack([self.prompts[lane]() for lane in which])
+
+    def value(self, lane: int) -> list[Tensor]:
+        """The lane's prompt [P, H] float32 on the CPU, its residual folded in."""
+        return [self.prompts[lane].folded()]
+
+    def restore(self, lane: int, value: Sequence[Tensor]) -> None:
+        """Make the lane's prompt that of `value`, without a residual."""
+        self.prompts[lane] = SoftPrompt(value[0]).to(self.backbone.device)
+
+    def state(self) -> dict[str, Tensor]:
+        """The values and residual of the one prompt."""
+        return {f"prompt.{name}": one for name, one in self.prompts[0].state_dict().items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `state` gave."""
+        self.prompts[0].load_state_dict(
+            {name.removeprefix("prompt."): tensors[name] for name in self.state()}
+        )
 
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write the lane's prompt, with `card` beside it."""
-        prompt = self.prompts[lane]
+        prompt = self.prompts[lane].folded()
         save_prompt(folder, prompt, kind=self.backbone.kind, model=base, card=card)
         return True
 
 
-class Context(PromptBank):
-    """Fixed embeddings [P, H] before every text: nothing is trained of them."""
+class Weights(Trainable):
+    """Weights of the backbone itself, which has them once: one lane."""
 
-    def __init__(self, backbone: Backbone, embeddings: Tensor) -> None:
-        super().__init__(backbone, [embeddings])
-
-    def parameters(self, lane: int) -> list[nn.Parameter]:
-        """None."""
-        del lane
-        return []
-
-    def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
-        """Write nothing."""
-        return Tuned.save(self, lane, folder, base, card)
-
-
-class Weights(Tuned):
-    """Weights of the backbone itself, or none of them: then any number of lanes, all alike."""
+    alike = False
 
     def __init__(
-        self, backbone: Backbone, weights: Sequence[nn.Parameter] = (), lanes: int = 1,
-        adapted: Any = None,
-    ) -> None:  # fmt: skip
+        self, backbone: Backbone, weights: Sequence[nn.Parameter], adapted: Any = None
+    ) -> None:
         super().__init__(backbone)
-        assert lanes == 1 or not weights, "a backbone has its weights once"
-        self.weights, self.lanes, self.alike = list(weights), lanes, not weights
-        self._adapted = adapted
+        self._weights, self._adapted = list(weights), adapted
 
     def parameters(self, lane: int) -> list[nn.Parameter]:
         """The weights."""
-        del lane
-        return self.weights
-
-    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool) -> Tensor:
-        """Scores [K * B, L] without a prompt."""
-        del which
-        return self.backbone.score(None, batch, full_vocabulary=full_vocabulary)
+        assert lane == 0, lane
+        return self._weights
 
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write the LoRA adapter, if the weights are one's."""

@@ -1,0 +1,152 @@
+"""What each shard tells of itself, and what all of them tell together: the manifests.
+
+Counts travel in the data, so they are exact wherever a runner retries, and they must add
+up: documents read = kept + rejected + duplicates, anchors = rows + drops. A finished
+shard's note is its `ShardResult` as JSON.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines.config import BuildConfig, ShardKey
+from ppt.corpus.storage import SPLITS, Manifest, Shard, Stats, add_counts
+from ppt.errors import InputError
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DocumentCounts:
+    """Documents of a shard: `rejected` by reason; `id_hashes` of those kept, see `pack_ids`."""
+
+    read: int
+    kept: int
+    duplicates: int
+    rejected: Counts
+    characters: int
+    id_hashes: str
+
+
+@dataclass(frozen=True)
+class SentenceCounts:
+    """Sentences of a shard; those that are not usable by reason."""
+
+    read: int
+    usable: int
+    drops: Counts
+
+
+@dataclass(frozen=True)
+class ExampleCounts:
+    """Anchors of one format in a shard; those that gave no row by reason."""
+
+    anchors: int
+    rows: int
+    drops: Counts
+
+
+@dataclass(frozen=True)
+class FormatResult:
+    """One format in a shard: its file, its counts, the statistics of its table."""
+
+    shard: Shard
+    examples: ExampleCounts
+    stats: Stats
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """All that the manifests need of a finished shard. `files` are paths with their sizes."""
+
+    split: str
+    number: int
+    digest: str
+    documents: DocumentCounts
+    sentences: SentenceCounts
+    formats: Mapping[str, FormatResult]
+    files: Counts
+
+    @property
+    def key(self) -> ShardKey:
+        """Its place among all shards."""
+        return self.split, self.number
+
+    @property
+    def rows(self) -> int:
+        """Its examples of all formats."""
+        return sum(one.examples.rows for one in self.formats.values())
+
+    def to_json(self) -> str:
+        """The note's text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "ShardResult":
+        """Read `to_json`'s text."""
+        data = json.loads(text)
+        data["documents"] = DocumentCounts(**data["documents"])
+        data["sentences"] = SentenceCounts(**data["sentences"])
+        data["formats"] = {
+            name: FormatResult(
+                Shard(**one["shard"]), ExampleCounts(**one["examples"]), one["stats"]
+            )
+            for name, one in data["formats"].items()
+        }
+        return cls(**data)
+
+
+def pack_ids(hashes: Iterable[int]) -> str:
+    """64-bit hashes of ids as text, by which ids that documents share are counted."""
+    return base64.b64encode(np.fromiter(hashes, dtype="<u8").tobytes()).decode()
+
+
+def build_manifests(results: Sequence[ShardResult], config: BuildConfig) -> dict[str, Manifest]:
+    """One manifest per asked format. Raises InputError where no document was usable."""
+    results = sorted(results, key=lambda result: (SPLITS.index(result.split), result.number))
+    found = [result.key for result in results]
+    assert found == config.all_shards(), f"shards {found} of {config.all_shards()}"
+    documents = document_ledger([result.documents for result in results])
+    if not documents["kept"]:
+        reasons = ", ".join(f"{n} {why}" for why, n in documents["rejected"].items())
+        raise InputError(
+            f"no usable document: {documents['read']} read, {reasons or 'none rejected'}, "
+            f"{documents['duplicates']} duplicates; see rejects/ in the output folder."
+        )
+    return {name: _manifest(name, results, documents, config) for name in config.formats}
+
+
+def document_ledger(parts: Sequence[DocumentCounts]) -> dict[str, Any]:
+    """Documents read, kept, rejected by reason and equal to others; it must add up."""
+    hashes = [np.frombuffer(base64.b64decode(part.id_hashes), "<u8") for part in parts]
+    _, uses = np.unique(np.concatenate(hashes), return_counts=True)
+    counts = [asdict(part) for part in parts]
+    for part in counts:
+        del part["id_hashes"]
+    ledger = add_counts(counts)
+    ledger["sharing_an_id"] = int(uses[uses > 1].sum())
+    explained = ledger["kept"] + sum(ledger["rejected"].values()) + ledger["duplicates"]
+    assert ledger["read"] == explained, ledger
+    return ledger
+
+
+def _manifest(
+    name: str, results: Sequence[ShardResult], documents: Mapping[str, Any], config: BuildConfig
+) -> Manifest:
+    by_split = {s: [r.formats[name] for r in results if r.split == s] for s in SPLITS}
+    examples = add_counts(asdict(result.formats[name].examples) for result in results)
+    assert examples["anchors"] == examples["rows"] + sum(examples["drops"].values()), examples
+    return Manifest(
+        format=name,
+        config=config.as_manifest(),
+        versions=config.versions(),
+        documents=documents,
+        sentences=add_counts(asdict(result.sentences) for result in results),
+        examples=examples,
+        shards={split: tuple(one.shard for one in ones) for split, ones in by_split.items()},
+        stats={split: add_counts(one.stats for one in ones) for split, ones in by_split.items()},
+    )

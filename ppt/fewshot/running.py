@@ -1,0 +1,204 @@
+"""A grid from tasks, a backbone and prompts to results, on disk or in memory."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ppt.backbones.base import Backbone
+from ppt.base.files import write_atomically
+from ppt.base.flags import from_values, to_json
+from ppt.errors import ConfigError, InputError
+from ppt.fewshot.banks import Workbench, rehearse, run_bank
+from ppt.fewshot.grid import banks, content_digest
+from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig
+from ppt.methods import METHODS, PRETRAINED
+from ppt.prompts.files import Prompt, load_prompt, read_card
+from ppt.prompts.patterns import PATTERNS_VERSION
+from ppt.results.folder import CONFIG, REJECTS, check_folder
+from ppt.results.report import Results, results_of
+from ppt.results.run import Run
+from ppt.results.store import MemoryStore, ResultStore, Store, open_store
+from ppt.results.trial import Trial
+from ppt.tasks.forms import PROMPT_FORMATS
+from ppt.tasks.loading import TaskData
+from ppt.tasks.table import TASKS_VERSION
+from ppt.transfer.library import choose_prompt, described, serves
+
+Choices = Mapping[tuple[str, str], Prompt | None]
+"""(task, method) → the prompt that it begins with, if it begins with one."""
+
+
+@dataclass(frozen=True)
+class Tuning(Results):
+    """Results, and the tuned prompts of each run by its id: one, or those of an ensemble."""
+
+    prompts: Mapping[str, tuple[Prompt, ...]] = field(default_factory=dict)
+
+
+def tune(
+    tasks: TaskData | Sequence[TaskData],
+    backbone: Backbone,
+    *,
+    methods: Sequence[str] | None = None,
+    prompts: Sequence[Prompt | Path | str] = (),
+    shots: int | Sequence[int] = 32,
+    seeds: int = 5,
+    output_dir: Path | str | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Tuning:
+    """Tune and test on a few labelled examples: what ``python -m ppt.fewshot`` does.
+
+    `methods` are names of `ppt.METHODS`; left out, zero_shot, prompt_tuning and the kinds of
+    PPT that `prompts` serve. `settings` are further flags by name, such as ``max_steps=16``.
+    Without `output_dir` all stays in memory; with it, finished runs there are not repeated.
+    Raises PPTError for what is wrong with tasks, prompts or settings.
+    """
+    known = {one.task.name: one for one in ([tasks] if isinstance(tasks, TaskData) else tasks)}
+    values = {
+        "tasks": ",".join(known),
+        "model": backbone.name,
+        "methods": methods if methods is None else ",".join(methods),
+        "shots": ",".join(map(str, [shots] if isinstance(shots, int) else shots)),
+        "seeds": seeds,
+        **({} if output_dir is None else {"output_dir": str(output_dir)}),
+    }
+    if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir"}:
+        raise ConfigError(f"got {min(twice)} as a setting: it has an argument of its own.")
+    config = from_values(FewshotConfig, {**values, **settings})
+    if output_dir is not None:
+        check_folder(Path(output_dir), config, overwrite=config.overwrite_output_dir)
+    given = [one if isinstance(one, Prompt) else load_prompt(one) for one in prompts]
+    chosen = choose_methods(config, known, given)
+    trials = plan(config, known, chosen)
+    store: Store = MemoryStore()
+    if output_dir is not None:
+        store = open_store(Path(output_dir), trials, overwrite=config.overwrite_output_dir)
+    missing, kept = store.missing(trials), {}
+    if missing:
+        kept = run_trials(config, backbone, known, chosen, missing, store, progress=progress)
+    if isinstance(store, ResultStore):
+        store.write_predictions()
+    runs = [store.runs[one.id] for one in trials]
+    results = results_of(runs, store.notes)
+    return Tuning(results.runs, results.notes, kept | _on_disk(store, runs))
+
+
+def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
+    """The prompts of runs that a results folder keeps."""
+    found = {}
+    for run in runs:
+        if store.folder is None or run.adapter is None:
+            continue
+        place = store.folder / run.adapter
+        folders = sorted(place.glob("member-*")) or [place]
+        if cards := [read_card(folder) for folder in folders]:
+            made = [Prompt(card, one) for card, one in zip(cards, folders, strict=True) if card]
+            found[run.run] = tuple(made)
+    return {run: prompts for run, prompts in found.items() if prompts}
+
+
+def choose_methods(
+    config: FewshotConfig, tasks: Mapping[str, TaskData], prompts: Sequence[Prompt]
+) -> Choices:
+    """The methods of each task, and the one of `prompts` that each begins with."""
+    named = config.method_names
+    chosen: dict[tuple[str, str], Prompt | None] = {}
+    for name, data in tasks.items():
+        own = PROMPT_FORMATS[data.task.format]
+        for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
+            method = METHODS[method_name]
+            wanted = "unified" if method.unified else own, method.style
+            if method.init != PRETRAINED:
+                chosen[name, method_name] = None
+            elif named or any(serves(prompt, *wanted) for prompt in prompts):
+                chosen[name, method_name] = choose_prompt(
+                    prompts, *wanted, config.model, f"{method_name} on {name}"
+                )
+    if prompts and not named and not any(chosen.values()):
+        suiting = {"unified", *(PROMPT_FORMATS[data.task.format] for data in tasks.values())}
+        raise InputError(
+            f"no prompt suits {', '.join(tasks)}: expected one of format"
+            f" {' or '.join(sorted(suiting))}, got {described(prompts)}: pre-train one"
+            " (python -m ppt.pretrain --format=unified), or leave --prompt out."
+        )
+    return chosen
+
+
+def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
+    """All trials of the grid."""
+    versions = {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}
+    contents = {name: content_digest(data) for name, data in tasks.items()}
+    trials = []
+    for (task, method), prompt in chosen.items():
+        decisive = {
+            "flags": config.decisive(),
+            "versions": versions,
+            "content": contents[task],
+            "prompt": prompt.digest if prompt else None,
+        }
+        trials += [
+            Trial(task, method, shots, seed, rate).named(decisive)
+            for shots in config.shot_counts
+            for seed in range(config.seeds)
+            for rate in config.rates_of(METHODS[method])
+        ]
+    return trials
+
+
+def run_trials(
+    config: FewshotConfig,
+    backbone: Backbone,
+    tasks: Mapping[str, TaskData],
+    chosen: Choices,
+    trials: Sequence[Trial],
+    store: Store,
+    *,
+    progress: bool,
+) -> dict[str, tuple[Prompt, ...]]:
+    """Run trials, bank by bank, with a bar over runs; the tuned prompts that no folder keeps."""
+    prompts = {key: prompt for key, prompt in chosen.items() if prompt}
+    bench = Workbench(config, backbone, tasks, prompts)
+    rehearse(bench, trials)
+    store.begin()
+    if store.folder is not None:
+        write_folder(store.folder, config, tasks)
+    hidden = not progress or not sys.stderr.isatty()
+    with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
+        for bank in banks(trials, config.side_by_side):
+
+            def on_step(step: int, name: str = str(bank)) -> None:
+                bar.set_postfix_str(f"{name}, step {step} of {config.max_steps}")
+
+            bar.set_postfix_str(str(bank))
+            run_bank(bench, bank, store, on_step)
+            bar.update(len(bank.trials))
+            runs = [store.runs[one.id] for one in bank.trials]
+            if progress:
+                bar.write(summary(str(bank), runs), file=sys.stderr)
+    return bench.kept
+
+
+def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskData]) -> None:
+    """Write the flags, and the rows of tasks that were not kept."""
+    write_atomically(folder / CONFIG, to_json(config).encode())
+    for name, data in tasks.items():
+        lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
+        if lines:
+            write_atomically(folder / REJECTS / f"{name}.jsonl", "".join(lines).encode())
+
+
+def summary(name: str, runs: Sequence[Run]) -> str:
+    """A line for a bank of runs: means over them."""
+    parts = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
+    for side in ("validation", "test"):
+        mean = sum(getattr(run, side).accuracy for run in runs) / len(runs)
+        parts.append(f"{side} {mean:.3f}")
+    parts.append(f"{sum(run.seconds for run in runs):.0f} s")
+    diverged = sum(run.diverged for run in runs)
+    return ", ".join(parts) + (f"; {diverged} diverged and stopped" if diverged else "")

@@ -1,0 +1,146 @@
+"""A run in a folder: its log, and the states from which it goes on, bit by bit."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ppt.errors import ConfigError, TrainingError
+from ppt.training.course import Course
+from ppt.training.evaluation import Evaluation
+from ppt.training.log import Plan, RunLog
+from ppt.training.loop import Loop, Watcher
+from ppt.training.objective import CorpusRows
+from ppt.training.settings import TrainSettings
+from ppt.training.state import (
+    State,
+    drop_after,
+    latest,
+    load_state,
+    optimizer_state,
+    restore_optimizer,
+    restore_rng,
+    rng_states,
+    save_state,
+)
+
+
+class Keeper(Watcher[Evaluation]):
+    """The watcher of a run of one lane in `folder`.
+
+    `identity` is what, beside the data's position, must be equal for a state to be gone on
+    from. Of several processes only the first logs and saves.
+    """
+
+    def __init__(self, folder: Path, settings: TrainSettings, identity: Mapping[str, Any]) -> None:
+        self.folder, self.settings, self.identity = folder, settings, dict(identity)
+        self.every = settings.logging_steps
+        self.log: RunLog | None = None
+        self._saved: int | None = None
+
+    def begin(self, loop: Loop[Evaluation], which: str, progress: str) -> None:
+        """Take up the state that `which` names (`train`), if any, and open the log."""
+        path = {"auto": latest(self.folder), "none": None}.get(which, Path(which))
+        state = load_state(path) if path else None
+        if state:
+            self._take_up(loop, state, path)
+        loop.processes.wait()
+        if not loop.processes.first:
+            return
+        drop_after(self.folder, loop.step if state else -1)
+        settings, objective = self.settings, self._objective(loop)
+        plan = Plan(
+            steps=settings.max_steps,
+            trained=settings.local_batch_size * loop.processes.world,
+            evaluations=1 + -(-settings.max_steps // settings.eval_steps),
+            scored=len(objective.examples.validation),
+        )
+        self.log = RunLog(
+            self.folder, plan, step=loop.step, evaluations=len(loop.courses[0].history),
+            offset=int(state.values["metrics_bytes"]) if state else 0,
+            tensorboard=settings.tensorboard, progress=progress,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the log, after an error too."""
+        if self.log:
+            self.log.close()
+
+    def evaluating(self, share: float) -> None:
+        """Move the bar."""
+        if self.log:
+            self.log.evaluating(share)
+
+    def evaluated(self, lane: int, result: Evaluation) -> None:
+        """Log the scores."""
+        del lane
+        if self.log:
+            self.log.evaluation(result)
+
+    def stepped(self, step: int) -> None:
+        """Move the bar."""
+        del step
+        if self.log:
+            self.log.step()
+
+    def trained(self, lane: int, row: dict[str, float]) -> None:
+        """Log means over the last steps."""
+        del lane
+        if self.log:
+            self.log.train(row)
+
+    def turn(self, loop: Loop[Evaluation], *, last: bool) -> None:
+        """Write the state where it is due, unless the newest one is of this very moment."""
+        due = last or (loop.step and loop.step % self.settings.save_steps == 0)
+        if due and self.log and self._saved != loop.step:
+            save_state(self.folder, self._state(loop, self.log), self.settings.save_total_limit)
+            self._saved = loop.step
+
+    def diverged(self, lane: int, step: int, what: str, value: float) -> None:
+        """End the run: it is the only lane."""
+        del lane
+        last = latest(self.folder)
+        good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the {what} is {value} at step {step}; {good}: begin anew with a lower"
+            f" --learning_rate (now {self.settings.learning_rate:g}), more --warmup_steps or a"
+            " smaller --max_grad_norm."
+        )
+
+    def _objective(self, loop: Loop[Evaluation]) -> CorpusRows:
+        assert isinstance(loop.objective, CorpusRows), "only its position can be kept"
+        return loop.objective
+
+    def _state(self, loop: Loop[Evaluation], log: RunLog) -> State:
+        """All that decides the next step, and what was logged before it."""
+        (optimizer,), (course,), (best,) = loop.optimizers, loop.courses, loop.best
+        assert optimizer is not None
+        memory, numbers = optimizer_state(optimizer)
+        values = {
+            **asdict(course),
+            "order": self._objective(loop).position(),
+            "optimizer": numbers,
+            "metrics_bytes": log.offset(),
+            "identity": self.identity,
+        }
+        kept = {f"best.{i}": tensor for i, tensor in enumerate(best)}
+        return State({**loop.trainable.state(), **memory, **rng_states(), **kept}, values)
+
+    def _take_up(self, loop: Loop[Evaluation], state: State, path: Path | None) -> None:
+        for key, value in self.identity.items():
+            if state.values["identity"].get(key) != value:
+                raise ConfigError(
+                    f"the state {path} was made with {key} {state.values['identity'].get(key)!r},"
+                    f" this run has {value!r}: go on with the same, or begin anew with"
+                    " --resume_from_checkpoint none."
+                )
+        objective, (optimizer,) = self._objective(loop), loop.optimizers
+        objective.go_to(state.values["order"])
+        loop.trainable.load_state(state.tensors)
+        assert optimizer is not None
+        restore_optimizer(optimizer, state)
+        count = sum(name.startswith("best.") for name in state.tensors)
+        loop.best[0] = [state.tensors[f"best.{i}"] for i in range(count)]
+        restore_rng(state)
+        loop.courses[0] = Course.of(state.values, objective.scored)
+        loop.step = self._saved = state.step

@@ -1,0 +1,122 @@
+"""What docs/extending.md adds from outside the package works as it says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.labelling import LABELLERS, check_labeller
+from ppt.corpus.formats import FORMATS
+from ppt.corpus.storage import open_corpus
+from ppt.errors import ConfigError, UnknownNameError
+from ppt.inspect import main as inspect
+from ppt.prompts.patterns import rendered_text, standard_pattern, standard_verbalizer
+from tests.builds import DOCUMENTS, build, digests
+from tests.test_labelling import run_labeller
+
+ROOT = Path(__file__).parents[1]
+FILES = dict(
+    re.findall(
+        r"^```python file=(\S+)\n(.*?)^```$",
+        (ROOT / "docs" / "extending.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+)
+INPUT = ("--input", DOCUMENTS / "praise.jsonl", DOCUMENTS / "complaints.jsonl")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the modules of the page, which can be imported; the tables as before after."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "scores.txt").write_text("love 2\nnice 0.3\nneither 0\nslow -0.3\nhate -2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = [(table, dict(table)) for table in (FORMATS, LABELLERS)]
+    yield tmp_path
+    for table, rows in kept:
+        table.clear()
+        table.update(rows)
+    for name in FILES:
+        sys.modules.pop(name.removesuffix(".py"), None)
+
+
+def alone(place, script, *args):
+    """Run a script of the folder in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{place}"}
+    return subprocess.run(
+        [sys.executable, script, *map(str, args)], cwd=place, env=environment,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_format_of_ones_own_is_built_opened_inspected_and_rendered(place, capsys):
+    import order  # noqa: F401
+
+    build(*INPUT, "--output", place / "c", "--formats", "order,sentence_pair", "--num_shards", 2)
+    corpus = open_corpus(place / "c/order", "order", verify="full")
+    rows = corpus.read("train").to_pylist()
+    assert len(rows) > 100
+    for name in ("before", "after"):
+        assert sum(corpus.manifest.count("labels", name)) > len(rows) / 4
+    assert sum(corpus.manifest.count("kinds", "pair")) == sum(corpus.manifest.rows.values())
+    beside = {(row["text_a"], row["text_b"]): row for row in rows}
+    turned = [(row, beside.get((row["text_b"], row["text_a"]))) for row in rows]
+    assert any(other for _, other in turned)
+    assert all(row["label"] != other["label"] for row, other in turned if other)
+    assert "stands before or after" in (place / "c/order/README.md").read_text()
+    assert inspect([str(place / "c/order"), "-n", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "label before" in shown
+    assert rows[0]["text_b"].split()[0] in shown
+    text = rendered_text(rows[0], standard_pattern("order", "suffix", "hybrid"))
+    assert text == f"{rows[0]['text_a']}\n{rows[0]['text_b']}\nIt stands <X>"
+    assert list(standard_verbalizer("order").words) == ["before", "after"]
+
+
+def test_workers_get_the_formats_and_labellers_that_their_launcher_knows(place):
+    script = (
+        (place / "build.py").read_text().replace("import order", "import lexicon\nimport order")
+    )
+    (place / "both.py").write_text(script)
+    flags = ("--formats", "order,sentiment", "--num_shards", 2, "--sentiment_thresholds",
+             "0,0,0,0,0", "--labeller", f"lexicon:{place / 'scores.txt'}")  # fmt: skip
+    for workers in (1, 2):
+        output = place / f"c{workers}"
+        done = alone(place, "both.py", *INPUT, "--output", output, *flags, "--workers", workers)
+        assert done.returncode == 0, done.stderr
+    assert digests(place / "c1") == digests(place / "c2")
+
+
+def test_commands_know_a_format_that_was_imported_before_them(place):
+    for module in ("pipelines.build_corpus", "ppt.pretrain"):
+        text = FILES["build.py"].replace("pipelines.build_corpus", module)
+        (place / "help.py").write_text(text)
+        assert "order" in alone(place, "help.py", "--help").stdout
+
+
+def test_a_format_that_was_not_imported_is_an_error(place, capsys):
+    build(*INPUT, "--output", place / "c", "--formats", "order", expect=2)
+    assert "unknown format in --formats 'order'" in capsys.readouterr().err
+    import order  # noqa: F401
+
+    build(*INPUT, "--output", place / "c", "--formats", "order")
+    del FORMATS["order"]
+    with pytest.raises(UnknownNameError, match=r"unknown format of .*c/order 'order'"):
+        open_corpus(place / "c/order")
+
+
+def test_a_labeller_of_ones_own_labels_a_corpus(place):
+    import lexicon  # noqa: F401
+
+    with pytest.raises(UnknownNameError, match=r"Known: .*lexicon:<file of words and scores>"):
+        check_labeller("lexicn:x")
+    with pytest.raises(ConfigError, match="there is no such file"):
+        check_labeller("lexicon:nowhere.txt")
+    sentences = ["I love it", "So nice", "Hm", "A slow one", "I hate it"]
+    found = run_labeller(f"lexicon:{place / 'scores.txt'}", [("one", sentences)])["one"]
+    np.testing.assert_array_equal(found.argmax(1), [4, 3, 2, 1, 0])
