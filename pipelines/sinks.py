@@ -96,6 +96,7 @@ class Output:
                     f"{self.root} already holds {', '.join(done)}: "
                     "give --overwrite to replace, another --output, or other --formats."
                 )
+            self._refuse_others(config, previous)
             # A corpus without its manifest is unfinished: it must go before any shard changes.
             self.delete([f"{f}/{MANIFEST}" for f in done if overwrite])
             if not continues:
@@ -107,6 +108,17 @@ class Output:
                 for folder in (*config.formats, "rejects", f"{BUILDING}/shards"):
                     Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
         self.put(f"{BUILDING}/fingerprint", config.fingerprint().encode())
+
+    def _refuse_others(self, config: BuildConfig, previous: bytes | None) -> None:
+        """Where no build of ours was interrupted, a corpus has a manifest; files alone do not."""
+        folders = [Path(self.path(name)) for name in config.formats if is_local(self.root)]
+        for folder in folders if previous is None else []:
+            others = sorted(path.name for path in folder.glob("[!.]*"))
+            if others and MANIFEST not in others:
+                raise OutputError(
+                    f"{folder} is not empty and no corpus (it has {others[0]}, and no {MANIFEST}):"
+                    " give another --output, or move it away."
+                )
 
     def finish(self) -> None:
         """Remove what only an unfinished build needs."""

@@ -5,7 +5,6 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
     from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
 
     processes, folder = join(config.device), Path(str(config.output_dir))
-    with locked(folder) if processes.first else nullcontext():
+    with locked(folder if processes.first else None):
         _pretrain(config, corpus, folder, processes)
         processes.leave()
     return 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from pipelines.build_corpus import main
+from ppt.base.output_folder import LOCK
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ROOT / "data/documents"
@@ -35,11 +36,11 @@ def build_apart(*args, expect=0, **kwargs):
 
 
 def digests(folder):
-    """sha256 of every file of the corpora but the drawings, by path."""
+    """sha256 of every file of the corpora but the drawings and a killed build's lock, by path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path.suffix != ".png"
+        if path.is_file() and path.suffix != ".png" and path.name != LOCK
     }
 
 

@@ -261,6 +261,21 @@ def test_finished_corpora_are_refused_and_overwritten_on_request(tmp_path, capsy
     assert not (folder / ".building").exists()
 
 
+def test_files_of_others_are_never_touched(tmp_path, capsys):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    theirs = tmp_path / "c" / "unified" / "README.md"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    flags = ("--input", source, "--output", tmp_path / "c")
+    for more in ((), ("--overwrite",)):
+        build(*flags, *more, expect=2)
+        said = capsys.readouterr().err
+        assert f"{theirs.parent} is not empty and no corpus (it has README.md" in said
+    assert [path for path in (tmp_path / "c").rglob("*") if path.is_file()] == [theirs]
+    build(*flags, "--formats", "sentence_pair")
+    assert theirs.read_text() == "mine"
+
+
 def test_other_seeds_give_other_examples_of_the_same_split(tmp_path, inputs, reference):
     build(*inputs, "--output", tmp_path / "c", *FLAGS, "--seed", 7, "--formats", "sentence_pair")
     mine, other = (

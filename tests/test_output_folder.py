@@ -76,6 +76,8 @@ def test_a_refusal_leaves_nothing_and_what_was_there_stays(tmp_path):
         with pytest.raises(FileExistsError), locked(folder):
             folder.mkdir()
     assert list(tmp_path.rglob("*")) == [empty]
+    with locked(None), locked(None):
+        assert list(tmp_path.rglob("*")) == [empty]
 
 
 def _add_one(folder, times):

@@ -349,9 +349,13 @@ def occupied(folder):
         (nothing, [], "cannot read .*results.jsonl: No such file"),
         (occupied, [], "cannot write .*report.html: Is a directory"),
         (None, ["--baseline=lora"], r"unknown baseline 'lora'\. Known: ppt\."),
-        (None, ["--metric=f1"], "argument --metric: invalid choice: 'f1'"),
+        (None, ["--metric=f1"], "--metric: got 'f1', expected one of accuracy, macro_f1"),
         (None, ["--output=/dev/null/x.html"], "cannot write /dev/null/x.html"),
-        (None, ["--base=lora"], "unrecognized arguments: --base=lora; --help shows all flags"),
+        (
+            None,
+            ["--base=lora"],
+            "unknown argument --base=lora. Did you mean --baseline. --help shows all flags",
+        ),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(tmp_path, capsys, spoil, flags, words):

@@ -340,7 +340,7 @@ def test_the_command(tmp_path, capsys):
         ("{", [], "line 1: not JSON"),
         ('{"text": 5}', [], "--text_field"),
         ("\n", [], "no text to learn"),
-        ('{"text": "A."}', ["--min_count", "0"], "at least 1"),
+        ('{"text": "A."}', ["--min_count", "0"], "expected 1 or more"),
         (b"\xff", [], "cannot read"),
     ],
 )

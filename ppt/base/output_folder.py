@@ -96,12 +96,15 @@ def require_same(what: str, old: C, new: C, aim: str) -> None:
 
 
 @contextmanager
-def locked(folder: Path, flag: str = "--output_dir") -> Iterator[None]:
-    """Keep all other processes out of `folder`; a second one gets one line at once.
+def locked(folder: Path | None, flag: str = "--output_dir") -> Iterator[None]:
+    """Keep all other processes out of `folder`, if there is one; a second gets one line at once.
 
     The system ends the lock with its process, however that ends. Folders that are made
     and stay empty go again, so that a refusal leaves nothing. Raises OutputError.
     """
+    if folder is None:
+        yield
+        return
     from filelock import FileLock, Timeout  # takes 50 ms
 
     require_writable(folder, flag)

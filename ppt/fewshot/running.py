@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ppt.backbones.base import Backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
+from ppt.base.output_folder import locked
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.banks import Workbench, rehearse, run_bank
 from ppt.fewshot.grid import banks, content_digest
@@ -71,14 +72,29 @@ def tune(
     if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir"}:
         raise ConfigError(f"got {min(twice)} as a setting: it has an argument of its own.")
     config = from_values(FewshotConfig, {**values, **settings})
-    if output_dir is not None:
-        check_folder(Path(output_dir), config, overwrite=config.overwrite_output_dir)
     given = [one if isinstance(one, Prompt) else load_prompt(one) for one in prompts]
+    folder = None if output_dir is None else Path(output_dir)
+    with locked(folder):
+        return _tuned(config, backbone, known, given, folder, progress=progress)
+
+
+def _tuned(
+    config: FewshotConfig,
+    backbone: Backbone,
+    known: Mapping[str, TaskData],
+    given: Sequence[Prompt],
+    folder: Path | None,
+    *,
+    progress: bool,
+) -> Tuning:
+    """The grid of `config`, in memory or in a folder that is locked."""
+    if folder:
+        check_folder(folder, config, overwrite=config.overwrite_output_dir)
     chosen = choose_methods(config, known, given)
     trials = plan(config, known, chosen)
     store: Store = MemoryStore()
-    if output_dir is not None:
-        store = open_store(Path(output_dir), trials, overwrite=config.overwrite_output_dir)
+    if folder:
+        store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
     missing, kept = store.missing(trials), {}
     if missing:
         kept = run_trials(config, backbone, known, chosen, missing, store, progress=progress)

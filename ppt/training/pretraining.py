@@ -15,6 +15,7 @@ from ppt.backbones.sources import EMBEDDED
 from ppt.base.extras import left_out
 from ppt.base.files import file_digest, write_atomically
 from ppt.base.flags import from_values
+from ppt.base.output_folder import locked
 from ppt.base.signals import StopRequest
 from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import TrainingError
@@ -118,13 +119,14 @@ def train_prompt(
         PretrainConfig,
         {**known, "model": backbone.name, "output_dir": folder and str(folder), **settings},
     ).resolved()
-    goes_on = folder is not None and check_run(
-        folder,
-        config,
-        overwrite=config.overwrite_output_dir,
-        resume=config.resume_from_checkpoint,
-    )
-    return pretrain(config, opened, backbone, folder, goes_on=goes_on, progress=progress)
+    with locked(folder):
+        goes_on = folder is not None and check_run(
+            folder,
+            config,
+            overwrite=config.overwrite_output_dir,
+            resume=config.resume_from_checkpoint,
+        )
+        return pretrain(config, opened, backbone, folder, goes_on=goes_on, progress=progress)
 
 
 def pretrain(
