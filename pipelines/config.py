@@ -11,7 +11,7 @@ import pyarrow as pa
 import ppt
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.readers import FileSlice, ReadOptions
-from ppt.base.streams import seed_word
+from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.storage import FORMAT_VERSION, SPLITS
@@ -85,12 +85,12 @@ class BuildConfig:
         """The split (by document alone) and the shard (by seed too) of a document."""
         share = int.from_bytes(key[:8], "big") / 2**64
         split = "validation" if share < self.validation_fraction else "train"
-        number = seed_word(self.examples.seed, "shard", key) % self.shards_of[split]
+        number = seed_bits(self.examples.seed, "shard", key) % self.shards_of[split]
         return split, number
 
     def reject_shard(self, source: str, offset: int) -> "ShardKey":
         """The shard that keeps the rejects of a place in the input."""
-        return "train", seed_word(0, source, str(offset)) % self.num_shards
+        return "train", seed_bits(0, source, str(offset)) % self.num_shards
 
     def all_shards(self) -> list["ShardKey"]:
         """Every (split, number), in order."""

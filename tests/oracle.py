@@ -6,7 +6,7 @@ random streams; every choice is made naively, over lists, one anchor at a time.
 
 from collections import Counter, defaultdict
 
-from ppt.base.streams import seed_word
+from ppt.base.streams import seed_bits
 from ppt.base.text import content_key, cut
 from ppt.corpus.options import option_caps, same_document_options
 
@@ -44,7 +44,7 @@ def usable(documents, seed, min_chars=20, max_chars=600):
     count = Counter(content_key(s) for d in documents for s in d.sentences)
     sentences, drops = [], Counter()
     for number, document in enumerate(documents):
-        root = seed_word(seed, document.key)
+        root = seed_bits(seed, document.key)
         for position, text in enumerate(document.sentences):
             key = content_key(text)
             if len(text) < min_chars:
@@ -78,7 +78,7 @@ class Oracle:
         self.by_document = by_document
 
     def word(self, i, name):
-        return mix(self.pool[i].word ^ seed_word(0, name))
+        return mix(self.pool[i].word ^ seed_bits(0, name))
 
     def adjacent(self, i, word):
         before, after = [

@@ -110,7 +110,7 @@ def test_the_job_of_the_manual_runs_as_it_stands(tmp_path, monkeypatch):
     namespace = {}
     exec(block, namespace)
     assert namespace["manifests"]["sentence_pair"].rows["train"] > 40
-    assert (tmp_path / "corpora/sentence_pair/manifest.json").is_file()
+    assert (tmp_path / "pairs/sentence_pair/manifest.json").is_file()
 
 
 @pytest.mark.parametrize(

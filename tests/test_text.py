@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.base.streams import below, mix, seed_word, stream, uniform
+from ppt.base.streams import below, mix, seed_bits, stream, uniform
 from ppt.base.text import SHORTEST_CUT, content_key, cut, document_key, fold_whitespace, normalise
 
 texts = st.text(st.characters(codec="utf-8"), max_size=300)
@@ -60,28 +60,28 @@ def test_document_keys_see_no_white_space_but_see_everything_else(text):
 
 
 def test_seed_words_keep_their_parts_apart():
-    assert seed_word(1, "ab", "c") != seed_word(1, "a", "bc")
-    assert seed_word(1, "a") != seed_word(2, "a")
-    assert seed_word(-1) != seed_word(1)
+    assert seed_bits(1, "ab", "c") != seed_bits(1, "a", "bc")
+    assert seed_bits(1, "a") != seed_bits(2, "a")
+    assert seed_bits(-1) != seed_bits(1)
     # Fixed for ever: corpora built today must come out the same tomorrow.
-    assert seed_word(1, "document", b"key") == 0x4F481A4F217ED133
+    assert seed_bits(1, "document", b"key") == 0x4F481A4F217ED133
     assert int(mix(np.array([1], dtype=np.uint64))[0]) == 0x5692161D100B05E5
 
 
 def test_mixing_is_a_bijection_and_streams_are_even():
-    words = np.arange(200_000, dtype=np.uint64)
-    assert len(np.unique(mix(words))) == len(words)
-    draws = uniform(stream(words, 3))
+    bits = np.arange(200_000, dtype=np.uint64)
+    assert len(np.unique(mix(bits))) == len(bits)
+    draws = uniform(stream(bits, 3))
     assert draws.min() >= 0
     assert draws.max() < 1
     assert abs(draws.mean() - 0.5) < 0.005
-    assert abs(np.corrcoef(draws, uniform(stream(words, 4)))[0, 1]) < 0.01
+    assert abs(np.corrcoef(draws, uniform(stream(bits, 4)))[0, 1]) < 0.01
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(-2, 2**20)), min_size=1))
 def test_bounded_draws_stay_below_their_bound(pairs):
-    words = np.array([word for word, _ in pairs], dtype=np.uint64)
+    bits = np.array([word for word, _ in pairs], dtype=np.uint64)
     bounds = np.array([bound for _, bound in pairs], dtype=np.int64)
-    drawn = below(words, bounds)
+    drawn = below(bits, bounds)
     assert (drawn >= 0).all()
     assert (drawn < np.maximum(bounds, 1)).all()

@@ -5,5 +5,5 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Words = NDArray[np.uint64]
-"""Random 64-bit words (`ppt.base.streams`)."""
+Bits = NDArray[np.uint64]
+"""64 random bits each (`ppt.base.streams`)."""

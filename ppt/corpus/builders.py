@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Indices, Words
-from ppt.base.streams import below, mix, seed_word, stream, uniform
+from ppt.base.arrays import Bits, Indices
+from ppt.base.streams import below, mix, seed_bits, stream, uniform
 from ppt.corpus.options import FormatOptions, same_document_options
 from ppt.corpus.pool import Pool
 from ppt.corpus.sampling import Draw, adjacent, level_labels, other_documents, place, same_document
@@ -110,9 +110,9 @@ class Rows:
             self.kind[rows], self.drops,
         )  # fmt: skip
 
-    def shuffled(self, words: Words) -> "Rows":
+    def shuffled(self, bits: Bits) -> "Rows":
         """In random order, by a stream a row, so that any prefix is a fair sample of all."""
-        return self.take(np.argsort(stream(words, Draw.ORDER), kind="stable"))
+        return self.take(np.argsort(stream(bits, Draw.ORDER), kind="stable"))
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,15 @@ class Stock:
         pool, limit = self.pool, self.options.max_examples_per_document
         if not limit:
             return np.arange(len(pool)), Counter()
-        order = np.lexsort((stream(pool.words, Draw.ORDER), pool.document))
+        order = np.lexsort((stream(pool.bits, Draw.ORDER), pool.document))
         rank = np.empty(len(pool), dtype=np.int64)
         rank[order] = np.arange(len(pool)) - pool.starts[order]
         chosen = np.flatnonzero(rank < limit)
         return chosen, Counter(max_examples_per_document=len(pool) - len(chosen))
 
-    def words(self, name: str) -> Words:
+    def bits(self, name: str) -> Bits:
         """[N] a random stream per sentence and name, so that formats draw independently."""
-        return mix(self.pool.words ^ np.uint64(seed_word(0, name)))
+        return mix(self.pool.bits ^ np.uint64(seed_bits(0, name)))
 
 
 Builder = Callable[[Stock], Rows]
@@ -164,25 +164,25 @@ def sentence_pair(stock: Stock) -> Rows:
     """
     pool = stock.pool
     anchors, drops = stock.anchors()
-    words = stock.words("sentence_pair")[anchors]
-    near = adjacent(pool, anchors, stock.options.adjacency, words)
-    same, n_same = same_document(pool, anchors, 1, words)
-    other, n_other = other_documents(pool, anchors, 1, words)
+    bits = stock.bits("sentence_pair")[anchors]
+    near = adjacent(pool, anchors, stock.options.adjacency, bits)
+    same, n_same = same_document(pool, anchors, 1, bits)
+    other, n_other = other_documents(pool, anchors, 1, bits)
     seconds = np.stack([other[:, 0], same[:, 0], near], axis=1)
     feasible = np.stack([n_other > 0, n_same > 0, near >= 0], axis=1)
-    label = level_labels(feasible, words)
+    label = level_labels(feasible, bits)
     kept = np.flatnonzero(label >= 0)
     drops["no_label"] += len(label) - len(kept)
     rows = Rows.even(anchors[kept], label[kept], drops, second=seconds[kept, label[kept]])
-    return rows.shuffled(words[kept])
+    return rows.shuffled(bits[kept])
 
 
 def multiple_choice(stock: Stock) -> Rows:
     """Which of six sentences is adjacent to the anchor? One more is of its document."""
     anchors, drops = stock.anchors()
-    words = stock.words("multiple_choice")
-    rows = _selection(stock, anchors, CHOICES, words, drops)
-    return rows.shuffled(words[rows.anchor])
+    bits = stock.bits("multiple_choice")
+    rows = _selection(stock, anchors, CHOICES, bits, drops)
+    return rows.shuffled(bits[rows.anchor])
 
 
 def sentiment(stock: Stock) -> Rows:
@@ -192,15 +192,15 @@ def sentiment(stock: Stock) -> Rows:
     smallest has; without labels there is no confidence in any.
     """
     anchors, drops = stock.anchors()
-    words = stock.words("sentiment")[anchors]
+    bits = stock.bits("sentiment")[anchors]
     probabilities = stock.probabilities
     if probabilities is None:
         probabilities = np.zeros((len(anchors), len(LABELS)))
     label, _, kept = keep(probabilities, stock.options.thresholds)
-    chosen = np.flatnonzero(balance(label, kept, words))
+    chosen = np.flatnonzero(balance(label, kept, bits))
     drops["low_confidence"] += int((~kept).sum())
     drops["class_balance"] += int(kept.sum()) - len(chosen)
-    return Rows.even(anchors[chosen], label[chosen], drops).shuffled(words[chosen])
+    return Rows.even(anchors[chosen], label[chosen], drops).shuffled(bits[chosen])
 
 
 def unified(stock: Stock) -> Rows:
@@ -212,63 +212,63 @@ def unified(stock: Stock) -> Rows:
     pool, mixture = stock.pool, stock.options.mixture
     pairs, sentiments = stock.rows(sentence_pair), stock.rows(sentiment)
     anchors, drops = stock.anchors()
-    words = stock.words("unified")
-    selects = uniform(stream(words, Draw.TASK)) < mixture.choice / (mixture.choice + mixture.pair)
+    bits = stock.bits("unified")
+    selects = uniform(stream(bits, Draw.TASK)) < mixture.choice / (mixture.choice + mixture.pair)
     number = UNIFIED_OPTIONS.start + below(
-        stream(words, Draw.NUMBER), np.full(len(pool), len(UNIFIED_OPTIONS))
+        stream(bits, Draw.NUMBER), np.full(len(pool), len(UNIFIED_OPTIONS))
     )
     parts = []
     for n in UNIFIED_OPTIONS:
         chosen = anchors[selects[anchors] & (number[anchors] == n)]
-        parts.append(_selection(stock, chosen, n, words, drops))
-    order = [words[part.anchor] for part in parts]
+        parts.append(_selection(stock, chosen, n, bits, drops))
+    order = [bits[part.anchor] for part in parts]
     paired = pairs.take(np.flatnonzero(~selects[pairs.anchor]))
     drops["no_label"] += int((~selects[anchors]).sum()) - len(paired)
     others = sum(map(len, parts)) + len(paired)
-    sentiment_words = stock.words("unified/sentiment")
-    mixed = _share(sentiments, others, mixture.sentiment, sentiment_words)
+    sentiment_bits = stock.bits("unified/sentiment")
+    mixed = _share(sentiments, others, mixture.sentiment, sentiment_bits)
     drops["mixture"] += len(sentiments) - len(mixed)
     for rows, kind, own in (
-        (paired, PAIR, stock.words("unified/pair")),
-        (mixed, SENTIMENT, sentiment_words),
+        (paired, PAIR, stock.bits("unified/pair")),
+        (mixed, SENTIMENT, sentiment_bits),
     ):
         parts.append(unify(rows, kind, own))
         order.append(own[rows.anchor])
     return _concatenate(parts, drops).shuffled(np.concatenate(order))
 
 
-def unify(rows: Rows, kind: int, words: Words) -> Rows:
+def unify(rows: Rows, kind: int, bits: Bits) -> Rows:
     """Rows with label words → multiple choice with those words as shuffled options.
 
-    `words` [N] are the pool's streams.
+    `bits` [N] are the pool's streams.
     """
     codes = _CODES[kind]
     n = len(codes)
     wrong = (rows.label[:, None].astype(np.int64) + 1 + np.arange(n - 1)) % n
-    placed, label = place(codes[rows.label], codes[wrong], words[rows.anchor])
+    placed, label = place(codes[rows.label], codes[wrong], bits[rows.anchor])
     return Rows.even(rows.anchor, label, Counter(), second=rows.second, options=placed, kind=kind)
 
 
-def _share(rows: Rows, others: int, share: float, words: Words) -> Rows:
+def _share(rows: Rows, others: int, share: float, bits: Bits) -> Rows:
     """As many class-balanced rows as make up `share` beside `others`, or all there are."""
     classes = len(LABELS)
     per_class = round(others * share / (1 - share)) // classes
-    order = np.argsort(stream(words[rows.anchor], Draw.MIX), kind="stable")
+    order = np.argsort(stream(bits[rows.anchor], Draw.MIX), kind="stable")
     chosen = [order[rows.label[order] == label][:per_class] for label in range(classes)]
     return rows.take(np.sort(np.concatenate(chosen)))
 
 
 def _selection(
-    stock: Stock, anchors: Indices, n: int, pool_words: Words, drops: Counter[str]
+    stock: Stock, anchors: Indices, n: int, pool_bits: Bits, drops: Counter[str]
 ) -> Rows:
     """n-way choice of the sentence adjacent to the anchor; counts what cannot be built."""
     pool = stock.pool
     from_same = same_document_options(n)
     from_other = n - 1 - from_same
-    words = pool_words[anchors]
-    answer = adjacent(pool, anchors, stock.options.adjacency, words)
-    same, n_same = same_document(pool, anchors, from_same, words)
-    other, n_other = other_documents(pool, anchors, from_other, words)
+    bits = pool_bits[anchors]
+    answer = adjacent(pool, anchors, stock.options.adjacency, bits)
+    same, n_same = same_document(pool, anchors, from_same, bits)
+    other, n_other = other_documents(pool, anchors, from_other, bits)
     failures = {
         "no_adjacent": answer < 0,
         "too_few_same_document": n_same < from_same,
@@ -280,7 +280,7 @@ def _selection(
         alive &= ~fails
     kept = np.flatnonzero(alive)
     wrong = np.concatenate([same, other], axis=1)[kept]
-    placed, label = place(answer[kept], wrong, words[kept])
+    placed, label = place(answer[kept], wrong, bits[kept])
     return Rows.even(anchors[kept], label, drops, options=placed, kind=CHOICE)
 
 

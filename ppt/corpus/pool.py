@@ -18,8 +18,8 @@ from itertools import chain
 
 import numpy as np
 
-from ppt.base.arrays import Indices, Mask, Words
-from ppt.base.streams import mix, seed_word
+from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.streams import mix, seed_bits
 from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key
 
 SENTENCE_DROPS = {
@@ -48,7 +48,7 @@ class Pool:
 
     `text` N strings; `document` [N] int64, the number of the sentence's document
     in `documents`; `position` [N] int64, its place among all sentences of the
-    document; `words` [N] uint64, the root of its random stream; `drops` counts
+    document; `bits` [N] uint64, the root of its random stream; `drops` counts
     the sentences left out, by reason.
     """
 
@@ -56,7 +56,7 @@ class Pool:
     text: Sequence[str]
     document: Indices
     position: Indices
-    words: Words
+    bits: Bits
     drops: Counter[str]
 
     def __len__(self) -> int:
@@ -111,9 +111,9 @@ def build_pool(
             position.append(place)
     numbers = np.array(document, dtype=np.int64)
     places = np.array(position, dtype=np.int64)
-    roots = np.array([seed_word(seed, doc.key) for doc in documents], dtype=np.uint64)
-    words = mix(roots[numbers] ^ mix(places.astype(np.uint64)))
-    return Pool(documents, text, numbers, places, words, drops)
+    roots = np.array([seed_bits(seed, doc.key) for doc in documents], dtype=np.uint64)
+    bits = mix(roots[numbers] ^ mix(places.astype(np.uint64)))
+    return Pool(documents, text, numbers, places, bits, drops)
 
 
 def _unusable(sentence: str, key: str, occurrences: int, min_chars: int, max_chars: int) -> str:

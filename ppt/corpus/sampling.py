@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Indices, Mask, Words
+from ppt.base.arrays import Bits, Indices, Mask
 from ppt.base.streams import below, stream
 from ppt.corpus.pool import Pool
 
@@ -30,11 +30,11 @@ class Draw(IntEnum):
     SHUFFLE = 192
 
 
-def adjacent(pool: Pool, anchors: Indices, adjacency: str, words: Words) -> Indices:
+def adjacent(pool: Pool, anchors: Indices, adjacency: str, bits: Bits) -> Indices:
     """[A] the pool index of a neighbour in the source, -1 where none is usable."""
     after, before = pool.has_next[anchors], pool.has_previous[anchors]
     if adjacency == "both":
-        forward = (stream(words, Draw.DIRECTION) & np.uint64(1)).astype(bool)
+        forward = (stream(bits, Draw.DIRECTION) & np.uint64(1)).astype(bool)
         forward = np.where(after & before, forward, after)
     else:
         forward = np.full(len(anchors), adjacency == "next")
@@ -42,31 +42,31 @@ def adjacent(pool: Pool, anchors: Indices, adjacency: str, words: Words) -> Indi
     return np.where(usable, np.where(forward, anchors + 1, anchors - 1), -1)
 
 
-def same_document(pool: Pool, anchors: Indices, k: int, words: Words) -> tuple[Indices, Indices]:
+def same_document(pool: Pool, anchors: Indices, k: int, bits: Bits) -> tuple[Indices, Indices]:
     """[A, k] distinct sentences of the anchor's document, not adjacent; [A] how many there are."""
     first = anchors - pool.has_previous[anchors]
     near = anchors + pool.has_next[anchors] - first + 1
     counts = pool.sizes[anchors] - near
-    drawn = pool.starts[anchors][:, None] + _distinct(words, counts, k, Draw.SAME)
+    drawn = pool.starts[anchors][:, None] + _distinct(bits, counts, k, Draw.SAME)
     return drawn + (drawn >= first[:, None]) * near[:, None], counts
 
 
-def other_documents(pool: Pool, anchors: Indices, k: int, words: Words) -> tuple[Indices, Indices]:
+def other_documents(pool: Pool, anchors: Indices, k: int, bits: Bits) -> tuple[Indices, Indices]:
     """[A, k] distinct sentences of other documents of the pool; [A] how many there are."""
     sizes = pool.sizes[anchors]
     counts = len(pool) - sizes
-    drawn = _distinct(words, counts, k, Draw.OTHER)
+    drawn = _distinct(bits, counts, k, Draw.OTHER)
     return drawn + (drawn >= pool.starts[anchors][:, None]) * sizes[:, None], counts
 
 
-def _distinct(words: Words, counts: Indices, k: int, counter: int) -> Indices:
+def _distinct(bits: Bits, counts: Indices, k: int, counter: int) -> Indices:
     """[A, k] distinct integers in [0, counts), uniform; meaningless where counts < k.
 
     Draw j comes from the counts - j values left and steps over the earlier ones.
     """
-    drawn = np.empty((len(words), k), dtype=np.int64)
+    drawn = np.empty((len(bits), k), dtype=np.int64)
     for j in range(k):
-        value = below(stream(words, counter + j), counts - j)
+        value = below(stream(bits, counter + j), counts - j)
         earlier = np.sort(drawn[:, :j], axis=1)
         for i in range(j):
             value += value >= earlier[:, i]
@@ -74,17 +74,17 @@ def _distinct(words: Words, counts: Indices, k: int, counter: int) -> Indices:
     return drawn
 
 
-def place(answer: Indices, wrong: Indices, words: Words) -> tuple[Indices, NDArray[np.int8]]:
+def place(answer: Indices, wrong: Indices, bits: Bits) -> tuple[Indices, NDArray[np.int8]]:
     """Options [R, n] with each position holding the answer equally often; labels [R]."""
     n_rows, n_wrong = wrong.shape
-    ranks = stream(words, Draw.PLACE)
+    ranks = stream(bits, Draw.PLACE)
     label = np.empty(n_rows, dtype=np.int64)
     # Start anywhere: many small groups would else give the first letters what is left over.
     first = int(ranks.min(initial=2**64 - 1))
     label[np.argsort(ranks, kind="stable")] = (np.arange(n_rows) + first % (n_wrong + 1)) % (
         n_wrong + 1
     )
-    keys = stream(words[:, None], Draw.SHUFFLE + np.arange(n_wrong, dtype=np.uint64)[None, :])
+    keys = stream(bits[:, None], Draw.SHUFFLE + np.arange(n_wrong, dtype=np.uint64)[None, :])
     wrong = np.take_along_axis(wrong, np.argsort(keys, axis=1, kind="stable"), axis=1)
     options = np.empty((n_rows, n_wrong + 1), dtype=np.int64)
     is_answer = np.arange(n_wrong + 1)[None, :] == label[:, None]
@@ -93,13 +93,13 @@ def place(answer: Indices, wrong: Indices, words: Words) -> tuple[Indices, NDArr
     return options, label.astype(np.int8)
 
 
-def level_labels(feasible: Mask, words: Words) -> NDArray[np.int8]:
+def level_labels(feasible: Mask, bits: Bits) -> NDArray[np.int8]:
     """[A] labels, each feasible [A, L], as equal in number as can be; -1 where none is.
 
     Anchors with the fewest choices go first; each group then fills the rarest labels.
     """
     n_labels = feasible.shape[1]
-    order = stream(words, Draw.PLACE)
+    order = stream(bits, Draw.PLACE)
     group = feasible @ (1 << np.arange(n_labels))
     counts = [0] * n_labels
     label = np.full(len(feasible), -1, dtype=np.int8)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Mask, Words
+from ppt.base.arrays import Bits, Mask
 from ppt.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -57,16 +57,16 @@ def keep(
     return labels, confidence, confidence >= np.asarray(thresholds)[labels]
 
 
-def balance(labels: Labels, kept: Mask, words: Words) -> Mask:
+def balance(labels: Labels, kept: Mask, bits: Bits) -> Mask:
     """Choose, of the kept sentences, equally many of each class: a mask, [N].
 
     Each class gives as many as the smallest has, so none at all where one class
-    is empty. `words` holds a random word per sentence, [N]; those with the
-    smallest are chosen, and of equal words the one that stands first.
+    is empty. `bits` holds random bits for each sentence, [N]; those with the
+    smallest are chosen, and of equal ones the one that stands first.
     """
     candidates = np.flatnonzero(kept)
     counts = np.bincount(labels[candidates], minlength=len(LABELS))
-    order = candidates[np.lexsort((words[candidates], labels[candidates]))]
+    order = candidates[np.lexsort((bits[candidates], labels[candidates]))]
     firsts = np.cumsum(counts) - counts
     mask = np.zeros(len(labels), dtype=np.bool_)
     mask[order[firsts[:, None] + np.arange(counts.min())]] = True

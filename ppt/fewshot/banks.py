@@ -11,7 +11,7 @@ from torch import Tensor
 from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import CONTENT_FREE, calibrate, label_prior
 from ppt.backbones.sources import EMBEDDED
-from ppt.base.streams import seed_word
+from ppt.base.streams import seed_bits
 from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import Lane, score_rows, tune
 from ppt.fewshot.rows import Finished, adapter_card, prediction_table, result_row
@@ -105,7 +105,7 @@ def run_bank(
 
 def member_seed(seed: int, member: int) -> int:
     """The seed of an ensemble's member; the first is as a run alone with that seed."""
-    return seed if not member else seed_word(seed, "member", str(member)) >> 1
+    return seed if not member else seed_bits(seed, "member", str(member)) >> 1
 
 
 def _test(

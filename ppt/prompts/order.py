@@ -23,7 +23,7 @@ from itertools import pairwise
 import numpy as np
 
 from ppt.base.arrays import Indices
-from ppt.base.streams import seed_word, stream
+from ppt.base.streams import seed_bits, stream
 from ppt.errors import ConfigError
 
 BUCKET_BATCHES = 50
@@ -150,5 +150,5 @@ def _bounds(rows: int, batch_size: int) -> Indices:
 
 def _permutation(size: int, seed: int, name: str) -> Indices:
     """A random order of `size` things; by our own hash, so equal in every NumPy version."""
-    root = np.full(size, seed_word(seed, "batches", name), np.uint64)
+    root = np.full(size, seed_bits(seed, "batches", name), np.uint64)
     return np.argsort(stream(root, np.arange(size, dtype=np.uint64)), kind="stable")

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ppt.base.streams import seed_word
+from ppt.base.streams import seed_bits
 from ppt.errors import InputError, unknown_name
 
 BALANCES = {
@@ -56,12 +56,12 @@ def draw(
     if shots < 1:
         raise InputError(f"got {shots} shots: expected 1 or more.")
     _require_unique(ids)
-    words = [seed_word(seed, identity) for identity in ids]
-    ranking = sorted(range(len(ids)), key=lambda row: (words[row], ids[row]))
+    bits = [seed_bits(seed, identity) for identity in ids]
+    ranking = sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
     known = sorted({*labels, *range(len(names))})
     ranked = {label: [row for row in ranking if labels[row] == label] for label in known}
     _require_rows({label: len(rows) for label, rows in ranked.items()}, shots, balance, names)
-    order = sorted(ranked, key=lambda label: seed_word(seed, "label", str(label)))
+    order = sorted(ranked, key=lambda label: seed_bits(seed, "label", str(label)))
     train = deal(shots, order, {label: (len(rows) + 1) // 2 for label, rows in ranked.items()})
     validation = deal(shots, order, {label: len(rows) // 2 for label, rows in ranked.items()})
     heads = {row for label, rows in ranked.items() for row in rows[: train[label]]}
@@ -96,7 +96,7 @@ def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> li
     assert n_rows == len(ids)
     if max_test_examples is None or n_rows <= max_test_examples:
         return list(range(n_rows))
-    ranked = sorted(range(n_rows), key=lambda row: (seed_word(0, "test", ids[row]), ids[row], row))
+    ranked = sorted(range(n_rows), key=lambda row: (seed_bits(0, "test", ids[row]), ids[row], row))
     return sorted(ranked[:max_test_examples])
 
 
