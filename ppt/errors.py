@@ -5,10 +5,19 @@ of the Python API would catch. Asserts elsewhere guard internal laws only.
 """
 
 import difflib
+import io
+import re
 import sys
 from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
+
+_UNSEEN = re.compile(
+    # C0 and C1 controls, marks and embeddings of direction, line separators, tags, and halves
+    # of surrogate pairs, which stand for bytes of paths that are no UTF-8.
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
 
 NEAR = 0.6
 """How like a known name one must be (1: equal) to be taken for a mistyped one."""
@@ -42,6 +51,10 @@ class TrainingError(PPTError, ArithmeticError):
     """Training cannot go on: a number that is not finite, or too little memory."""
 
 
+class WorkerError(PPTError, RuntimeError):
+    """A process that worked for us died."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for `name`, listing the nearest known name and all others."""
     names = sorted(known)
@@ -63,15 +76,28 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
+def visible(text: str) -> str:
+    """`text` as one line in which nothing steers a terminal or hides; codes stand for it.
+
+    All text of users' files goes through here on its way to a terminal or into Markdown.
+    """
+    if text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
 def exit_status(command: Callable[[], int]) -> int:
     """Run `command`; turn a `PPTError` into one line on stderr and exit code 2.
 
     Ctrl-C gives the shell's usual 130. Anything else is a bug and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know ASCII only
+            stream.reconfigure(errors="backslashreplace")
     try:
         return command()
     except PPTError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return USAGE_EXIT_CODE
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
