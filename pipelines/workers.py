@@ -95,7 +95,9 @@ class _Crew:
         command = [sys.executable, "-m", __name__, str(os.getpid())]
         with self._lock, Path(self.log or os.devnull).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command
-                command, env={**os.environ, **environment}, stderr=log if self.log else None
+                command,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+                stderr=log if self.log else None,
             )
             self.processes.append(process)
         return process
@@ -119,6 +121,8 @@ class _Crew:
         how = f"ended with exit code {code}" if code >= 0 else f"was killed by {_signal(-code)}"
         why = ", as the system does when memory is short" if code == -signal.SIGKILL else ""
         cure = "with fewer --workers it needs less; " if why else ""
+        if code >= 0 and self.log:
+            cure = f"see the end of {self.log}; "
         return (
             f"worker {self.processes.index(process) + 1} of {self.size} (process {process.pid})"
             f" {how}{why}: {cure}run the same command again to go on."
@@ -143,14 +147,14 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
         self._closing = threading.Event()
 
     def start_worker(self) -> None:
-        """Start the process, with what Beam's worker reads from its environment."""
+        """Start the process, with what Beam's worker reads from its environment.
+
+        It is told of no place for its log but its stderr: Beam would repeat that in ours.
+        """
         control = endpoints_pb2.ApiServiceDescriptor(url=self.control_address)
         options = self._provision.provision_info.pipeline_options
         self._process = self._crew.start({
             "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(control),
-            "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(
-                self.logging_api_service_descriptor()
-            ),
             "PIPELINE_OPTIONS": json_format.MessageToJson(options),
             "WORKER_ID": self.worker_id,
         })  # fmt: skip
@@ -222,6 +226,7 @@ def main(launcher: int) -> None:
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
 
+    logging.basicConfig()
     sdk_worker_main.main(sys.argv[:1])
     logging.shutdown()
     os._exit(0)  # all is delivered: the launcher need not wait while memory is tidied up
