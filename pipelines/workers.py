@@ -57,7 +57,7 @@ def local_runner(workers: int, log: str | None) -> Iterator[FnApiRunner]:
     crew = _Crew(workers, log)
     WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
-        with _loopback_only():
+        with _loopback_only(), _quiet_threads():
             yield FnApiRunner(_Processes())
     except Exception as error:
         if crew.fate:
@@ -213,6 +213,22 @@ def _loopback_only() -> Iterator[None]:
         yield
     finally:
         worker_handlers.grpc = theirs
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Beam's threads that read from a worker say in tracebacks that it is gone: we do in a line."""
+    theirs = threading.excepthook
+
+    def told(what: threading.ExceptHookArgs) -> None:
+        if not issubclass(what.exc_type, grpc.RpcError):
+            theirs(what)
+
+    threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = theirs
 
 
 def _end_with(launcher: int) -> None:

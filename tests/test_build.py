@@ -221,7 +221,8 @@ def test_the_note_of_a_shard_is_its_result():
     shard = Shard("train-00000-of-00001.parquet", 3, 99, "ab")
     examples = ExampleCounts(anchors=5, rows=3, drops={"no_label": 2})
     result = ShardResult(
-        "train", 0, "cd", DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids([7, 2**64 - 1])),
+        "train", 0, "cd",
+        DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids([7, 2**64 - 1])),
         SentenceCounts(6, 5, {"too_short": 1}),
         {"sentence_pair": FormatResult(shard, examples, {"rows": 3, "labels": {"no": 3}})},
         {"sentence_pair/train-00000-of-00001.parquet": 99},

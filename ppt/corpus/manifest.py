@@ -116,8 +116,13 @@ def _counts(value: object, depth: int = 0) -> bool:
     )
 
 
-def _with(needed: Iterable[str], depth: int = 0) -> Callable[[Any], bool]:
-    return lambda value: _counts(value, depth) and set(needed) <= value.keys()
+def _ledger(value: Any, needed: Iterable[str], reasons: str) -> bool:
+    """Whether it is counts, the `needed` ones among them, with those of `reasons` by name."""
+    return (
+        _counts(value, 1)
+        and all(_is_count(value.get(name)) for name in needed)
+        and _counts(value.get(reasons))
+    )
 
 
 def _is_splits(value: Any, fits: Callable[[Any], bool]) -> bool:
@@ -166,17 +171,11 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, dict) and _is_texts([*value.values()]),
     ),
     "documents": (
-        "counts, with read, kept, rejected, duplicates",
-        lambda value: (
-            _with(("read", "kept", "rejected", "duplicates"), 1)(value)
-            and _counts(value["rejected"])
-        ),
+        "counts, with read, kept, duplicates, and rejected by reason",
+        lambda value: _ledger(value, ("read", "kept", "duplicates"), "rejected"),
     ),
-    "sentences": ("counts", _with((), 1)),
-    "examples": (
-        "counts, with drops",
-        lambda value: _with(("drops",), 1)(value) and _counts(value["drops"]),
-    ),
+    "sentences": ("counts", lambda value: _counts(value, 1)),
+    "examples": ("counts, with drops by reason", lambda value: _ledger(value, (), "drops")),
     "shards": ("shards by split", lambda value: _is_splits(value, _is_shards)),
     "stats": ("counts by split", lambda value: _is_splits(value, _is_stats)),
     "warnings": ("lines", _is_texts),

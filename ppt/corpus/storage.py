@@ -45,7 +45,11 @@ class Corpus:
 
     def read(self, split: str) -> pa.Table:
         """A whole split as one table."""
-        return pa.concat_tables(self.tables(split))
+        return (
+            pa.concat_tables(self.tables(split))
+            if self.manifest.shards[split]
+            else (COLUMNS.empty_table())
+        )
 
 
 def open_corpus(folder: Path | str, format_name: str | None = None, verify: str = "fast") -> Corpus:
@@ -93,7 +97,8 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _read_shard(path: Path, manifest: Manifest) -> pa.Table:
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # of a path pyarrow would read "a=b" as a column
+            table = pq.read_table(file)
         table.validate(full=True)
         _check_rows(table, manifest)
         return table
@@ -140,7 +145,8 @@ def _verify_shard(path: Path, shard: Shard, verify: str) -> None:
             raise CorpusError(f"shard {path} has {size} bytes, expected {shard.bytes}; {AGAIN}.")
         if verify == "full" and file_digest(path) != shard.sha256:
             raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
-        found = pq.read_metadata(path).num_rows
+        with path.open("rb") as file:
+            found = pq.read_metadata(file).num_rows
     except (OSError, pa.ArrowException) as error:
         raise CorpusError(f"shard {path} is corrupt ({first_line(error)}); {AGAIN}.") from None
     if found != shard.rows:
