@@ -5,10 +5,15 @@ of the Python API would catch. Asserts elsewhere guard internal laws only.
 """
 
 import difflib
+import errno
+import io
+import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
+LONGEST_PATH = 200
 
 NEAR = 0.6
 """How like a known name one must be (1: equal) to be taken for a mistyped one."""
@@ -63,16 +68,53 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
-def exit_status(command: Callable[[], int]) -> int:
-    """Run `command`; turn a `PPTError` into one line on stderr and exit code 2.
+def visible(text: str) -> str:
+    """Return `text` as one line that does nothing to a terminal.
 
-    Ctrl-C gives the shell's usual 130. Anything else is a bug and keeps its traceback.
+    Control characters, and those that turn the direction of what follows, are shown as �.
     """
+    if text.isprintable() and text.isascii():
+        return text
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join("\ufffd" if unicodedata.category(c) in hidden else c for c in text)
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Run `command`; turn what a file, a flag or a terminal can cause into one line and code 2.
+
+    That is a `PPTError`, and an error of the system about a file that no check foresaw.
+    Ctrl-C gives the shell's usual 130, a reader that went away (``| head``) its 141. Anything
+    else is a bug and keeps its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of few letters shows � or \\x…
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return command()
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except PPTError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE_EXIT_CODE
+        return _refused(str(error))
+    except BrokenPipeError:
+        _close_stdout()
+        return 141
+    except OSError as error:
+        if error.filename is None and error.errno == errno.ENOSPC:
+            _close_stdout()
+            return _refused("cannot write the output: no space is left where it goes.")
+        where = "" if error.filename is None else f"{str(error.filename)[:LONGEST_PATH]}: "
+        return _refused(f"{where}{error.strerror or first_line(error)}: give another path.")
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+
+
+def _refused(message: str) -> int:
+    print(f"error: {visible(message)}", file=sys.stderr)
+    return USAGE_EXIT_CODE
+
+
+def _close_stdout() -> None:
+    """Point standard output to nowhere, so that Python's own flush at the end does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
