@@ -24,6 +24,7 @@ from ppt.training.evaluation import Evaluation, best_of, evaluate, has_stalled
 from ppt.training.log import Plan, RunLog
 from ppt.training.loop import Loop
 from ppt.training.pretraining import train
+from ppt.training.settings import PretrainConfig
 from ppt.training.state import latest, load_state, save_state
 from ppt.training.trainables import PromptBank
 from tests.toys import settings, toy
@@ -260,6 +261,33 @@ def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch)
         run(llama, tmp_path)
     assert str(error.value).startswith("cpu has too little memory (CUDA out of memory): begin anew")
     assert "--per_device_train_batch_size" in str(error.value)
+
+
+def test_want_of_memory_on_a_cpu_is_one_line_too(tmp_path, llama, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at x.cpp:1] . DefaultCPUAllocator: can't allocate memory")
+
+    def broken(*_, **__):
+        raise RuntimeError("another matter")
+
+    monkeypatch.setattr(type(llama[0]), "score", full)
+    with pytest.raises(TrainingError, match="cpu has too little memory"):
+        run(llama, tmp_path)
+    monkeypatch.setattr(type(llama[0]), "score", broken)
+    with pytest.raises(RuntimeError, match="another matter"):
+        run(llama, tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e38, 1e300, 0.0, -1.0, float("inf")])
+def test_rates_that_no_number_of_32_bits_holds_are_refused(value):
+    with pytest.raises(ConfigError, match="--learning_rate"):
+        settings(learning_rate=value)
+
+
+@pytest.mark.parametrize("change", [{"threads": 100_000}, {"prompt_length": 10**9}])
+def test_numbers_that_would_break_the_process_are_refused(change):
+    with pytest.raises(ConfigError, match=r"expected 1 to [\d,]+\."):
+        PretrainConfig(format="sentiment", **change)
 
 
 def test_fewer_examples_than_a_batch_make_one_batch(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from ppt.backbones.sources import DEFAULT_MODEL
-from ppt.base.flags import ABOVE_ZERO, Rule, at_least, flag
+from ppt.base.flags import Rule, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, Method, find_method
 from ppt.results.trial import changed
@@ -15,6 +15,7 @@ from ppt.training.settings import (
     MACHINE,
     OPTIMISER,
     PROMPT,
+    RATE,
     STEPS,
     MachineSettings,
     StepSettings,
@@ -128,7 +129,7 @@ class FewshotConfig(StepSettings, MachineSettings):
         "one rate for all methods",
         group=OPTIMISER,
         default=None,
-        rule=ABOVE_ZERO,
+        rule=RATE,
         unset="each method's own",
         free=True,
     )
@@ -202,7 +203,7 @@ class FewshotConfig(StepSettings, MachineSettings):
             return [self.learning_rate]
         if self.grid in (None, BY_METHOD):
             return None
-        return numbers("grid", str(self.grid), float, ABOVE_ZERO)
+        return numbers("grid", str(self.grid), float, RATE)
 
     def rates_of(self, method: Method) -> Sequence[float | None]:
         """The learning rates to try for a method, rising; [None] where nothing is trained."""
