@@ -215,6 +215,9 @@ TRAINS: Mapping[
 ] = {"prompt": _prompt, "lora": _lora}
 """``--trains`` → what is trained, ready; the backbone is as before when the block ends."""
 
+ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
+"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
+
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
 
@@ -274,7 +277,7 @@ def finish(
     drawn = not left_out("matplotlib", LOSS_PNG)
     if drawn:
         draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
-    flags = {name: value for name, value in asdict(config).items() if name != "output_dir"}
+    flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
     text = prompt_card(
         base_model=base, facts=facts, flags=flags, first=made.first, best=made.best,
         drawn=drawn,
