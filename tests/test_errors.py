@@ -35,6 +35,7 @@ def one_line(error):
     return lines[0]
 
 
+@pytest.mark.promise("disk")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_the_output_is_one_line(corpus):
     with open("/dev/full", "w") as full:

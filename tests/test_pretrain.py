@@ -169,7 +169,9 @@ def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, ca
     )
 
 
-def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path):
+@pytest.mark.promise("bits")
+def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path, cases):
+    cases(KILLS)
     steps = 100 * KILLS
     changes = {"max_steps": steps, "eval_steps": 50, "save_steps": 5, "early_stopping_patience": 0}
     whole, cut = tmp_path / "whole", tmp_path / "cut"

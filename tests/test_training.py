@@ -137,6 +137,7 @@ def whole(request, tmp_path_factory, llama):
     return run(llama, folder, **changes), without_times(read_metrics(folder)), changes
 
 
+@pytest.mark.promise("bits")
 @pytest.mark.parametrize(("owner", "name", "at"), PLACES)
 def test_a_run_cut_off_anywhere_ends_in_the_same_bits(tmp_path, llama, whole, owner, name, at):
     result, rows, changes = whole
@@ -364,6 +365,7 @@ def test_evaluation_agrees_with_counting_row_by_row(format_name):
     assert hits == pytest.approx(sum(right))
 
 
+@pytest.mark.promise("disk")
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, llama, monkeypatch):
     whole = run(llama, tmp_path / "whole")
     real, calls = checkpoints.write_synced, [0]
@@ -387,6 +389,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, llama, monk
     same(run(llama, tmp_path / "full"), whole)
 
 
+@pytest.mark.promise("disk")
 def test_a_full_disk_for_the_metrics_is_one_line_too(tmp_path, llama, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -417,6 +420,7 @@ def test_logs_for_people(tmp_path, llama):
     assert {"grad_norm", "learning_rate", "accuracy", "examples_per_second"} <= set(rows[1])
 
 
+@pytest.mark.promise("bits")
 @pytest.mark.parametrize("torn", ['{"split": "tra', ""])
 def test_metrics_torn_within_what_a_state_counts_on_lose_only_the_torn_row(tmp_path, llama, torn):
     run(llama, tmp_path)
