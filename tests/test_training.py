@@ -253,6 +253,20 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, llama, monkeypatch, sc
     assert load_state(latest(tmp_path)).tensors["prompt.values"].isfinite().all()
 
 
+def test_a_loss_that_is_no_number_stops_a_run_in_memory_too(llama, monkeypatch):
+    backbone, examples = llama
+    bank = PromptBank(backbone, [fresh(backbone)])
+    real, calls = objective.LOSSES["verbalizer"], [0]
+
+    def spoiled(scores, labels, reduction):
+        calls[0] += 1
+        return real(scores, labels, reduction=reduction) * (float("nan") if calls[0] == 4 else 1)
+
+    monkeypatch.setitem(objective.LOSSES, "verbalizer", spoiled)
+    with pytest.raises(TrainingError, match="the loss is nan at step 2; there is no checkpoint"):
+        train(bank, examples, settings(eval_steps=100), progress="none")
+
+
 def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it.")

@@ -25,6 +25,7 @@ from ppt.results.report import Results, results_of
 from ppt.results.run import Run
 from ppt.results.store import MemoryStore, ResultStore, Store, open_store
 from ppt.results.trial import Trial
+from ppt.tasks.finding import require_distinct
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
@@ -60,7 +61,9 @@ def tune(
     Without `output_dir` all stays in memory; with it, finished runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
-    known = {one.task.name: one for one in ([tasks] if isinstance(tasks, TaskData) else tasks)}
+    several = [tasks] if isinstance(tasks, TaskData) else list(tasks)
+    require_distinct([one.task.name for one in several])
+    known = {one.task.name: one for one in several}
     values = {
         "tasks": ",".join(known),
         "model": backbone.name,
@@ -113,9 +116,8 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
             continue
         place = store.folder / run.adapter
         folders = sorted(place.glob("member-*")) or [place]
-        if cards := [read_card(folder) for folder in folders]:
-            made = [Prompt(card, one) for card, one in zip(cards, folders, strict=True) if card]
-            found[run.run] = tuple(made)
+        cards = {folder: read_card(folder) for folder in folders}
+        found[run.run] = tuple(Prompt(card, one) for one, card in cards.items() if card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 

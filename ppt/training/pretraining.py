@@ -28,7 +28,7 @@ from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples, load_examples
 from ppt.training.folder import CARD, RESULT, begin_run, check_run
-from ppt.training.keeper import Keeper
+from ppt.training.keeper import Keeper, OnlyLane
 from ppt.training.log import LOSS_PNG
 from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import CorpusRows
@@ -83,7 +83,7 @@ def train(
     settings, processes = settings.resolved(), processes or Processes()
     objective = CorpusRows(trainable, examples, settings, processes)
     keeper = Keeper(folder, settings, identity or {}) if folder else None
-    loop = Loop(objective, [settings], keeper, processes)
+    loop = Loop(objective, [settings], keeper or OnlyLane(settings), processes)
     with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         try:
             if keeper:
