@@ -161,7 +161,7 @@ class TaskLanes(Objective[Outcome]):
         Returns losses and right answers, [K, 2].
         """
         backbone = self.trainable.backbone
-        pad = backbone.tokenizer.pad_token_id
+        pad = backbone.pad_id
         batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
         scores = self.trainable.score(which, batch, full_vocabulary=self.loss == "vocabulary")
         each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
@@ -191,7 +191,7 @@ def score_rows(
     order = np.argsort(-lengths, axis=1, kind="stable")
     longest = np.take_along_axis(lengths, order, 1).max(0) + int(trainable.context * CONTEXT_SHARE)
     scores = torch.zeros(*chosen.shape, len(words.lengths))
-    device, pad = trainable.backbone.device, trainable.backbone.tokenizer.pad_token_id
+    device, pad = trainable.backbone.device, trainable.backbone.pad_id
     words = words.to(device)
     at = np.arange(len(chosen))[:, None]
     for start, end in spans(longest, tokens_at_once // len(chosen)):
