@@ -41,9 +41,7 @@ def split_files(name: str, data_dir: Path, test: str) -> tuple[list[Path], list[
                 f"{folder} has {len(paths)} of {int(count)} files like {paths[0].name}: get all."
             )
     tests = [split for split in (test, "validation", "test") if split in found]
-    pools = [
-        split for split in ("train", "validation") if split in found and split not in tests[:1]
-    ]
+    pools = [split for split in ("train", "validation") if split in {*found} - {*tests[:1]}]
     if not tests or not pools:
         told = listed(path.name for paths in found.values() for path in paths) or "none of them"
         raise InputError(

@@ -152,7 +152,10 @@ def _table(
     notes: Sequence[str] = (),
 ) -> Table:
     rest = iter(rows)
-    kept = tuple((place, _flat(row)) for place, row in islice(rest, limit or MAX_TEST_ROWS))
+    kept = tuple(
+        (place, row if isinstance(row, BadRow) else _flat(row))
+        for place, row in islice(rest, limit or MAX_TEST_ROWS)
+    )
     more = next(rest, None) is not None
     if more and limit is None:
         raise InputError(f"{source} has more than {MAX_TEST_ROWS:,} rows: keep a sample of them.")
@@ -161,15 +164,16 @@ def _table(
     return Table(told, columns or tuple(dict.fromkeys(met)), kept, "; ".join(notes))
 
 
-def _flat(row: Mapping[str, Any] | BadRow) -> Mapping[str, Any] | BadRow:
+def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row whose columns of objects have their parts as columns: ``choices.text``."""
-    if isinstance(row, BadRow) or not any(isinstance(value, Mapping) for value in row.values()):
+    if not any(isinstance(value, Mapping) for value in row.values()):
         return row
     made: dict[str, Any] = {}
     for name, value in row.items():
-        inner = value if isinstance(value, Mapping) else {}
-        parts = _flat({f"{name}.{part}": own for part, own in inner.items()})
-        made |= {name: value} if not inner else parts  # type: ignore[operator]
+        if isinstance(value, Mapping) and value:
+            made |= _flat({f"{name}.{part}": own for part, own in value.items()})
+        else:
+            made[name] = value
     return made
 
 
@@ -200,13 +204,12 @@ def _array(path: Path, kind: str) -> list[Any] | None:
     except (ValueError, RecursionError) as error:
         if kind == "jsonl" or "Extra data" in str(error):
             return None
-        raise InputError(
-            f"{path} is no whole JSON ({first_line(error)}): write it again."
-        ) from None
+        why = first_line(error)
+        raise InputError(f"{path} is no whole JSON ({why}): write it again.") from None
     if isinstance(found, dict) and any(isinstance(own, dict | list) for own in found.values()):
         raise InputError(
-            f"{path} is one JSON object with the keys {listed(found)}: expected an array of rows, or"
-            " a row a line: save the rows alone."
+            f"{path} is one JSON object with the keys {listed(found)}: expected an array of rows,"
+            " or a row a line: save the rows alone."
         )
     return found if isinstance(found, list) else None
 
