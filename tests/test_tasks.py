@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
+from ppt.tasks.cells import BadRow
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
 from ppt.tasks.loading import content_id, load_rows, without_duplicates
-from ppt.tasks.readers import BadRow, read_table
+from ppt.tasks.readers import read_table
 from ppt.tasks.rows import REASONS
 from ppt.tasks.spec import Columns, Files, Hub, Label, Task, letters
 from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
@@ -171,7 +172,6 @@ WHOLE_FILES = {
     "empty.jsonl": (b"\n", r"has no rows"),
     "header.csv": (b"text,label\n", r"has no rows"),
     "twice.csv": (b"text,text,label\na,b,0\n", r"two columns have one name"),
-    "quote.csv": (b'text,label\na,0\n"open,1\n', r"line 3: .*quotation marks"),
     "other.csv": (b"txt,label\na,0\n", r"no column 'text'. Did you mean 'txt'\? .*txt, label"),
     "cut.csv.gz": (gzip.compress(csv_bytes(ROWS))[:-9], r"no whole gzip file"),
     "cut.parquet": (parquet(ROWS)[:-9], r"no whole Parquet file"),
@@ -242,7 +242,7 @@ def test_the_answer_of_a_choice_is_a_letter_a_number_or_an_option(tmp_path, answ
         ("one, two", "letter", "A", "bad_options"),
         (["one", "two"], "letter", "C", "unknown_label"),
         (["one", "two"], "index", 2, "unknown_label"),
-        (["one", "one"], "option", "one", "unknown_label"),
+        (["one", "one"], "option", "one", "doubled_option"),
         (["one", 2], "letter", "A", "not_a_string"),
     ],
 )

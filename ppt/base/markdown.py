@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ppt.base.text import printable
+
 
 def markdown_table(
     head: Iterable[str], rows: Iterable[Iterable[Any]], left: int | None = None
@@ -17,4 +19,4 @@ def markdown_table(
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", "\\n")
+    return printable(str(value)).replace("|", "\\|")
