@@ -26,7 +26,6 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
 from numpy.typing import NDArray
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -34,7 +33,7 @@ from transformers import (
 )
 
 from ppt.backbones.labeller import LMLabeller
-from ppt.backbones.sources import find_model, require_safetensors
+from ppt.backbones.sources import find_model, read_config, require_safetensors
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError, first_line
 
@@ -165,7 +164,7 @@ class SentencePoolClassifier(PoolHandler):
         order, folder = class_order(self._name), find_model(self._name)
         require_safetensors(folder, self._name)
         model = AutoModelForSequenceClassification.from_pretrained(
-            folder, trust_remote_code=False, use_safetensors=True, attn_implementation=None
+            folder, config=read_config(folder), trust_remote_code=False, use_safetensors=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         device = self._device if torch.cuda.is_available() else torch.device("cpu")
@@ -200,7 +199,7 @@ def class_order(model: str) -> list[int]:
     classifier or that has not five classes is a `ConfigError`.
     """
     try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
+        config = read_config(model)
     except Exception as error:  # there is no end of what fields of a wrong type lead to
         raise ConfigError(
             f"cannot load the classifier {model!r}: expected a folder that save_pretrained"

@@ -14,7 +14,13 @@ import torch
 from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
-from ppt.backbones.sources import DEFAULT_MODEL, find_model, require_safetensors, without_bars
+from ppt.backbones.sources import (
+    DEFAULT_MODEL,
+    find_model,
+    read_config,
+    require_safetensors,
+    without_bars,
+)
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -45,13 +51,13 @@ def load_backbone(
         raise unknown_name("dtype", precision, [*DTYPES, "auto"])
     if threads is not None:
         torch.set_num_threads(threads)
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
     folder = find_model(name)
     with _clear("config.json", name):
         if not (folder / "config.json").is_file():
             raise OSError("there is none.")
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = read_config(folder)
     family = family_of(config)
     with _clear("the tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -59,8 +65,8 @@ def load_backbone(
     kind = DTYPES.get(precision) or _best_dtype(where)
     with _clear("the weights", name), without_bars():
         model, report = family.auto_class(config).from_pretrained(
-            folder, dtype=kind, attn_implementation=attention, output_loading_info=True,
-            trust_remote_code=False, use_safetensors=True,
+            folder, config=config, dtype=kind, attn_implementation=attention,
+            output_loading_info=True, trust_remote_code=False, use_safetensors=True,
         )  # fmt: skip
         model = model.to(where)
     if report["missing_keys"]:

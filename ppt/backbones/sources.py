@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -141,6 +142,15 @@ def hub_folder(name: str) -> Path:
         ) from error
     require_safetensors(folder, name)
     return folder
+
+
+def read_config(place: str | Path) -> Any:
+    """The config of a model, without the Python files and hub kernels that it may name."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    config._attn_implementation = None
+    return config
 
 
 def require_safetensors(folder: Path, name: str) -> None:
