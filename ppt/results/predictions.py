@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ppt.base.text import shortened
 from ppt.errors import InputError, first_line
 from ppt.results.run import Run
 from ppt.results.selection import PREDICTIONS, distinct, methods_of
@@ -105,12 +106,6 @@ def examples_of(predictions: pa.Table, runs: Sequence[Run]) -> tuple[Examples, .
     return tuple(Examples(run, _chosen(known, run)) for run in runs)
 
 
-def shortened(text: str, limit: int = LONGEST) -> str:
-    """The text, or its two ends where it is longer than `limit` characters."""
-    half = limit // 2
-    return text if len(text) <= limit else f"{text[:half]} […] {text[-half:]}"
-
-
 def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
     own = table.filter(pc.equal(table["run"], run.run)).drop_columns("run")
     ids, correct = own["id"].to_numpy(), own["correct"].to_numpy()
@@ -119,4 +114,6 @@ def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
     wrong = [i for i in order if not correct[i]][:WRONG]
     right = [i for i in order if correct[i]][:RIGHT]
     shown = own.take(pa.array([*wrong, *right], pa.int64()))
-    return tuple(Prediction(**{**row, "text": shortened(row["text"])}) for row in shown.to_pylist())
+    return tuple(
+        Prediction(**{**row, "text": shortened(row["text"], LONGEST)}) for row in shown.to_pylist()
+    )

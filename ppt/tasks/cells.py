@@ -40,14 +40,16 @@ class BadRow:
 class Record:
     """The cells that begin on a line and what is odd about them, or why there are none.
 
-    `height` counts its lines. `stray`: it has quotation marks that no CSV writer leaves.
-    `swallows`: more than half of its lines would be whole rows if marks were signs.
+    `height` counts its lines. `stray`: it has quotation marks that no CSV writer leaves;
+    `needed`: marks that one sets. `swallows`: it has no mark within marks, and more than half
+    of its lines would be whole rows if marks were signs.
     """
 
     line: int
     cells: Sequence[str] | BadRow
     height: int = 1
     stray: bool = False
+    needed: bool = False
     swallows: bool = False
 
 
@@ -96,9 +98,9 @@ def divided(
 def _shown(lines: Lines, kind: str, sign: str, limit: int | None) -> tuple[str, bool]:
     """What a file's marks show: how it is quoted, and whether one must be careful with them."""
     stray = needed = False
-    for one in islice(records(lines(), sign, only_odd=True), limit):
-        stray = stray or one.stray or isinstance(one.cells, BadRow)
-        needed = needed or not one.swallows
+    for one in islice(records(lines(), sign), limit):
+        stray = stray or one.stray
+        needed = needed or (one.needed and not one.swallows)
     header = next(iter(lines()), "").strip()
     in_header = all(len(part) > 1 and part[0] == part[-1] == '"' for part in header.split(sign))
     if kind == "csv" or in_header or (needed and not stray):
@@ -107,13 +109,11 @@ def _shown(lines: Lines, kind: str, sign: str, limit: int | None) -> tuple[str, 
 
 
 def records(
-    lines: Iterable[str], sign: str, *, quoted: bool = True, careful: bool = False,
-    only_odd: bool = False, line: int = 1,
-) -> Iterator[Record]:  # fmt: skip
+    lines: Iterable[str], sign: str, *, quoted: bool = True, careful: bool = False, line: int = 1
+) -> Iterator[Record]:
     """The records of lines, blank ones left out; the first line has the number `line`.
 
-    `careful` takes those that swallow rows for bad. `only_odd` leaves out those that any
-    reader would understand alike, and those whose marks may be a text's own.
+    `careful` takes those that swallow rows for bad.
     """
     back: deque[str] = deque()
     source = chain.from_iterable(map(_ends, lines))
@@ -128,24 +128,28 @@ def records(
             taken, stray, needed = [first], False, False
         else:
             cells, taken, stray, needed = _marked(first, following, sign)
+        swallows = False
         if not isinstance(cells, BadRow):
             width = width or len(cells)
-        whole = sum(one.count(sign) + 1 == width for one in taken) if len(taken) > 1 else 0
-        swallows = 2 * whole > len(taken)
+            whole = sum(one.count(sign) + 1 == width for one in taken)
+            swallows = 2 * whole > len(taken) > 1 and not any('"' in cell for cell in cells)
         if careful and swallows:
             cells = BadRow("broken_line", f"a quotation mark spans {len(taken)} whole lines")
         if isinstance(cells, BadRow):
             back.extendleft(reversed(taken[1:]))
             taken = taken[:1]
-        is_odd = stray or needed or isinstance(cells, BadRow)
-        if first.strip("\r\n") and (is_odd or not only_odd):
-            yield Record(line, cells, len(taken), stray, swallows)
+        if first.strip("\r\n"):
+            yield Record(line, cells, len(taken), stray, needed, swallows)
         line += len(taken)
 
 
 def _ends(line: str) -> Iterable[str]:
     """A line, or several where a carriage return alone ends them."""
-    return io.StringIO(line, newline="") if "\r" in line.rstrip("\r\n") else (line,)
+    return (
+        io.StringIO(line, newline="")
+        if "\r" in line.removesuffix("\n").removesuffix("\r")
+        else (line,)
+    )
 
 
 def _marked(

@@ -231,7 +231,7 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    source = pa.BufferReader(whole(path)) if packed else None
+    source = pa.BufferReader(whole(path, MAX_BYTES)) if packed else None
     try:
         if source is None:
             with path.open("rb"):
@@ -242,13 +242,13 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
             # Of a value there may be a copy a row: a dictionary keeps it once.
             at_once = MAX_BYTES // max(table.metadata.row_group(group).total_byte_size, 1)
             for batch in table.iter_batches(max(1, min(at_once, 1024)), [group], use_threads=False):
-                left -= batch.nbytes
-                if left < 0:
-                    raise InputError(
-                        f"{path}, row {number}: more than {MAX_BYTES >> 20} MiB so far: keep fewer"
-                        " rows, or only the columns that the task reads."
-                    )
                 for row in batch.to_pylist():
+                    left -= _size(row)
+                    if left < 0:
+                        raise InputError(
+                            f"{path}, row {number}: more than {MAX_BYTES >> 20} MiB so far: keep"
+                            " fewer rows, or only the columns that the task reads."
+                        )
                     yield f"row {number}", row
                     number += 1
     except InputError:
@@ -259,6 +259,13 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
         raise InputError(f"cannot read {path} ({error.strerror}): give another file.") from None
     except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError) as error:
         raise _no_parquet(path, error) from None
+
+
+def _size(value: Any) -> int:
+    """What a value takes, in characters or so."""
+    if isinstance(value, dict | list):
+        return 8 + sum(map(_size, value.values() if isinstance(value, dict) else value))
+    return len(value) if isinstance(value, str | bytes) else 8
 
 
 def _no_parquet(path: Path, error: Exception) -> InputError:

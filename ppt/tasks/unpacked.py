@@ -27,7 +27,7 @@ def packing(path: Path) -> str:
     return path.suffix.lower() if path.suffix.lower() in PACKINGS else ""
 
 
-def whole(path: Path, most: int = MAX_BYTES) -> bytes:
+def whole(path: Path, most: int) -> bytes:
     """All bytes, unpacked; raises InputError where there are more than `most`."""
     with _opened(path) as file:
         data: bytes = file.read(most + 1)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from ppt.base.text import printable
+from ppt.base.text import printable, shortened
 from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.cells import QUOTINGS, BadRow
@@ -40,7 +40,8 @@ KEYS = {
 COLUMN_KEYS = ("text_a", "text_b", "options", "label", "id")
 REQUIRED = ("format", "train", "columns")
 
-_SHOWN = 300
+_LONGEST = 1000
+"""Characters of a message: a file can have anything in any place."""
 
 FEWEST = 2
 """Rows a label must have: one to train, one to validate."""
@@ -59,7 +60,7 @@ def load_task_file(path: Path | str) -> TaskData:
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:
-        raise type(error)(printable(f"{path}: {error}")) from None
+        raise type(error)(shortened(printable(f"{path}: {error}"), _LONGEST)) from None
     return data
 
 
@@ -142,14 +143,10 @@ def _file(keys: Keys, key: str, path: Path) -> Path:
             others = []
         hint = did_you_mean(file.name[:100], others, str)
         raise InputError(
-            f"line {keys.lines[key]}: {key}: there is no file {_short(str(file))}.{hint} Paths are"
-            " relative to the task file."
+            f"line {keys.lines[key]}: {key}: there is no file {shortened(str(file), 300)}.{hint}"
+            " Paths are relative to the task file."
         )
     return file
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _quoting(keys: Keys) -> str | None:
