@@ -11,11 +11,15 @@ import pyarrow as pa
 import ppt
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.readers import FileSlice, ReadOptions
+from ppt.base.names import check_name
 from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format
+from ppt.corpus.manifest import FORMAT_VERSION, SPLITS
 from ppt.corpus.options import FormatOptions
-from ppt.corpus.storage import FORMAT_VERSION, SPLITS
 from ppt.errors import ConfigError, unknown_name
+
+MAX_SHARDS = 99_999
+"""Their numbers have five digits in file names."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class BuildConfig:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown_name("format in --formats", name, FORMATS)
+            check_name(name, "a format's name")
         find_labeller(self.labeller)
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise ConfigError(
@@ -51,6 +56,11 @@ class BuildConfig:
         for name in ("min_sentences", "min_sentence_chars", "max_sentence_chars", "num_shards"):
             if (got := getattr(self, name)) < 1:
                 raise ConfigError(f"--{name}: got {got}, expected 1 or more")
+        if self.num_shards > MAX_SHARDS:
+            raise ConfigError(
+                f"--num_shards, or text by --shard_mb: got {self.num_shards} or more shards, "
+                f"expected {MAX_SHARDS} at most"
+            )
         if self.min_sentence_chars > self.max_sentence_chars:
             raise ConfigError(
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "

@@ -65,7 +65,10 @@ class BuildFlags(Command):
     )
     text_field: str = flag("JSON field or Parquet column of the text", group=INPUT, default="text")
     id_field: str | None = flag(
-        "field of the document's id", group=INPUT, default=None, unset="'id' if present"
+        "field of the document's id",
+        group=INPUT,
+        default=None,
+        unset="'id' where it is text or a whole number",
     )
     max_document_chars: int = flag("longer documents are rejected", group=INPUT, default=16_000_000)
     output: str = flag("folder", group=OUTPUT, default="corpora")

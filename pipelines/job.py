@@ -1,38 +1,49 @@
 """A build from a `Job` to finished corpora: what `build_corpus` runs, and Python users."""
 
 import logging
+import math
 import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from rich.table import Table
 
 import ppt.errors
-from pipelines.config import BuildConfig, input_names
+from pipelines.config import MAX_SHARDS, BuildConfig, input_names
+from pipelines.files import refuse_overlap
 from pipelines.flags import AUTO, LOCAL_RUNNERS
 from pipelines.labelling import check_labeller
-from pipelines.local import Totals, local_runner, shown, totals
+from pipelines.local import Totals, shown, totals
 from pipelines.readers import FileSlice, estimated_text_bytes, expand, read
-from pipelines.sinks import BUILDING, Output, is_local, only_build
+from pipelines.sinks import (
+    BUILDING,
+    PUNKT,
+    REJECTS,
+    Output,
+    files_to_write,
+    is_local,
+    only_build,
+)
 from pipelines.stages import BuildCorpora, Local
+from pipelines.workers import local_runner
 from ppt.base.extras import left_out
-from ppt.base.text import normalise
+from ppt.base.terminal import plain_console
+from ppt.base.text import cut, normalise
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
+from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
-from ppt.corpus.storage import Manifest, open_corpus
-from ppt.errors import ConfigError, InputError, PPTError
-from ppt.text.sentences import get_splitter, save_punkt, train_punkt
-
-TRAINED = "punkt:train"
-"""The splitter that is learnt from the input itself."""
+from ppt.corpus.storage import open_corpus
+from ppt.errors import ConfigError, InputError, PPTError, visible
+from ppt.text.sentences import TRAINED, get_splitter, save_punkt, train_punkt
 
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input it learns from, in order of file names."""
@@ -65,8 +76,10 @@ class Job:
         for name in ("workers", "num_shards"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise ConfigError(f"--{name}: got {count}, expected 1 or more")
-        if self.shard_mb <= 0:
+        if not 0 < self.shard_mb < math.inf:
             raise ConfigError(f"--shard_mb: got {self.shard_mb}, expected more than 0")
+        if not self.output:
+            raise ConfigError("--output: got '', expected a folder")
 
     @property
     def local(self) -> bool:
@@ -87,8 +100,8 @@ class Plan:
     def of(cls, job: Job) -> "Plan":
         """List the files. Raises PPTError for whatever is wrong from the start."""
         slices = expand(job.input, job.input_format)
-        by_size = round(estimated_text_bytes(slices) / (job.shard_mb * 1e6))
-        shards = job.num_shards or max(1, by_size)
+        by_size = estimated_text_bytes(slices) / 1e6 / job.shard_mb
+        shards = job.num_shards or max(1, round(min(by_size, MAX_SHARDS + 1)))
         config = replace(job.config, num_shards=shards, inputs=input_names(slices))
         workers = job.workers or os.cpu_count() or 1
         if job.local:
@@ -115,19 +128,19 @@ def run(job: Job) -> dict[str, Manifest]:
     if job.config.splitter != TRAINED:
         get_splitter(job.config.splitter)
     output = Output(job.output.rstrip("/") or "/")
+    refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     started = time.monotonic()
     with only_build(output):
-        output.prepare(plan.config, job.overwrite)
-        if job.config.splitter == TRAINED:
-            plan = replace(plan, config=_with_trained_splitter(plan, output))
-        build(job, plan, output)
+        if output.prepare(plan.config, job.overwrite):
+            if job.config.splitter == TRAINED:
+                plan = replace(plan, config=_with_trained_splitter(plan, output))
+            build(job, plan, output)
         seconds = time.monotonic() - started
         work = totals(output.path(f"{BUILDING}/progress"))
+        manifests = _finish_locally(Path(output.root), plan.config) if is_local(output.root) else {}
         output.finish()
-        if not is_local(output.root):
-            return {}
-        manifests = _finish_locally(Path(output.root), plan.config)
-        _summary(manifests, Path(output.root), seconds, work)
+        if manifests:
+            _summary(manifests, Path(output.root), seconds, work)
         return manifests
 
 
@@ -141,11 +154,12 @@ def build(job: Job, plan: Plan, output: Output) -> None:
             workers=plan.workers,
         )
         log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
-    runner = local_runner(plan.workers, log) if job.local else None
+    n_shards = len(config.all_shards())
     with (
-        _plain_errors(),
-        shown(local.progress if local else None, len(config.all_shards()), Console(stderr=True)),
-        beam.Pipeline(runner, options=plan.beam) as pipeline,
+        _plain_errors(job),
+        local_runner(plan.workers, log) if job.local else nullcontext() as runner,
+        shown(local.progress if local else None, n_shards, plain_console(stderr=True)),
+        _pipeline(runner, plan.beam, output) as pipeline,
     ):
         _ = (
             pipeline
@@ -154,19 +168,37 @@ def build(job: Job, plan: Plan, output: Output) -> None:
         )
 
 
+def _pipeline(runner: FnApiRunner | None, options: PipelineOptions, output: Output) -> Any:
+    """Beam's pipeline. Its temporary folder stands where a killed build's rerun clears it."""
+    pipeline = beam.Pipeline(runner, options=options)
+    if is_local(output.root):
+        Path(pipeline.local_tempdir).rmdir()
+        pipeline.local_tempdir = output.path(f"{BUILDING}/beam")
+        Path(pipeline.local_tempdir).mkdir(exist_ok=True)
+    return pipeline
+
+
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Beam wraps a worker's error in its traceback: bring our own one-line error back."""
+def _plain_errors(job: Job) -> Iterator[None]:
+    """Beam wraps a worker's error in its traceback: bring our own one-line error back.
+
+    What goes wrong at another runner is told by its last line, unless --verbose asks for all.
+    """
     try:
         yield
     except PPTError:
         raise
     except Exception as error:
         found = _OUR_ERROR.findall(str(error))
-        if not found:
+        if found:
+            name, message = found[-1]
+            raise getattr(ppt.errors, name, PPTError)(message) from error
+        if job.verbose or (job.local and not isinstance(error, ValueError)):
             raise
-        name, message = found[-1]
-        raise getattr(ppt.errors, name, PPTError)(message) from error
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(
+            f"Beam's {job.runner} refuses or failed: {cut(told, 600)} (--verbose tells all)"
+        ) from error
 
 
 def _with_trained_splitter(plan: Plan, output: Output) -> BuildConfig:
@@ -176,7 +208,7 @@ def _with_trained_splitter(plan: Plan, output: Output) -> BuildConfig:
             f"--splitter {TRAINED}: needs a local --output; train once with "
             "python -m pipelines.train_punkt and give --splitter punkt:FOLDER"
         )
-    folder = Path(output.path("punkt"))
+    folder = Path(output.path(PUNKT))
     save_punkt(train_punkt(_training_texts(plan)), folder)
     return replace(plan.config, splitter_source=f"punkt:{folder}")
 
@@ -208,10 +240,11 @@ def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
 def _summary(
     manifests: dict[str, Manifest], folder: Path, seconds: float, work: Totals | None
 ) -> None:
-    console = Console()
+    console = plain_console()
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
-    table = Table(title=f"Corpora in {folder}")
+    shown_folder = visible(str(folder))
+    table = Table(title=f"Corpora in {shown_folder}")
     for column in ("format", "train", "validation", "dropped anchors", "MB"):
         table.add_column(column, justify="left" if column == "format" else "right")
     for name, manifest in manifests.items():
@@ -228,15 +261,18 @@ def _summary(
         f"{any_manifest.sentences['read']:,}."
     )
     for reason, count in documents["rejected"].items():
-        tell(f"  rejected, {reason}: {count:,} (see {folder / 'rejects'})")
+        tell(f"  rejected, {reason}: {count:,} (see {shown_folder}/{REJECTS})")
     if documents["sharing_an_id"]:
         tell(
             f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
             "of other text; both were kept"
         )
+    for name, manifest in manifests.items():
+        for warning in manifest.warnings:
+            tell(f"  warning, {name}: {visible(warning)}")
     megabytes = documents["characters"] / 1e6
     rate = ""
     if work is not None and work.ended > work.started:
         rate = f", {megabytes / (work.ended - work.started):.2f} M/s while the workers worked"
     tell(f"{megabytes:.1f} M characters in {seconds:.1f} s{rate}.")
-    tell(f"Look inside: python -m ppt.inspect {folder / next(iter(manifests))} -n 5")
+    tell(f"Look inside: python -m ppt.inspect {shown_folder}/{next(iter(manifests))} -n 5")

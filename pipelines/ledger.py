@@ -8,13 +8,14 @@ shard's note is its `ShardResult` as JSON.
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
-from ppt.corpus.storage import SPLITS, Manifest, Shard, Stats, add_counts
+from ppt.corpus.lacks import lacks, splitter_advice
+from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats, add_counts
 from ppt.errors import InputError
 
 Counts = Mapping[str, int]
@@ -22,13 +23,16 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True)
 class DocumentCounts:
-    """Documents of a shard: `rejected` by reason; `id_hashes` of those kept, see `pack_ids`."""
+    """Documents of a shard: `rejected` by reason; `better_splitter` counts those that
+    call for one; `id_hashes` of those kept, see `pack_ids`.
+    """
 
     read: int
     kept: int
     duplicates: int
     rejected: Counts
     characters: int
+    better_splitter: Counts
     id_hashes: str
 
 
@@ -112,12 +116,18 @@ def build_manifests(results: Sequence[ShardResult], config: BuildConfig) -> dict
     assert found == config.all_shards(), f"shards {found} of {config.all_shards()}"
     documents = document_ledger([result.documents for result in results])
     if not documents["kept"]:
+        advice = splitter_advice(documents)
         reasons = ", ".join(f"{n} {why}" for why, n in documents["rejected"].items())
         raise InputError(
             f"no usable document: {documents['read']} read, {reasons or 'none rejected'}, "
-            f"{documents['duplicates']} duplicates; see rejects/ in the output folder."
+            f"{documents['duplicates']} duplicates; see rejects/ in the output folder"
+            f"{advice and f'; {advice}'}."
         )
-    return {name: _manifest(name, results, documents, config) for name in config.formats}
+    manifests = {name: _manifest(name, results, documents, config) for name in config.formats}
+    if not any(manifest.rows["train"] for manifest in manifests.values()):
+        told = "; ".join(f"{name}: {one.warnings[0]}" for name, one in manifests.items())
+        raise InputError(f"nothing could be trained on this. {told}.")
+    return manifests
 
 
 def document_ledger(parts: Sequence[DocumentCounts]) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def _manifest(
     by_split = {s: [r.formats[name] for r in results if r.split == s] for s in SPLITS}
     examples = add_counts(asdict(result.formats[name].examples) for result in results)
     assert examples["anchors"] == examples["rows"] + sum(examples["drops"].values()), examples
-    return Manifest(
+    manifest = Manifest(
         format=name,
         config=config.as_manifest(),
         versions=config.versions(),
@@ -150,3 +160,4 @@ def _manifest(
         shards={split: tuple(one.shard for one in ones) for split, ones in by_split.items()},
         stats={split: add_counts(one.stats for one in ones) for split, ones in by_split.items()},
     )
+    return replace(manifest, warnings=tuple(lacks(manifest)))

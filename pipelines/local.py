@@ -1,36 +1,25 @@
-"""A build on one machine: its worker processes, and its progress on a terminal.
-
-Run as a module, this is a worker: Beam's own, with a thread beside it that ends it when
-its launcher is gone. Left alone, Beam's workers wait for minutes for a launcher that was
-killed.
+"""The progress of a build on one machine, on a terminal.
 
 Beam tells its metrics only at the end. So each process keeps its own small file of counts
 in a folder, and the launching process adds them up a few times a second.
 """
 
-import logging
-import os
-import shlex
 import struct
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
 _COUNTS = struct.Struct("<3q2d")
-_SHOWN_EVERY, _LOOKS_EVERY = 0.25, 1.0
-"""Seconds between two looks at the counts, and at whether the launcher is still there."""
+_SHOWN_EVERY = 0.25
+"""Seconds between two looks at the counts."""
 
 
 class Board:
@@ -127,39 +116,3 @@ def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]
         finally:
             ended.set()
             thread.join()
-
-
-def local_runner(workers: int, log: str | None) -> "FnApiRunner":
-    """Beam's local runner, named outright: its `DirectRunner` looks for another to download.
-
-    More than one worker means processes; what they log goes to the file `log`,
-    or to stderr without one (Beam sends every line of it twice).
-    """
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-    from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
-    if workers == 1:
-        return FnApiRunner()
-    where = f" 2>>{shlex.quote(log)}" if log else ""
-    command = f"exec {shlex.quote(sys.executable)} -m {__name__} {os.getpid()}{where}"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
-
-
-def _end_with(launcher: int) -> None:
-    while os.getppid() == launcher:
-        time.sleep(_LOOKS_EVERY)
-    os._exit(1)
-
-
-def main(launcher: int) -> None:
-    """Be a worker of the process `launcher`, and end soon after it, however it ended."""
-    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
-    from apache_beam.runners.worker import sdk_worker_main
-
-    sdk_worker_main.main(sys.argv[:1])
-    logging.shutdown()
-    os._exit(0)  # all is delivered: the launcher need not wait while memory is tidied up
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

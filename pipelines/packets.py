@@ -8,7 +8,7 @@ in files (`Spool`) and the shuffle moves only where they are.
 import json
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -74,17 +74,37 @@ def encode(records: Records) -> bytes:
 
 
 def decode(packets: Iterable[bytes]) -> Records:
-    """Unpack and bring into one order, whatever order the packets came in."""
+    """Unpack and bring into one order, whatever order the packets came in.
+
+    Of equal documents only the first in that order keeps its text: the others are counted,
+    and a file may hold one text a million times in a few bytes.
+    """
     found = Records()
+    first: dict[bytes, KeyedDocument] = {}
     for packet in packets:
         table = pa.ipc.open_stream(packet).read_all()
         rejects = json.loads(table.schema.metadata[b"rejects"])
         found.rejects.extend(Reject(**reject) for reject in rejects)
-        columns = [table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names]
-        found.documents.extend(map(KeyedDocument._make, zip(*columns, strict=True)))
-    found.documents.sort(key=attrgetter("key", "source", "offset"))
+        for document in _documents(table):
+            other = first.get(document.key)
+            if other is None or _place(document) < _place(other):
+                first[document.key] = document
+            else:
+                other = document
+            if other is not None:
+                found.documents.append(other._replace(text=""))
+    found.documents.extend(first.values())
+    found.documents.sort(key=_place)
     found.rejects.sort(key=attrgetter("source", "offset", "reason"))
     return found
+
+
+_place = attrgetter("key", "source", "offset")
+
+
+def _documents(table: pa.Table) -> Iterator[KeyedDocument]:
+    columns = (table[name] for name in _DOCUMENT_COLUMNS.names)
+    return (KeyedDocument(*(v.as_py() for v in row)) for row in zip(*columns, strict=True))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from pipelines.files import FileSlice, UnusableError, seekable, unreadable
 Row = tuple[bytes | None, bytes | int | None]
 """A text and an id. Strings come as bytes: Parquet does not promise that they are UTF-8."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 16
+"""Texts of the largest size that is allowed, so many at once, still fit into memory."""
+
 # Read as needed: by default all of a row group's column, compressed, is held in memory.
 _READING = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
 _STRINGS = (
@@ -36,7 +38,7 @@ def rows(
     try:
         with seekable(part) as file, _damage():
             table = pq.ParquetFile(file, **_READING)
-            columns = _columns(table.schema_arrow, text_column, id_column, id_required=id_required)
+            columns = _columns(table, text_column, id_column, id_required=id_required)
             for group in range(table.num_row_groups):
                 # Not the group's real place: where the footer is damaged, asking pyarrow
                 # for it (`row_group(n).column(0)`) can abort the process.
@@ -64,18 +66,25 @@ def _group_rows(
         if row < end:
             raise UnusableError("corrupt_file", f"a row group ends {end - row} rows early")
     except UnusableError as unusable:
+        unusable.records = max(end - row, 1)
         yield row, unusable
 
 
-def _columns(schema: pa.Schema, text: str, key: str, *, id_required: bool) -> list[str]:
-    """Return the columns to read: the text's and, where there is one, the id's."""
-    wanted = [text, key] if id_required or key in schema.names else [text]
-    for name, may_be_integer in zip(wanted, (False, True), strict=False):
-        if name not in schema.names:
-            raise UnusableError("missing_field", f"no {name!r}; there are {schema.names}")
-        kind = schema.types[schema.names.index(name)]
-        if not (_is_string(kind) or (may_be_integer and pa.types.is_integer(kind))):
-            raise UnusableError("not_a_string", f"column {name!r} is {kind}")
+def _columns(table: pq.ParquetFile, text: str, key: str, *, id_required: bool) -> list[str]:
+    """Return the columns to read: the text's and, where one can be an id, the id's."""
+    schema = table.schema_arrow
+    kinds = dict(zip(schema.names, schema.types, strict=True))
+    n_rows = max(table.metadata.num_rows, 1)
+    wanted = []
+    for name, fits in ((text, _is_string), (key, _is_id)):
+        if name in kinds and fits(kinds[name]):
+            wanted.append(name)
+        elif name == text or id_required:
+            raise (
+                UnusableError("not_a_string", f"column {name!r} is {kinds[name]}", n_rows)
+                if name in kinds
+                else UnusableError("missing_field", f"no {name!r}; there are {[*kinds]}", n_rows)
+            )
     return wanted
 
 
@@ -84,9 +93,14 @@ def _is_string(kind: pa.DataType) -> bool:
     return any(fits(kind) for fits in _STRINGS)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _is_id(kind: pa.DataType) -> bool:
+    return _is_string(kind) or pa.types.is_integer(kind)
+
+
+def _values(column: pa.Array) -> Iterator[Any]:
+    """One at a time, as they may be large."""
     values = column if pa.types.is_integer(column.type) else column.cast(pa.large_binary())
-    return list(values.to_pylist())
+    return (value.as_py() for value in values)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ _decode_json = json.JSONDecoder().decode
 class ReadOptions:
     """Where the text and the id stand in a record, and how long a document may be.
 
-    Without `id_field`, "id" is used where a record has one, else "<name>:<offset>".
+    Without `id_field`, "id" is used where it is text or a whole number, else "<name>:<offset>".
     Both fields are for jsonl and Parquet only.
     """
 
@@ -103,7 +103,7 @@ def read(part: FileSlice, options: ReadOptions) -> Iterator[Document | Reject]:
             yield Document(key, _text(text, options), part.name, offset)
         except UnusableError as unusable:
             detail = cut(unusable.detail, _DETAIL_CHARS)
-            yield Reject(part.name, offset, unusable.reason, detail)
+            yield Reject(part.name, offset, unusable.reason, detail, unusable.records)
 
 
 def _recognise(path: str, input_format: str) -> tuple[str, str]:
@@ -206,8 +206,11 @@ def _json_fields(record: bytes, options: ReadOptions) -> tuple[object, str | Non
 
 
 def _row_fields(record: Row, options: ReadOptions) -> tuple[object, str | None]:
-    text, key = (_utf8(value) if isinstance(value, bytes) else value for value in record)
-    return text, _id(key, options)
+    text, key = record
+    return (
+        _utf8(text) if text is not None else None,
+        _id(key.decode(errors="surrogateescape") if isinstance(key, bytes) else key, options),
+    )
 
 
 def _utf8(data: bytes) -> str:
@@ -235,16 +238,19 @@ def _text(value: object, options: ReadOptions) -> str:
 
 
 def _id(value: object, options: ReadOptions) -> str | None:
-    """Return `value` as an id; None where there is none and none was asked for."""
-    if value is None and options.id_field:
-        raise UnusableError("missing_field", f"no {options.id_field!r}, which is to be the id")
-    if value is None:
+    """Return `value` as an id; None where none was asked for and it cannot be one."""
+    try:
+        if value is None:
+            raise UnusableError("missing_field", f"no {options.id_field!r}, which is to be the id")
+        if type(value) is int:  # a bool is not
+            return str(value)
+        if not isinstance(value, str):
+            raise UnusableError("not_a_string", f"the id is {type(value).__name__}")
+        return _encodable(value)
+    except UnusableError:
+        if options.id_field:
+            raise
         return None
-    if type(value) is int:  # a bool is not
-        return str(value)
-    if not isinstance(value, str):
-        raise UnusableError("not_a_string", f"the id is {type(value).__name__}")
-    return _encodable(value)
 
 
 def _encodable(value: str) -> str:

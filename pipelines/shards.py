@@ -25,6 +25,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.pool import Pool, SplitDocument, build_pool
 from ppt.corpus.storage import encode_shard, shard_name, statistics
 from ppt.corpus.tables import Phrases, to_table
+from ppt.text.sentences import better_splitter, join_markers
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
@@ -60,7 +61,10 @@ def split_shard(
 ) -> SplitShard:
     """Drop equal documents, split the rest into sentences once, and pool them."""
     rejected = [reject.as_dict() for reject in found.rejects]
-    reasons = Counter(reject.reason for reject in found.rejects)
+    reasons = Counter[str]()
+    for one in found.rejects:
+        reasons[one.reason] += one.records
+    hints = Counter[str]()
     kept: list[SplitDocument] = []
     previous: KeyedDocument | None = None
     duplicates = characters = 0
@@ -75,7 +79,8 @@ def split_shard(
             reject(document, DUPLICATE, f"equals {previous.source} at {previous.offset}")
             continue
         previous = document
-        sentences = splitter(document.text)
+        sentences = join_markers(splitter(document.text))
+        hints[better_splitter(document.text, len(sentences))] += 1
         if len(sentences) < config.min_sentences:
             reasons["too_few_sentences"] += 1
             reject(document, "too_few_sentences", f"{len(sentences)} < {config.min_sentences}")
@@ -86,11 +91,12 @@ def split_shard(
         kept, config.examples.seed, config.min_sentence_chars, config.max_sentence_chars
     )
     documents = DocumentCounts(
-        read=len(found),
+        read=len(found.documents) + sum(one.records for one in found.rejects),
         kept=len(kept),
         duplicates=duplicates,
         rejected=dict(sorted(reasons.items())),
         characters=characters,
+        better_splitter={name: n for name, n in sorted(hints.items()) if name},
         id_hashes=pack_ids(hash_id(document.id) for document in kept),
     )
     return SplitShard(key, shard_digest(found, config), pool, documents, rejected)

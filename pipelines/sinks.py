@@ -1,17 +1,20 @@
 """Where the corpora go: files that appear whole or not at all, and the manifest last.
 
 What only an unfinished build needs lives in one folder, ``.building/``, with a note
-per finished shard that lets a rerun after a crash keep it. It goes when the
-manifests stand. Local files are written beside and renamed; on object stores a
+per finished shard that lets a rerun after a crash keep it. It goes when all is done. In it
+a plan names every file that is the build's to write or to remove, before the first is
+touched; with the manifests of finished corpora it says what is ours. Nothing else is ever
+removed or replaced. Local files are written beside and renamed; on object stores a
 file appears only when it is closed.
 """
 
 import errno
+import json
+import os
 import posixpath
-import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +22,18 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import ShardResult
-from ppt.base.files import appearing, write_synced
+from ppt.base.files import SCRATCH, appearing, write_synced
 from ppt.base.output_folder import locked
+from ppt.corpus.card import CARD
+from ppt.corpus.formats import FORMATS
+from ppt.corpus.histograms import HISTOGRAMS
+from ppt.corpus.manifest import Manifest
 from ppt.corpus.storage import MANIFEST, shard_name
 from ppt.errors import OutputError
+from ppt.text.sentences import PUNKT_FILES, TRAINED
 
-BUILDING = ".building"
-_OUR_FILES = re.compile(
-    r"((train|validation)-\d{5}-of-\d{5}\.(parquet|jsonl)|README\.md|histograms\.png)"
-)
+BUILDING, REJECTS, PUNKT = ".building", "rejects", "punkt"
+_PLAN = f"{BUILDING}/plan.json"
 
 
 def is_local(path: str) -> bool:
@@ -79,53 +85,97 @@ class Output:
         if names:
             FileSystems.delete([self.path(name) for name in names])
 
-    def prepare(self, config: BuildConfig, overwrite: bool) -> None:
-        """Make the folders; refuse a finished corpus, keep what a crashed run finished.
+    def prepare(self, config: BuildConfig, overwrite: bool) -> bool:
+        """Make the folders; refuse finished corpora and other people's files.
 
-        A finished build whose ``.building/`` still stands, of the same flags and
-        inputs, crashed while writing its manifests: it goes on.
+        What a crashed build of the same flags and inputs finished is kept. False: that is
+        all of it, so that only what stands beside the manifests may be missing.
         """
         with told_plainly(self.root):
-            previous = self.get(f"{BUILDING}/fingerprint")
-            continues = previous == config.fingerprint().encode() and not overwrite
-            done = [f for f in config.formats if self.get(f"{f}/{MANIFEST}") is not None]
-            if done and not overwrite and not (continues and len(done) < len(config.formats)):
-                if continues:
-                    self.finish()
-                raise OutputError(
-                    f"{self.root} already holds {', '.join(done)}: "
-                    "give --overwrite to replace, another --output, or other --formats."
-                )
-            self._refuse_others(config, previous)
+            planned, previous = self._plan()
+            continues = previous == config.fingerprint()
+            found = self._finished()
+            done = [name for name in config.formats if name in found]
+            if done and not overwrite:
+                if continues and len(done) == len(config.formats):
+                    return False
+                if not continues:
+                    raise OutputError(
+                        f"{self.root} already holds {', '.join(done)}: give --overwrite to "
+                        "replace, another --output, or other --formats."
+                    )
+            theirs = (files_of(name, one) for name, one in found.items())
+            known, writes = planned.union(*theirs), set(files_to_write(config))
+            self._refuse_others(known, writes)
+            others = (files_of(name, found[name]) for name in found.keys() - set(config.formats))
+            kept = {file for files in others for file in files if not file.startswith(REJECTS)}
+            ours = (known | writes) - kept
             # A corpus without its manifest is unfinished: it must go before any shard changes.
-            self.delete([f"{f}/{MANIFEST}" for f in done if overwrite])
-            if not continues:
-                self.finish()
-            if is_local(self.root):
-                for transient in (f"{BUILDING}/{name}" for name in ("progress", "spool")):
-                    shutil.rmtree(self.path(transient), ignore_errors=True)
-                    Path(self.path(transient)).mkdir(parents=True)
-                for folder in (*config.formats, "rejects", f"{BUILDING}/shards"):
-                    Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
-        self.put(f"{BUILDING}/fingerprint", config.fingerprint().encode())
+            self._put_plan(ours, previous if continues else "")
+            if overwrite:
+                self.delete([f"{name}/{MANIFEST}" for name in done])
+            self._make_folders(config, afresh=not continues)
+            self._put_plan(ours, config.fingerprint())
+            return True
 
-    def _refuse_others(self, config: BuildConfig, previous: bytes | None) -> None:
-        """Where no build of ours was interrupted, a corpus has a manifest; files alone do not."""
-        folders = [Path(self.path(name)) for name in config.formats if is_local(self.root)]
-        for folder in folders if previous is None else []:
-            others = sorted(path.name for path in folder.glob("[!.]*"))
-            if others and MANIFEST not in others:
-                raise OutputError(
-                    f"{folder} is not empty and no corpus (it has {others[0]}, and no {MANIFEST}):"
-                    " give another --output, or move it away."
-                )
+    def _make_folders(self, config: BuildConfig, *, afresh: bool) -> None:
+        if not is_local(self.root):
+            if afresh:
+                self.delete(list(self.sizes(f"{BUILDING}/shards/*")))
+            return
+        for transient in ("progress", "spool", "beam", *(["shards"] if afresh else [])):
+            shutil.rmtree(self.path(f"{BUILDING}/{transient}"), ignore_errors=True)
+        for folder in ("progress", "spool", "beam", "shards"):
+            Path(self.path(f"{BUILDING}/{folder}")).mkdir(parents=True, exist_ok=True)
+        for folder in (*config.formats, REJECTS):
+            Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
+
+    def _refuse_others(self, known: set[str], writes: set[str]) -> None:
+        """Before any work: no file of others may be in a folder that the build writes to."""
+        folders = sorted(set(map(posixpath.dirname, writes))) if is_local(self.root) else []
+        found = [path for folder in folders for path in Path(self.path(folder)).glob("[!.]*")]
+        if self.get(_PLAN) is None and is_local(self.root):
+            found += Path(self.path(BUILDING)).glob("[!.]*")
+        others = sorted(p for p in found if f"{p.parent.name}/{p.name}" not in known)
+        if others:
+            raise OutputError(
+                f"{others[0].parent} is not empty and no corpus alone (it has {others[0].name}, "
+                "which no build has made): give another --output, or move it away."
+            )
+
+    def _plan(self) -> tuple[set[str], str]:
+        """The files of an unfinished build and its fingerprint; nothing where there is none."""
+        try:
+            plan = json.loads(self.get(_PLAN) or "{}")
+            return set(plan.get("files", ())), str(plan.get("fingerprint", ""))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise OutputError(
+                f"{self.path(_PLAN)} is not ours ({error}): give another --output, or move it away."
+            ) from error
+
+    def _put_plan(self, files: Iterable[str], fingerprint: str) -> None:
+        plan = {"files": sorted(files), "fingerprint": fingerprint}
+        self.put(_PLAN, json.dumps(plan).encode())
+
+    def _finished(self) -> dict[str, Manifest]:
+        """The manifests, by folder, that say what is ours."""
+        local = Path(self.root).glob(f"*/{MANIFEST}") if is_local(self.root) else ()
+        found = {}
+        for name in sorted({*FORMATS, *(path.parent.name for path in local)}):
+            with suppress(ValueError):  # else it is no manifest of ours
+                if (data := self.get(f"{name}/{MANIFEST}")) is not None:
+                    found[name] = Manifest.from_json(data.decode())
+        return found
 
     def finish(self) -> None:
-        """Remove what only an unfinished build needs."""
-        if is_local(self.root):
-            shutil.rmtree(self.path(BUILDING), ignore_errors=True)
-        elif self.get(f"{BUILDING}/fingerprint") is not None:
-            FileSystems.delete([self.path(f"{BUILDING}/")])
+        """Remove what only an unfinished build needs; it goes from sight in one moment."""
+        if not is_local(self.root):
+            if self.get(_PLAN) is not None:
+                FileSystems.delete([self.path(f"{BUILDING}/")])
+        elif Path(self.path(BUILDING)).exists():
+            gone = self.path(f"{SCRATCH}{os.getpid()}-finished")
+            os.replace(self.path(BUILDING), gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
@@ -144,13 +194,43 @@ class Output:
             self.put(path, data)
         self.put(_note(result.key), result.to_json().encode())
 
-    def sweep(self, config: BuildConfig, wanted: set[str]) -> None:
-        """Delete files of our kinds that an earlier build left, in the folders of this one."""
-        for folder in (*config.formats, "rejects"):
-            found = [
-                n for n in self.sizes(f"{folder}/*") if _OUR_FILES.fullmatch(posixpath.basename(n))
-            ]
-            self.delete([name for name in found if name not in wanted])
+    def sweep(self, config: BuildConfig, made: set[str]) -> None:
+        """Delete what the plan names and this build did not make: an earlier one left it."""
+        planned, _ = self._plan()
+        wanted = made | set(punkt_files(config.splitter))
+        folders = {posixpath.dirname(name) for name in planned}
+        there = {name for folder in folders for name in self.sizes(f"{folder}/*")}
+        self.delete(sorted(planned & there - wanted))
+
+
+def files_of(name: str, manifest: Manifest) -> Iterator[str]:
+    """The files below the output that belong to the finished corpus in the folder `name`."""
+    shards = [shard.name for shards in manifest.shards.values() for shard in shards]
+    yield from _files(name, shards, str(manifest.config.get("splitter")))
+
+
+def files_to_write(config: BuildConfig) -> Iterator[str]:
+    """The files below the output that a build may write."""
+    counts = config.shards_of
+    shards = [shard_name(split, number, counts[split]) for split, number in config.all_shards()]
+    for name in config.formats:
+        yield from _files(name, shards, config.splitter)
+
+
+def _files(name: str, shards: Sequence[str], splitter: str) -> Iterator[str]:
+    yield from (f"{name}/{file}" for file in (MANIFEST, CARD, HISTOGRAMS, *shards))
+    yield from map(rejects_of, shards)
+    yield from punkt_files(splitter)
+
+
+def punkt_files(splitter: str) -> list[str]:
+    """The files of the parameters that a build has learned from its input."""
+    return [f"{PUNKT}/{file}" for file in PUNKT_FILES] if splitter == TRAINED else []
+
+
+def rejects_of(shard: str) -> str:
+    """The file of a shard's rejects."""
+    return f"{REJECTS}/{posixpath.splitext(shard)[0]}.jsonl"
 
 
 def _note(key: ShardKey) -> str:

@@ -38,7 +38,7 @@ from pipelines.shards import (
 )
 from pipelines.sinks import Output, told_plainly
 from ppt.base.text import document_key, normalise
-from ppt.corpus.card import dataset_card
+from ppt.corpus.card import CARD, dataset_card
 from ppt.corpus.records import Reject
 from ppt.corpus.storage import MANIFEST
 from ppt.text.sentences import get_splitter
@@ -197,9 +197,9 @@ def write_manifests(
     results = list(results)
     manifests = build_manifests(results, config)
     for name, manifest in manifests.items():
-        output.put(f"{name}/README.md", dataset_card(manifest).encode())
+        output.put(f"{name}/{CARD}", dataset_card(manifest).encode())
     wanted = {path for result in results for path in result.files}
-    output.sweep(config, wanted | {f"{name}/README.md" for name in manifests})
+    output.sweep(config, wanted | {f"{name}/{CARD}" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
     if finish:

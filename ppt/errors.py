@@ -8,12 +8,19 @@ import difflib
 import errno
 import io
 import os
+import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
 LONGEST_PATH = 200
+
+_UNSEEN = re.compile(
+    # C0 and C1 controls, marks and embeddings of direction, line separators, tags, and halves
+    # of surrogate pairs, which stand for bytes of paths that are no UTF-8.
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
 
 NEAR = 0.6
 """How like a known name one must be (1: equal) to be taken for a mistyped one."""
@@ -37,6 +44,10 @@ class InputError(PPTError, ValueError):
 
 class OutputError(PPTError, OSError):
     """The output cannot be written (it exists, is not writable, the disk is full...)."""
+
+
+class WorkerError(PPTError, RuntimeError):
+    """A process that worked for us died."""
 
 
 class CorpusError(PPTError, ValueError):
@@ -69,14 +80,13 @@ def first_line(error: BaseException, limit: int = 300) -> str:
 
 
 def visible(text: str) -> str:
-    """Return `text` as one line that does nothing to a terminal.
+    """`text` as one line in which nothing steers a terminal or hides; codes stand for it.
 
-    Control characters, and those that turn the direction of what follows, are shown as �.
+    All text of users' files goes through here on its way to a terminal or into Markdown.
     """
-    if text.isprintable() and text.isascii():
+    if text.isprintable():
         return text
-    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return "".join("\ufffd" if unicodedata.category(c) in hidden else c for c in text)
+    return _UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], text)
 
 
 def exit_status(command: Callable[[], int]) -> int:

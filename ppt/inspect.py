@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from ppt.base.extras import left_out
 from ppt.base.flags import Command, at_least, flag, parse
+from ppt.base.terminal import plain_console
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
-from ppt.corpus.storage import SPLITS, VERIFY, Manifest, open_corpus
-from ppt.errors import exit_status
+from ppt.corpus.manifest import SPLITS, Manifest
+from ppt.corpus.storage import VERIFY, open_corpus
+from ppt.errors import exit_status, visible
 
 DESCRIPTION = """\
 Show samples of a corpus, the answer marked, and its counts; check its files."""
@@ -61,16 +63,18 @@ def _run(argv: Sequence[str] | None) -> int:
         InspectConfig, argv, prog="python -m ppt.inspect", description=DESCRIPTION, epilog=EPILOG
     )
     corpus = open_corpus(flags.corpus, verify=flags.verify)
-    console = Console()
+    console = plain_console()
     rows = corpus.read(flags.split)
     for row in _sample(rows, flags.n, flags.seed):
         console.print(panel(row, corpus.manifest.format))
     console.print(stats_table(corpus.manifest))
+    for warning in corpus.manifest.warnings:
+        console.print(f"warning: {visible(warning)}")
     drawn = corpus.folder / HISTOGRAMS
     if drawn.exists() or not left_out("matplotlib", HISTOGRAMS):
         if not drawn.exists():
             draw_histograms(corpus.folder, corpus.manifest)
-        console.print(f"Histograms: {drawn}")
+        console.print(f"Histograms: {visible(str(drawn))}")
     return 0
 
 
@@ -84,17 +88,17 @@ def _sample(rows: pa.Table, n: int, seed: int | None) -> list[dict[str, Any]]:
 
 def panel(row: Mapping[str, Any], format_name: str) -> Panel:
     """One example as people read it: texts, then options or label words, the answer marked."""
-    lines = [Text(row["text_a"])]
+    lines = [Text(visible(row["text_a"]))]
     if row["text_b"] is not None:
-        lines.append(Text(row["text_b"], style="cyan"))
+        lines.append(Text(visible(row["text_b"]), style="cyan"))
     words = FORMATS[format_name].words
     if row["options"]:
         for i, option in enumerate(row["options"]):
-            lines.append(_choice(f"{words[i]}. {option}", i == row["label"]))
+            lines.append(_choice(f"{words[i]}. {visible(option)}", i == row["label"]))
     else:
         marked = [_choice(word, i == row["label"]) for i, word in enumerate(words)]
         lines.append(Text("  ").join(marked))
-    title = Text(f"{row['id']}  from {row['document_id']}", style="dim")
+    title = Text(visible(f"{row['id']}  from {row['document_id']}"), style="dim")
     return Panel(Group(*lines), title=title, title_align="left")
 
 
@@ -121,7 +125,7 @@ def stats_table(manifest: Manifest) -> Table:
     table.add_row("documents kept", f"{documents['kept']:,}", f"of {documents['read']:,} read")
     for reason, count in manifest.examples["drops"].items():
         if count:
-            table.add_row(f"dropped: {reason}", f"{count:,}", "anchors")
+            table.add_row(f"dropped: {visible(reason)}", f"{count:,}", "anchors")
     return table
 
 

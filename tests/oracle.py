@@ -45,13 +45,16 @@ def usable(documents, seed, min_chars=20, max_chars=600):
     sentences, drops = [], Counter()
     for number, document in enumerate(documents):
         root = seed_bits(seed, document.key)
-        for position, text in enumerate(document.sentences):
+        position = -1
+        for text in document.sentences:
             key = content_key(text)
+            lettered = any(sign.isalpha() for sign in text)
+            position += lettered  # what has no letters parts no neighbours
             if len(text) < min_chars:
                 drops["too_short"] += 1
             elif len(text) > max_chars:
                 drops["too_long"] += 1
-            elif len(key) < (48 if len(text) > 90 else 3):
+            elif not lettered or len(key) < (48 if len(text) > 90 else 3):
                 drops["too_few_letters"] += 1
             elif count[key] > 1:
                 drops["repeated"] += 1

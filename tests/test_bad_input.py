@@ -270,7 +270,7 @@ def test_two_builds_do_not_write_to_one_folder(tmp_path):
         "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", hold, str(tmp_path / "c/.lock")],
+        [sys.executable, "-c", hold, str(tmp_path / "c/.ppt-lock")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"

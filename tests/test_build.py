@@ -186,11 +186,11 @@ def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, refer
         workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        if not (folder / "unified/manifest.json").exists():
+        whole_already = (folder / "unified/manifest.json").exists()
+        if not whole_already or (folder / ".building").exists():
             build_apart(*args)
-        elif (folder / ".building").exists():  # complete, killed while tidying up
-            build_apart(*args, expect=2)
         assert digests(folder) == digests(reference)
+        assert len(list(folder.glob("*/histograms.png"))) == len(FORMATS)
         assert not psutil.wait_procs(workers, timeout=10)[1], "workers outlive their launcher"
 
 
@@ -213,7 +213,6 @@ def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
     assert before
     (folder / f"unified/{SCRATCH}9-left-by-a-killed-worker").write_bytes(b"x")
-    (folder / "unified/train-00007-of-00099.parquet").write_bytes(b"of another shard count")
     build(*inputs, "--output", folder, *FLAGS)
     after = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
     assert after == before
@@ -224,7 +223,7 @@ def test_the_note_of_a_shard_is_its_result():
     shard = Shard("train-00000-of-00001.parquet", 3, 99, "ab")
     examples = ExampleCounts(anchors=5, rows=3, drops={"no_label": 2})
     result = ShardResult(
-        "train", 0, "cd", DocumentCounts(4, 2, 1, {"blank": 1}, 70, pack_ids([7, 2**64 - 1])),
+        "train", 0, "cd", DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids([7, 2**64 - 1])),  # noqa: E501
         SentenceCounts(6, 5, {"too_short": 1}),
         {"sentence_pair": FormatResult(shard, examples, {"rows": 3, "labels": {"no": 3}})},
         {"sentence_pair/train-00000-of-00001.parquet": 99},
@@ -263,6 +262,92 @@ def test_finished_corpora_are_refused_and_overwritten_on_request(tmp_path, capsy
     assert not (folder / ".building").exists()
 
 
+def crashed(monkeypatch, *args):
+    """A build that got as far as its manifests."""
+    from pipelines import stages
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="division"):
+            build(*args)
+
+
+def test_what_a_crashed_build_of_other_flags_left_goes(tmp_path, inputs, reference, monkeypatch):
+    folder = tmp_path / "c"
+    crashed(monkeypatch, *inputs, "--output", folder, "--num_shards", 7)
+    build(*inputs, "--output", folder, *FLAGS)
+    assert digests(folder) == digests(reference)
+
+
+def test_a_file_between_ours_that_we_did_not_make_stops_a_build_before_any_work(
+    tmp_path, inputs, monkeypatch, capsys
+):
+    folder = tmp_path / "c"
+    flags = (*inputs, "--output", folder, *FLAGS)
+    crashed(monkeypatch, *flags)
+    (folder / "unified/train-00007-of-00099.parquet").write_bytes(b"looks like ours")
+    (folder / "rejects/notes.txt").write_text("mine")
+    before = digests(folder)
+    build(*flags, expect=2)
+    assert "(it has notes.txt, which no build has made)" in capsys.readouterr().err
+    (folder / "rejects/notes.txt").unlink()
+    build(*flags, "--overwrite", expect=2)
+    assert "(it has train-00007-of-00099.parquet, which" in capsys.readouterr().err
+    del before["rejects/notes.txt"]
+    assert digests(folder) == before
+
+
+def test_overwriting_keeps_to_what_the_manifest_names(tmp_path, capsys):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    flags = ("--input", source, "--output", tmp_path / "c")
+    build(*flags, "--formats", "sentence_pair")
+    mine = tmp_path / "c/sentence_pair/train-00000-of-00009.parquet"
+    mine.write_bytes(b"mine")
+    for more in (("--overwrite",), ("--overwrite", "--formats", "unified,sentence_pair")):
+        build(*flags, *more, expect=2)
+        assert f"it has {mine.name}, which no build has made" in capsys.readouterr().err
+    build(*flags, "--formats", "unified")
+    assert mine.read_bytes() == b"mine"
+    assert open_corpus(tmp_path / "c/sentence_pair").manifest.rows["train"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize(
+    ("pattern", "output", "message"),
+    [
+        ("{x}/sentiment/*.jsonl", "{x}", "contains the input"),
+        ("{x}/sentiment/in.jsonl", "{x}/sentiment", "contains the input"),
+        ("{x}/**", "{x}/out", "would read the output's"),
+        ("{x}/**.jsonl", "{x}/out/deep", "would read the output's"),
+        ("{x}/*/*.jsonl", "{x}", "contains the input"),
+        ("{x}/[rs]*/*n*.jsonl", "{x}", "contains the input"),
+        ("{x}/*/*/*.jsonl", "{x}/out", "would read the output's"),
+    ],
+)
+def test_an_output_that_meets_the_input_is_refused_and_nothing_is_lost(
+    tmp_path, capsys, pattern, output, message, link
+):
+    x = tmp_path / "x"
+    (x / "sentiment/deep").mkdir(parents=True)
+    for place in ("sentiment", "sentiment/deep"):
+        write_jsonl(x / place / "in.jsonl", good_documents(8))
+    (x / "sentiment/README.md").write_text("mine")
+    (tmp_path / "link").symlink_to(x)
+    before = {path: path.read_bytes() for path in x.rglob("*") if path.is_file()}
+    pattern = pattern.format(x=tmp_path / "link" if link else x)
+    build("--input", pattern, "--input_format", "jsonl", "--output", output.format(x=x), expect=2)
+    assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in x.rglob("*") if path.is_file()} == before
+
+
+def test_an_output_beside_the_input_in_one_folder_is_fine(tmp_path):
+    write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    flags = ("--input", tmp_path / "*.jsonl", "--formats", "sentence_pair")
+    build(*flags, "--output", tmp_path / "c")
+    build(*flags, "--output", tmp_path / "c", "--overwrite")
+    assert manifest(tmp_path / "c")["documents"]["kept"] == 8
+
+
 def test_files_of_others_are_never_touched(tmp_path, capsys):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
     theirs = tmp_path / "c" / "unified" / "README.md"
@@ -272,7 +357,7 @@ def test_files_of_others_are_never_touched(tmp_path, capsys):
     for more in ((), ("--overwrite",)):
         build(*flags, *more, expect=2)
         said = capsys.readouterr().err
-        assert f"{theirs.parent} is not empty and no corpus (it has README.md" in said
+        assert f"{theirs.parent} is not empty and no corpus alone (it has README.md" in said
     assert [path for path in (tmp_path / "c").rglob("*") if path.is_file()] == [theirs]
     build(*flags, "--formats", "sentence_pair")
     assert theirs.read_text() == "mine"

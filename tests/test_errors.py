@@ -89,12 +89,12 @@ def test_what_a_name_holds_does_nothing_to_a_terminal(tmp_path):
     status, error = run("ppt.inspect", tmp_path / "\x1b[31mred\u202e\x07")
     assert status == 2
     assert one_line(error).isprintable()
-    assert "[31mred" in error
+    assert r"\x1b[31mred\u202e\x07" in error
 
 
 @given(st.text())
 def test_visible_text_is_one_printable_line(text):
     shown = visible(text)
-    assert len(shown) == len(text)
+    assert len(shown) >= len(text)
     assert not set(shown) & set("\x1b\x07\n\r\u202e\u2066\u2028\x00\x9b")
     assert visible(shown) == shown

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ppt.base.text import printable
+from ppt.errors import visible
 
 
 def markdown_table(
@@ -19,4 +19,4 @@ def markdown_table(
 
 
 def _cell(value: Any) -> str:
-    return printable(str(value)).replace("|", "\\|")
+    return visible(str(value)).replace("|", "\\|")

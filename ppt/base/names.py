@@ -3,8 +3,7 @@
 They come from users' files and from what others wrote, and are checked where they are read.
 """
 
-from ppt.base.text import printable
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, visible
 
 LONGEST = 200
 """Bytes of a name: file systems take 255, and suffixes follow."""
@@ -15,17 +14,18 @@ EXPECTED = (
 )
 
 
-def is_name(name: str) -> bool:
+def is_name(name: object) -> bool:
     """Whether `name` can be a file's, in the folder that it is put into and nowhere else."""
     return (
-        printable(name) == name == name.strip()
+        isinstance(name, str)
+        and visible(name) == name == name.strip()
         and not name.startswith(".")
         and not {*name} & {"/", "\\"}
         and 1 <= len(name.encode()) <= LONGEST
     )
 
 
-def check_name(name: str, what: str) -> None:
+def check_name(name: object, what: str) -> None:
     """Raise ConfigError where `name`, the name of `what`, could be no file's."""
     if not is_name(name):
         raise ConfigError(f"{what}: got {name!r:.80}, expected {EXPECTED}.")

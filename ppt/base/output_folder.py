@@ -19,7 +19,7 @@ from ppt.errors import ConfigError, OutputError
 
 C = TypeVar("C", bound=Command)
 
-CONFIG, LOCK = "config.json", ".lock"
+CONFIG, LOCK = "config.json", ".ppt-lock"
 """The command's flags, which prove that a folder is its own; the file that it locks."""
 
 ANEW = "another --output_dir, or --overwrite_output_dir to begin anew."

@@ -10,9 +10,6 @@ NEAR_EQUAL_LETTERS = 48
 SHORTEST_CUT = 90
 """No sentence is ever cut to fewer characters than this; content keys look no further."""
 
-JOINERS = "\u200c\u200d"
-"""Signs without a width that Persian, Hindi and emoji are written with; they steer nothing."""
-
 _NOT_LETTERS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d")
 _ASCII_FOLDED = bytes(range(128)).lower().translate(
@@ -35,16 +32,6 @@ def fold_whitespace(text: str) -> str:
     if "  " not in text and text.isprintable():
         return text.strip(" ")
     return " ".join(text.split())
-
-
-def printable(text: str) -> str:
-    """The text on one line: what steers terminals or the direction of reading is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        sign if sign.isprintable() or sign in JOINERS else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
 
 
 def shortened(text: str, limit: int) -> str:

@@ -1,20 +1,36 @@
 """The README.md beside a corpus: a dataset card that hubs and people read."""
 
+from ppt.base.markdown import markdown_table
 from ppt.corpus.formats import FORMATS
-from ppt.corpus.storage import SPLITS, Manifest
+from ppt.corpus.manifest import SPLITS, Manifest
+from ppt.errors import visible
+
+CARD = "README.md"
 
 
 def dataset_card(manifest: Manifest) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads."""
     known = FORMATS[manifest.format]
     rows = manifest.rows
-    documents = manifest.documents
+    documents, sentences = manifest.documents, manifest.sentences
     config = manifest.config
     files = "\n".join(
         f"  - split: {split}\n    path: {split}-*.parquet" for split in SPLITS if rows[split]
     )
     kinds = ", ".join(f"{sum(manifest.count('kinds', kind)):,} {kind}" for kind in known.kinds)
-    drops = "\n".join(f"| {why} | {n:,} |" for why, n in manifest.examples["drops"].items() if n)
+    drops = {why: f"{n:,}" for why, n in manifest.examples["drops"].items() if n} or {"none": "0"}
+    lacking = "".join(f"Warning: {visible(warning)}\n\n" for warning in manifest.warnings)
+    rejected = sum(documents["rejected"].values())
+    facts = {
+        "examples": f"{rows['train']:,} train, {rows['validation']:,} validation "
+        "(split by document)",
+        "`kind`": kinds,
+        "documents": f"{documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
+        f"rejected + {documents['duplicates']:,} duplicates",
+        "sentences": f"{sentences['read']:,} read, {sentences['usable']:,} usable",
+        "splitter, labeller": f"{config['splitter']}, {config['labeller']}",
+        "seed": config["seed"],
+    }
     return f"""---
 configs:
 - config_name: default
@@ -27,19 +43,9 @@ configs:
 {known.summary}
 `label` indexes {", ".join(known.words)}.
 
-| | |
-|---|---|
-| examples | {rows["train"]:,} train, {rows["validation"]:,} validation (split by document) |
-| `kind` | {kinds} |
-| documents | {documents["read"]:,} read = {documents["kept"]:,} kept + \
-{sum(documents["rejected"].values()):,} rejected + {documents["duplicates"]:,} duplicates |
-| sentences | {manifest.sentences["read"]:,} read, {manifest.sentences["usable"]:,} usable |
-| splitter, labeller | {config["splitter"]}, {config["labeller"]} |
-| seed | {config["seed"]} |
+{markdown_table(("", ""), facts.items())}
 
-| anchors that gave no example | |
-|---|---|
-{drops or "| none | 0 |"}
+{lacking}{markdown_table(("anchors that gave no example", ""), drops.items())}
 
 ```python
 from datasets import load_dataset

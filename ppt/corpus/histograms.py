@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ppt.base.files import save_figure
-from ppt.corpus.storage import LENGTH_BIN, SPLITS, Manifest
+from ppt.corpus.manifest import SPLITS, Manifest
+from ppt.corpus.storage import LENGTH_BIN
 
 HISTOGRAMS = "histograms.png"
 
@@ -37,12 +38,12 @@ def draw_histograms(folder: Path, manifest: Manifest) -> Path:
 
 
 def _shares(axes: Any, counts: Mapping[str, int], name: str) -> None:
-    total = sum(counts.values())
+    total = max(sum(counts.values()), 1)
     axes.bar(list(counts), [n / total for n in counts.values()], alpha=0.6, label=name)
 
 
 def _lengths(axes: Any, counts: Mapping[str, int], name: str) -> None:
-    total = sum(counts.values())
+    total = max(sum(counts.values()), 1)
     starts = sorted(map(int, counts))
     shares = [counts[str(start)] / total for start in starts]
     axes.step([start + LENGTH_BIN / 2 for start in starts], shares, where="mid", label=name)
@@ -68,5 +69,5 @@ def _positions(axes: Any, positions: Mapping[str, Mapping[str, int]]) -> None:
 
 def _evenness(counts: Mapping[str, int], n: int, width: int) -> list[float]:
     """How often each position holds the answer, over what an even spread would give."""
-    total = sum(counts.values())
+    total = max(sum(counts.values()), 1)
     return [counts.get(str(i), 0) * n / total if i < n else float("nan") for i in range(width)]

@@ -7,6 +7,8 @@ from ppt.corpus.sentiment import PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, unknown_name
 
 ADJACENCIES = ("both", "next", "previous")
+SEEDS = 1 << 127
+"""A seed is hashed as 16 bytes with a sign."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,14 @@ class Mixture:
     choice: float = 0.6
     pair: float = 0.2
     sentiment: float = 0.2
+
+    def __post_init__(self) -> None:
+        shares = (self.choice, self.pair, self.sentiment)
+        told = ",".join(f"{name}={share}" for name, share in vars(self).items())
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):  # NaN is neither
+            raise ConfigError(f"--unified_mixture: got {told}, shares must be >= 0 and sum to 1")
+        if self.choice + self.pair == 0:
+            raise ConfigError(f"--unified_mixture: got {told}, sentiment alone has its own format")
 
     @classmethod
     def parse(cls, text: str) -> "Mixture":
@@ -35,12 +45,6 @@ class Mixture:
                 raise ConfigError(
                     f"--unified_mixture: got {part!r}, expected NAME=SHARE such as choice=0.6"
                 ) from None
-        if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
-            raise ConfigError(f"--unified_mixture: got {text!r}, shares must be >= 0 and sum to 1")
-        if shares["choice"] + shares["pair"] == 0:
-            raise ConfigError(
-                f"--unified_mixture: got {text!r}, sentiment alone has its own format"
-            )
         return cls(**shares)
 
 
@@ -59,6 +63,8 @@ class FormatOptions:
     def __post_init__(self) -> None:
         if self.adjacency not in ADJACENCIES:
             raise unknown_name("--adjacency", self.adjacency, ADJACENCIES)
+        if not -SEEDS <= self.seed < SEEDS:
+            raise ConfigError(f"--seed: got {self.seed}, expected -2^127 to 2^127 - 1")
         if self.max_examples_per_document < 0:
             raise ConfigError(
                 f"--max_examples_per_document: got {self.max_examples_per_document}, "

@@ -48,8 +48,8 @@ class Pool:
 
     `text` N strings; `document` [N] int64, the number of the sentence's document
     in `documents`; `position` [N] int64, its place among all sentences of the
-    document; `bits` [N] uint64, the root of its random stream; `drops` counts
-    the sentences left out, by reason.
+    document that have letters (others part no neighbours); `bits` [N] uint64, the
+    root of its random stream; `drops` counts the sentences left out, by reason.
     """
 
     documents: Sequence[SplitDocument]
@@ -101,7 +101,9 @@ def build_pool(
     position: list[int] = []
     drops: Counter[str] = Counter()
     for number, (doc, document_keys) in enumerate(zip(documents, keys, strict=True)):
-        for place, (sentence, key) in enumerate(zip(doc.sentences, document_keys, strict=True)):
+        place = -1
+        for sentence, key in zip(doc.sentences, document_keys, strict=True):
+            place += has_letters(sentence)
             reason = _unusable(sentence, key, occurrences[key], min_chars, max_chars)
             if reason:
                 drops[reason] += 1
@@ -116,12 +118,19 @@ def build_pool(
     return Pool(documents, text, numbers, places, bits, drops)
 
 
+def has_letters(sentence: str) -> bool:
+    """Whether any sign of it is a letter, of any script."""
+    return any(map(str.isalpha, sentence))
+
+
 def _unusable(sentence: str, key: str, occurrences: int, min_chars: int, max_chars: int) -> str:
     """The reason word of `SENTENCE_DROPS` that applies, or ''."""
     if len(sentence) < min_chars:
         return "too_short"
     if len(sentence) > max_chars:
         return "too_long"
+    if not has_letters(sentence):
+        return "too_few_letters"
     # A long sentence with a short key could be cut down to another one's text.
     if len(key) < (NEAR_EQUAL_LETTERS if len(sentence) > SHORTEST_CUT else _MIN_LETTERS):
         return "too_few_letters"

@@ -37,17 +37,20 @@ class Document:
 class Reject:
     """Something read that cannot be used, with a reason word of `REASONS` and its place.
 
-    `offset` counts bytes of the decompressed file, or rows of a Parquet file.
+    `offset` counts bytes of the decompressed file, or rows of a Parquet file. It stands for
+    as many `records`: of a damaged Parquet file the rows are known, of others not.
     """
 
     source: str
     offset: int
     reason: str
     detail: str = ""
+    records: int = 1
 
     def __post_init__(self) -> None:
         assert self.reason in REASONS, self.reason
 
     def as_dict(self) -> dict[str, str | int]:
-        """The JSON line written to ``rejects/``."""
-        return asdict(self)
+        """The JSON line written to ``rejects/``; without `records` it is one."""
+        line = asdict(self)
+        return line if self.records > 1 else {k: v for k, v in line.items() if k != "records"}

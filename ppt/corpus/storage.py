@@ -8,87 +8,27 @@ built: read = kept + rejected + duplicates, and per format anchors = rows + drop
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ppt.corpus.formats import FORMATS
+from ppt.base.files import file_digest
+from ppt.corpus.formats import FORMATS, LETTERS
+from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
 from ppt.corpus.tables import COLUMNS
 from ppt.errors import CorpusError, first_line, unknown_name
 
-FORMAT_VERSION = 2
-"""2 added the column `kind`; corpora of version 1 are read as well."""
-
 MANIFEST = "manifest.json"
-SPLITS = ("train", "validation")
 VERIFY = ("fast", "full")
 AGAIN = "build the corpus again with --overwrite"
 
 LENGTH_BIN = 20
 """Characters per bin of the length histograms."""
-
-Stats = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file of a corpus."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `manifest.json` says of a corpus of one format.
-
-    `config` is all that its bytes depend on beside the documents; `documents`,
-    `sentences` and `examples` are the ledgers; `shards` and `stats` are by split.
-    """
-
-    format: str
-    config: Mapping[str, Any]
-    versions: Mapping[str, str]
-    documents: Mapping[str, Any]
-    sentences: Mapping[str, Any]
-    examples: Mapping[str, Any]
-    shards: Mapping[str, Sequence[Shard]]
-    stats: Mapping[str, Stats]
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """The number of examples of each split."""
-        return {split: sum(shard.rows for shard in self.shards[split]) for split in SPLITS}
-
-    def count(self, what: str, name: str) -> list[int]:
-        """By split, how many rows have the label or kind `name`; `what` is a key of `stats`."""
-        return [self.stats[split].get(what, {}).get(name, 0) for split in SPLITS]
-
-    def to_json(self) -> str:
-        """The file's text: the same for the same corpus, whatever built it."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "Manifest":
-        """Read `to_json`'s text; raises ValueError, KeyError or TypeError where it is not one."""
-        data = json.loads(text)
-        version = data["format_version"]
-        if version not in range(1, FORMAT_VERSION + 1):
-            known = f"this program reads 1 to {FORMAT_VERSION}"
-            raise ValueError(f"format version {version}, {known}")
-        data["shards"] = {
-            split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS
-        }
-        return cls(**data)
 
 
 @dataclass(frozen=True)
@@ -101,7 +41,7 @@ class Corpus:
     def tables(self, split: str) -> Iterator[pa.Table]:
         """The shards of a split, in order, each as one table of `COLUMNS`."""
         for shard in self.manifest.shards[split]:
-            yield _read_shard(self.folder / shard.name)
+            yield _read_shard(self.folder / shard.name, self.manifest)
 
     def read(self, split: str) -> pa.Table:
         """A whole split as one table."""
@@ -144,35 +84,65 @@ def _read_manifest(folder: Path) -> Manifest:
         )
     try:
         manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise CorpusError(f"{path} cannot be read ({error}); build the corpus again.") from None
     if manifest.format not in FORMATS:
         raise unknown_name(f"format of {folder}", manifest.format, FORMATS)
     return manifest
 
 
-def _read_shard(path: Path) -> pa.Table:
+def _read_shard(path: Path, manifest: Manifest) -> pa.Table:
     try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table = pq.read_table(path)
+        table.validate(full=True)
+        _check_rows(table, manifest)
+        return table
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise CorpusError(f"shard {path} is corrupt ({first_line(error)}); {AGAIN}.") from None
+
+
+def _check_rows(table: pa.Table, manifest: Manifest) -> None:
+    """Refuse what is no row of the corpus: size and sums may be right, and the bytes not."""
+    wanted = [one for one in COLUMNS if one.name != "kind" or manifest.format_version > 1]
+    for column in wanted:
+        if column.name not in table.column_names:
+            raise ValueError(f"it has no column {column.name}")
+        kind = table.schema.field(column.name).type
+        if _plain(kind) != _plain(column.type):
+            raise ValueError(f"column {column.name} is {kind}")
+        if table[column.name].null_count and column.name != "text_b":
+            raise ValueError(f"column {column.name} has a null")
+    options = table["options"].combine_chunks()
+    if options.flatten().null_count:
+        raise ValueError("an option is null")
+    words = len(FORMATS[manifest.format].words)
+    counts = pc.list_value_length(options).to_numpy()
+    labels = table["label"].to_numpy()
+    if (counts > len(LETTERS)).any():
+        raise ValueError(f"a row has {counts.max()} options")
+    if ((labels < 0) | (labels >= np.where(counts > 0, counts, words))).any():
+        raise ValueError("a label is out of range")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type of a column whatever way it is stored."""
+    if pa.types.is_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _verify_shard(path: Path, shard: Shard, verify: str) -> None:
     if not path.is_file():
         raise CorpusError(f"shard {path} is missing; {AGAIN}.")
-    if path.stat().st_size != shard.bytes:
-        raise CorpusError(
-            f"shard {path} has {path.stat().st_size} bytes, expected {shard.bytes}; {AGAIN}."
-        )
-    if verify == "full":
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != shard.sha256:
-            raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
     try:
+        size = path.stat().st_size
+        if size != shard.bytes:
+            raise CorpusError(f"shard {path} has {size} bytes, expected {shard.bytes}; {AGAIN}.")
+        if verify == "full" and file_digest(path) != shard.sha256:
+            raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
         found = pq.read_metadata(path).num_rows
-    except pa.ArrowInvalid as error:
-        raise CorpusError(f"shard {path} is corrupt ({error}); {AGAIN}.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise CorpusError(f"shard {path} is corrupt ({first_line(error)}); {AGAIN}.") from None
     if found != shard.rows:
         raise CorpusError(f"shard {path} has {found} rows, expected {shard.rows}; {AGAIN}.")
 
@@ -244,20 +214,3 @@ def _length_histogram(texts: pa.Array) -> dict[str, int]:
         lengths = pc.utf8_length(texts).to_numpy()
     values, counts = np.unique(lengths // LENGTH_BIN * LENGTH_BIN, return_counts=True)
     return {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
-
-
-def add_counts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add up nested mappings of integers, key by key; keys become strings, sorted."""
-    total: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            name = str(key)
-            if isinstance(value, Mapping):
-                total[name] = add_counts([total.get(name, {}), value])
-            else:
-                total[name] = total.get(name, 0) + value
-    return dict(sorted(total.items(), key=lambda item: _natural(item[0])))
-
-
-def _natural(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isdigit() else (-1, key)

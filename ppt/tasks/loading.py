@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ppt.base.text import printable
-from ppt.errors import ConfigError, InputError
+from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
@@ -44,7 +43,7 @@ class RowReject:
 
     def __post_init__(self) -> None:
         assert self.reason in REASONS, self.reason
-        object.__setattr__(self, "detail", printable(self.detail))
+        object.__setattr__(self, "detail", visible(self.detail))
 
     def as_dict(self) -> dict[str, str]:
         """The JSON value."""
@@ -114,7 +113,7 @@ class TaskData:
             parts = [f"{self.task.name} {split}: {kept:,} of {self.read[split]:,} rows of {source}"]
             parts += [f"not kept: {told}"] if told else []
             parts += [note] if (note := self.notes.get(split)) else []
-            lines.append(printable("; ".join(parts)))
+            lines.append(visible("; ".join(parts)))
         return "\n".join(lines)
 
 

@@ -14,8 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ppt.base.text import printable
-from ppt.errors import InputError, did_you_mean, first_line
+from ppt.errors import InputError, did_you_mean, first_line, visible
 from ppt.tasks.cells import BadRow, divided
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, lines, packing, whole
 
@@ -72,7 +71,7 @@ class Table:
 
 def listed(names: Iterable[str], most: int = 20) -> str:
     """Names from a file, safe to print, and not without end."""
-    shown = [printable(name[:60]) for name in islice(names, most + 1)]
+    shown = [visible(name[:60]) for name in islice(names, most + 1)]
     return ", ".join([*shown[:most], "…"] if len(shown) > most else shown)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from ppt.base.text import printable, shortened
-from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name
+from ppt.base.text import shortened
+from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name, visible
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.cells import QUOTINGS, BadRow
 from ppt.tasks.forms import PROMPT_FORMATS
@@ -60,7 +60,7 @@ def load_task_file(path: Path | str) -> TaskData:
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:
-        raise type(error)(shortened(printable(f"{path}: {error}"), _LONGEST)) from None
+        raise type(error)(shortened(visible(f"{path}: {error}"), _LONGEST)) from None
     return data
 
 

@@ -7,7 +7,7 @@ learn parameters and for its installed languages.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,6 +18,7 @@ from ppt.errors import ConfigError, InputError, OutputError, unknown_name
 from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
 
 __all__ = [
+    "TRAINED",
     "PunktParameters",
     "PunktSplitter",
     "Splitter",
@@ -32,11 +33,25 @@ Splitter = Callable[[str], list[str]]
 """Normalised document text → its sentences in order, white space folded, none empty."""
 
 SPLITTERS = ("punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "lines")
+TRAINED = "punkt:train"
+"""The splitter that `pipelines.build_corpus` learns from its input."""
+
 SHIPPED_LANGUAGES = ("english",)
 PUNKT_FILES = ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab")
 
 TRAIN_CHUNK_CHARS = 8_000_000
 """Training holds the tokens of this much text at a time; a character takes about 60 bytes."""
+
+LONGEST_MARKER = 24
+"""Characters; what is longer is a sentence."""
+
+_NUMBER = r"(?:\d{1,4}(?:[.:-]\d{1,4})*[a-z]?|[^\W\d_]|(?=[ivxl])(?:xl|l?x{0,3})(?:ix|iv|v?i{0,3}))"
+_ABBREVIATED = r"§+|(?:art|sec|sect|par|para|abs|nr)\."
+_SECTION = rf"(?:{_ABBREVIATED}|(?:no\.|article|artikel|section|clause|rule|step)(?=[\s\d]))"
+_MARKER = re.compile(
+    rf"[-*•]?\s?{_SECTION}?\s?[(\[]?{_NUMBER}(?:[.)\]]+|(?<=\d):)|{_ABBREVIATED}", re.IGNORECASE
+)
+"""A number, letter or Roman numeral with its period or bracket, and perhaps what it counts."""
 
 _CHINESE_SENTENCE = re.compile(r"[^。！？；…\n]*[。！？；…]+[」』”’）]*|[^。！？；…\n]+")
 
@@ -63,6 +78,31 @@ def split_chinese(text: str) -> list[str]:
     return _folded(_CHINESE_SENTENCE.findall(text))
 
 
+def join_markers(sentences: Sequence[str]) -> list[str]:
+    """Put markers of lists and sections, "1." or "Art. 5.", before the sentence that follows.
+
+    Splitters take their period for the end of a sentence. One that nothing follows stays.
+    """
+    joined: list[str] = []
+    held = ""
+    for sentence in sentences:
+        held = f"{held} {sentence}" if held else sentence
+        if len(sentence) > LONGEST_MARKER or not _MARKER.fullmatch(sentence):
+            joined.append(held)
+            held = ""
+    return [*joined, held] if held else joined
+
+
+def better_splitter(text: str, n_sentences: int) -> str:
+    """The splitter that `text` calls for, where it was split into suspiciously few; else ""."""
+    if sum(map(text.count, "。！？")) >= 2 * n_sentences:
+        return "regex:zh"
+    lines = sum(1 for line in text.split("\n") if line and not line.isspace())
+    if lines > n_sentences and sum(map(text.count, ".!?。！？")) < lines / 2:
+        return "lines"
+    return ""
+
+
 def split_lines(text: str) -> list[str]:
     """Each line that is not blank."""
     return _folded(text.split("\n"))
@@ -78,9 +118,9 @@ def _find_punkt(source: str) -> PunktParameters:
         return load_punkt(Path(source))
     if source in SHIPPED_LANGUAGES:
         return load_punkt(resources.files("ppt") / "data" / "punkt" / source)
-    if source == "train":
+    if source == TRAINED.partition(":")[2]:
         raise ConfigError(
-            "splitter 'punkt:train' learns from a whole corpus, which only "
+            f"splitter {TRAINED!r} learns from a whole corpus, which only "
             "pipelines.build_corpus has. Train with python -m pipelines.train_punkt "
             "and give 'punkt:<folder>'."
         )

@@ -1,0 +1,72 @@
+"""What a corpus lacks to be trained on, each in a line with its cause and the cure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ppt.corpus.builders import EXAMPLE_DROPS, PAIR_LABELS
+from ppt.corpus.formats import FORMATS
+from ppt.corpus.manifest import Manifest
+from ppt.corpus.pool import SENTENCE_DROPS
+
+NOT_REACHED = 0.75
+"""A kind with less than this part of the share that was asked for is told."""
+
+_CURES = {
+    "too_few_other_documents": "give more documents, or fewer --num_shards",
+    "too_few_same_document": "give longer documents",
+    "no_adjacent": "see what --min_sentence_chars and --max_sentence_chars leave out",
+}
+_OF_PAIRS = dict(zip(PAIR_LABELS, _CURES, strict=True))
+"""Label of a pair → the drop that it is short for."""
+
+
+def lacks(manifest: Manifest) -> Iterator[str]:
+    """A line for each: rows at all, a validation split, a label word, a share of the mixture."""
+    known, rows = FORMATS[manifest.format], manifest.rows
+    if not rows["train"]:
+        yield f"no training row: {_cause(manifest, known.kinds[0])}"
+        return
+    share = manifest.config["validation_fraction"]
+    if share and not rows["validation"]:
+        yield (
+            f"no validation row: the documents are too few for --validation_fraction {share}; "
+            "raise it, or give more documents"
+        )
+    if not manifest.stats["train"]["answer_positions"]:  # labels are words, not places
+        for word in known.words:
+            if not manifest.count("labels", word)[0]:
+                why = _OF_PAIRS.get(word) if known.words == PAIR_LABELS else None
+                yield f"no training row is {word!r}: {_cause(manifest, known.kinds[0], why)}"
+    for kind in known.kinds if len(known.kinds) > 1 else ():
+        wanted = manifest.config["mixture"].get(kind, 0)
+        found = manifest.count("kinds", kind)[0] / rows["train"]
+        if found < NOT_REACHED * wanted:
+            yield (
+                f"{found:.0%} of the training rows are {kind}, --unified_mixture asks for "
+                f"{wanted:.0%}: {_cause(manifest, kind)}"
+            )
+
+
+def splitter_advice(documents: Mapping[str, Any]) -> str:
+    """Which splitter most documents call for; "" where the one that was used is right."""
+    for splitter, count in documents["better_splitter"].items():
+        if 2 * count > documents["read"]:
+            return f"most documents call for --splitter {splitter}"
+    return ""
+
+
+def _cause(manifest: Manifest, kind: str, why: str | None = None) -> str:
+    if advice := splitter_advice(manifest.documents):
+        return advice
+    if kind == "sentiment":
+        told = f"--labeller {manifest.config['labeller']} gave too few labels of some class"
+        english = "; VADER knows English words only: give model:... or lm:..., or other"
+        cure = english if manifest.config["labeller"] == "vader" else "; give another, or lower"
+        return f"{told}{cure} --sentiment_thresholds"
+    sentences, drops = manifest.sentences, manifest.examples["drops"]
+    if 2 * sentences["usable"] < sentences["read"]:
+        reason = max(sentences["drops"], key=sentences["drops"].__getitem__)
+        return f"most sentences are left out ({reason}: {SENTENCE_DROPS[reason]})"
+    reason = why or max(_CURES, key=lambda name: drops.get(name, 0))
+    cure = _CURES[reason]
+    return f"{reason} ({EXAMPLE_DROPS[reason]}): {cure}"
