@@ -94,7 +94,7 @@ def _folder_or_hub(name: str) -> Path:
     if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:
         found = f"{name!r} is a file" if folder.is_file() else f"there is no model folder {name!r}"
         raise InputError(
-            f"{found}: give a folder with config.json, a hub id such as google/t5-v1_1-small, or an"
+            f"{found}: give a folder with config.json, a hub id such as google-t5/t5-small, or an"
             f" embedded name ({', '.join(EMBEDDED)})."
         )
     return hub_folder(name)
