@@ -24,6 +24,7 @@ from ppt.prompts.files import (
     read_values,
     save_prompt,
 )
+from ppt.training.folder import check_run
 from ppt.training.state import TENSORS, VALUES, State, checkpoints, latest, load_state, save_state
 from ppt.transfer.library import choose_prompt, find_prompts
 
@@ -260,6 +261,7 @@ READERS = {
     "card": read_card,
     "state": lambda place: load_state(Path(place)),
     "prompts": lambda place: find_prompts([place]),
+    "run": lambda place: check_run(Path("none"), None, overwrite=False, resume=place),
 }
 
 

@@ -84,7 +84,8 @@ def find_model(name: str) -> Path:
     except PPTError:
         raise
     except (OSError, RuntimeError) as error:  # unreadable, too long, the home of nobody
-        raise InputError(f"cannot look for the model {name!r:.80}: {first_line(error)}.") from error
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"cannot look for the model {name!r:.80}: {why}: give another.") from error
 
 
 def _folder_or_hub(name: str) -> Path:
