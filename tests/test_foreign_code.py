@@ -123,6 +123,15 @@ def test_safetensors_are_read_where_both_are_there(tmp_path, mark):
     assert load_backbone(str(folder), device="cpu").hidden_size == 32
 
 
+def test_other_safetensors_do_not_let_pickled_weights_in(tmp_path):
+    folder = save_tiny(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    torch.save(tiny_model("llama").state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="cannot read the weights") as caught:
+        load_backbone(str(folder), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
 def test_what_was_converted_as_told_loads(tmp_path):
     from transformers import AutoModelForCausalLM
 

@@ -84,7 +84,8 @@ def find_model(name: str) -> Path:
     except PPTError:
         raise
     except (OSError, RuntimeError) as error:  # unreadable, too long, the home of nobody
-        raise InputError(f"cannot look for the model {name!r:.80}: {first_line(error)}.") from error
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"cannot look for the model {name!r:.80}: {why}: give another.") from error
 
 
 def _folder_or_hub(name: str) -> Path:
@@ -94,7 +95,7 @@ def _folder_or_hub(name: str) -> Path:
     if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:
         found = f"{name!r} is a file" if folder.is_file() else f"there is no model folder {name!r}"
         raise InputError(
-            f"{found}: give a folder with config.json, a hub id such as google/t5-v1_1-small, or an"
+            f"{found}: give a folder with config.json, a hub id such as google-t5/t5-small, or an"
             f" embedded name ({', '.join(EMBEDDED)})."
         )
     return hub_folder(name)

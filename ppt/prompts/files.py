@@ -35,6 +35,9 @@ CARD_FIELDS = {
 }  # fmt: skip
 """What is read of `prompt.json`, if it is there; the rest is for people."""
 
+LONGEST = 1000
+"""Characters of a text in a card; they come back in messages."""
+
 TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """Kind of backbone → PEFT's name for it."""
 
@@ -134,7 +137,7 @@ def read_values(
     for key, value in wanted.items():
         if value is not None and config.get(key) != value:
             raise InputError(
-                f"{folder} has {key} {config.get(key)}, expected {value}: give the folder of"
+                f"{folder} has {key} {_told(config.get(key))}, expected {value}: give the folder of"
                 " a soft prompt that was trained for this kind of backbone."
             )
     rows = _tensor(folder)
@@ -153,7 +156,7 @@ def read_values(
         raise InputError(
             f"the prompt in {folder} has hidden size {rows.shape[1]}, the backbone has"
             f" {hidden_size}: take a prompt trained for this backbone, or its backbone"
-            f" ({config.get('base_model_name_or_path')})."
+            f" ({_told(config.get('base_model_name_or_path'))})."
         )
     values = rows[:length].float().clone()
     if not values.isfinite().all():
@@ -167,21 +170,32 @@ def read_card(path: str | Path) -> dict[str, Any]:
     with readable(file):
         card = read_object(file) if file.exists() else {}
     for key, kind in CARD_FIELDS.items():
-        if type(card.get(key)) not in {kind, type(None)}:
+        value = card.get(key)
+        odd = isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)
+        if type(value) not in {kind, type(None)} or odd:
+            expected = "text" if kind is str else "a whole number"
             raise InputError(
-                f"{file} has {key} {card[key]!r:.80}, expected {kind.__name__}: mend that field, or"
-                " remove the file, as of a prompt made elsewhere."
+                f"{file} has {key} {value!r:.80}, expected {expected}: mend that field, or remove"
+                " the file: a prompt without it may be of any format."
             )
     return card
 
 
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file; raises InputError."""
+    value: object = None
     with readable(file):
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(read_bytes(file))
     if not isinstance(value, dict):
         raise InputError(f"{file} holds a {type(value).__name__}, expected a JSON object.")
     return value
+
+
+def read_bytes(file: Path) -> bytes:
+    """A file's content; raises OSError, also for a folder or a pipe, which would never end."""
+    if file.exists() and not file.is_file():
+        raise OSError("it is no file")
+    return file.read_bytes()
 
 
 @contextmanager
@@ -195,7 +209,7 @@ def readable(file: Path) -> Iterator[None]:
     except PPTError:
         raise
     except Exception as error:
-        why = getattr(error, "strerror", None) or first_line(error)
+        why = getattr(error, "strerror", None) or _told(first_line(error), 300)
         raise InputError(f"cannot read {file!s:.300}: {why}: copy or save it again.") from error
 
 
@@ -219,14 +233,21 @@ def _tensor(folder: Path) -> Tensor:
         found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
         raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
     with readable(file):
-        tensors = load(file.read_bytes())
+        tensors = load(read_bytes(file))
     if set(tensors) != {TENSOR}:
-        held = ", ".join(sorted(tensors))[:200]
-        raise InputError(f"{file} holds {held}, expected {TENSOR} alone.")
+        raise InputError(
+            f"{file} holds {_told(', '.join(sorted(tensors)))}, expected {TENSOR} alone."
+        )
     rows: Tensor = tensors[TENSOR]
     if rows.dtype not in PRECISIONS:
         raise InputError(f"{file} holds {rows.dtype}, expected floats of 16 bits or more.")
     return rows
+
+
+def _told(value: object, limit: int = 80) -> str:
+    """A foreign value for a message: short, on one line, without control characters."""
+    text = str(value)[:limit]
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _weights(prompt: Tensor) -> bytes:

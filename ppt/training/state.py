@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ppt.base.files import appearing, sweep, write_synced
 from ppt.errors import InputError, OutputError
-from ppt.prompts.files import read_object, readable
+from ppt.prompts.files import read_bytes, read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 STATE_VERSION = 3
@@ -73,7 +73,7 @@ def load_state(path: Path) -> State:
     try:
         values = read_object(path / VALUES)
         with readable(path / TENSORS):
-            data = (path / TENSORS).read_bytes()
+            data = read_bytes(path / TENSORS)
     except InputError as error:
         raise InputError(
             f"cannot read the state {path!s:.300}: {error} Or remove that folder to go on from the"
