@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ppt.errors import InputError
+from ppt.errors import InputError, first_line
 from ppt.results.run import Run, kinds, read_run
 
 
@@ -33,9 +33,9 @@ def read_lines(path: Path) -> Lines:
     """Read a results.jsonl; raises InputError where that cannot be done."""
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot read {path}: {error.strerror}: give the folder that python -m ppt.fewshot"
+            f"cannot read {path}: {first_line(error)}: give the folder that python -m ppt.fewshot"
             " wrote its results to."
         ) from error
     runs: dict[str, Run] = {}
