@@ -8,8 +8,8 @@ import pytest
 
 from ppt.base.flags import at_least, flag
 from ppt.fewshot import grid
-from ppt.fewshot.__main__ import plan
 from ppt.fewshot.grid import content_digest
+from ppt.fewshot.running import plan
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import METHODS, Method
 from ppt.prompts.patterns import PATTERNS_VERSION
