@@ -177,10 +177,8 @@ class FewshotConfig(StepSettings, MachineSettings):
     )
 
     def __post_init__(self) -> None:
-        seeds: Any = self.seeds
-        if isinstance(seeds, int) and not isinstance(
-            seeds, bool
-        ):  # from Python, and in folders of before they could be named
+        seeds: Any = self.seeds  # a number from Python, and in folders of before lists were taken
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
             object.__setattr__(self, "seeds", str(seeds))
         super().__post_init__()
         if self.tasks is None and self.task_file is None:

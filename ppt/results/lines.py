@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ppt.errors import InputError, first_line
+from ppt.errors import InputError
 from ppt.results.run import Run, kinds, read_run
 
 
@@ -34,8 +34,9 @@ def read_lines(path: Path) -> Lines:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot read {path}: {first_line(error)}: give the folder that python -m ppt.fewshot"
+            f"cannot read {path}: {why}: give the folder that python -m ppt.fewshot"
             " wrote its results to."
         ) from error
     runs: dict[str, Run] = {}
