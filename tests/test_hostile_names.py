@@ -33,7 +33,8 @@ MUTATIONS = int(os.environ.get("PPT_FUZZ_RESULTS", "300"))
 
 BAD_NAMES = [
     "", ".", "..", "../../victim", "/etc/passwd", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[2J", "\x9b",
-    "a\u202eb", "\ud800", ".hidden", " a", "a ", "x" * 201, 67 * "\u597d", "\u2028", "\ufeffa", "\u2066",
+    "a\u202eb", "\ud800", ".hidden", " a", "a ", "x" * 201, 67 * "\u597d",
+    "\u2028", "\ufeffa", "\u2066",
 ]  # fmt: skip
 GOOD_NAMES = [
     "sst2", "my task", "a.b", "a-b_c", "好" * 66, "x" * LONGEST, "Ärger", "نمی‌خواهم", "50%", "a:b",
