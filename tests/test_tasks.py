@@ -747,8 +747,11 @@ def test_text_that_is_no_list_is_a_reject(tmp_path, text):
 
 
 def test_the_right_option_that_stands_twice_has_its_own_reason(tmp_path):
-    rows = [{"q": "Which?", "o": ["a", "b", "b"], "a": "b"}, {"q": "And?", "o": ["a", "b", "b"], "a": "a"},
-            {"q": "Or?", "o": ["a", "b"], "a": "c"}]  # fmt: skip
+    rows = [
+        {"q": "Which?", "o": ["a", "b", "b"], "a": "b"},
+        {"q": "And?", "o": ["a", "b", "b"], "a": "a"},
+        {"q": "Or?", "o": ["a", "b"], "a": "c"},
+    ]
     data = rows_of(tmp_path, rows, **choice("option"))
     assert [reject.reason for reject in data.rejects] == ["doubled_option", "unknown_label"]
     assert data.report().endswith("1 of 3 rows of " + str(tmp_path / "rows.jsonl") +
