@@ -175,15 +175,14 @@ SHAPES = {
     "UPPER.CSV": 'text,label\n"a, b",0\nc,1\n',
     "packed.csv.bz2": bz2.compress(b'text,label\n"a, b",0\nc,1\n'),
     "packed.csv.xz": lzma.compress(b'text,label\n"a, b",0\nc,1\n'),
-    "packed.json.gz": gzip.compress(
-        b'[{"text": "a, b", "label": "0"}, {"text": "c", "label": "1"}]'
-    ),
+    "packed.json.gz": gzip.compress(b'[{"text": "a, b", "label": 0}, {"text": "c", "label": 1}]'),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_files_as_programs_write_them_are_read(folder, name):
-    assert cells_of(table_of(folder, name, SHAPES[name])) == [("a, b", "0"), ("c", "1")]
+    rows = cells_of(table_of(folder, name, SHAPES[name]))
+    assert [(text, str(label)) for text, label in rows] == [("a, b", "0"), ("c", "1")]
 
 
 def test_text_in_a_nameless_column_is_a_reject(folder):
@@ -255,9 +254,7 @@ BOMBS = {
     "rows.jsonl.xz": (lzma.compress(b'{"text": "a"}\n' * 2000), "more than 1,000 rows"),
     "array.json.gz": (gzip.compress(b"[" + b"0," * (1 << 20) + b"0]"), "more than 0 MiB"),
     "dictionary.parquet": (dictionary_bomb(500, 10_000), "more than 1 MiB so far"),
-    "dictionary.parquet.gz": (
-        gzip.compress(dictionary_bomb(500, 10_000)), "more than 1 MiB so far"
-    ),
+    "dictionary.parquet.gz": (gzip.compress(dictionary_bomb(500, 10_000)), "1 MiB so far"),
     "zeros.parquet.gz": (gzip.compress(bytes(1 << 21)), "holds more than"),
 }  # fmt: skip
 
@@ -346,18 +343,16 @@ SEEDS = {
     "train.csv.bz2": (yaml_for("train.csv.bz2"), bz2.compress(csv_of(","))),
 }
 WORDS = [
-    b'"', b"\n", b"\r", b"\t", b",", b"{", b"[", b"]", b"}", b":", b"&a ", b"*a ",
-    b"\\ud800", b"\\x1b",
-    b"\\UFFFFFFFF", b"!!python/object:os.system", b"!!int ", b"<<", b"null", b"NaN",
-    b"1e999", b"9" * 400,
-    b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xae", b"../",
-    b"[" * 3000, b"x" * 5000,
-    b"sep=;", b"label", b"text", b"- ", b"? ", b"| ", b"%", b"@", b"~", b"2024-01-01",
+    b'"', b"\n", b"\r", b"\t", b",", b"{", b"[", b"]", b"}", b":", b"&a ", b"*a ", b"\\ud800",
+    b"\\x1b", b"\\UFFFFFFFF", b"!!python/object:os.system", b"!!int ", b"<<", b"null", b"NaN",
+    b"1e999", b"9" * 400, b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xae",
+    b"../", b"[" * 3000, b"x" * 5000, b"sep=;", b"label", b"text", b"- ", b"? ", b"| ", b"%", b"@",
+    b"~", b"2024-01-01",
 ]  # fmt: skip
 
 
 def mutated(data, draw):
-    """The bytes with a few changes: bits, cuts, doubled parts, signs that readers stumble on."""
+    """The bytes with some changes: bits, cuts, doubled parts, signs that readers stumble on."""
     data = bytearray(data)
     for _ in range(draw.randint(1, 4)):
         place = draw.randrange(len(data) + 1)

@@ -241,4 +241,4 @@ def test_a_plan_names_its_trials_by_flags_content_and_prompt():
              "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}}  # fmt: skip
     assert one == Trial("toy", "prompt_tuning", 32, 0, 5e-3).named(known)
     assert two == Trial("toy", "prompt_tuning", 32, 1, 5e-3).named(known)
-    assert changed(config) == {"tasks": "toy", "seeds": 2, "max_steps": 9}
+    assert changed(config) == {"tasks": "toy", "seeds": "2", "max_steps": 9}

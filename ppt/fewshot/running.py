@@ -49,7 +49,7 @@ def tune(
     methods: Sequence[str] | None = None,
     prompts: Sequence[Prompt | Path | str] = (),
     shots: int | Sequence[int] = 32,
-    seeds: int = 5,
+    seeds: int | Sequence[int] = 5,
     output_dir: Path | str | None = None,
     progress: bool = False,
     **settings: Any,
@@ -57,8 +57,9 @@ def tune(
     """Tune and test on a few labelled examples: what ``python -m ppt.fewshot`` does.
 
     `methods` are names of `ppt.METHODS`; left out, zero_shot, prompt_tuning and the kinds of
-    PPT that `prompts` serve. `settings` are further flags by name, such as ``max_steps=16``.
-    Without `output_dir` all stays in memory; with it, finished runs there are not repeated.
+    PPT that `prompts` serve. `seeds` is how many, or which. `settings` are further flags by
+    name, such as ``max_steps=16``. Without `output_dir` all stays in memory; with it, finished
+    runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
     several = [tasks] if isinstance(tasks, TaskData) else list(tasks)
@@ -69,7 +70,7 @@ def tune(
         "model": backbone.name,
         "methods": methods if methods is None else ",".join(methods),
         "shots": ",".join(map(str, [shots] if isinstance(shots, int) else shots)),
-        "seeds": seeds,
+        "seeds": seeds if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
     if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir"}:
@@ -163,7 +164,7 @@ def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) 
         trials += [
             Trial(task, method, shots, seed, rate).named(decisive)
             for shots in config.shot_counts
-            for seed in range(config.seeds)
+            for seed in config.seed_numbers
             for rate in config.rates_of(METHODS[method])
         ]
     return trials

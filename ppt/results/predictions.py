@@ -87,12 +87,14 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
     Raises InputError where the file cannot be read.
     """
     path = folder / PREDICTIONS
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         of_runs = pc.field("run").isin([run.run for run in runs])
-        return pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        found = pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
+        found.validate(full=True)
+        return found
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"cannot read {path}: {first_line(error)}: let python -m ppt.fewshot write it"
             " anew, or move it away to get a report without examples."

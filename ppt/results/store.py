@@ -117,7 +117,7 @@ class ResultStore:
             ):
                 for id_ in self.runs:
                     writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise OutputError(
                 f"cannot write {path}: {first_line(error)}: free some space; or, where a"
                 f" file of {PARTS}/ is broken, remove the line of its run from {RESULTS}."

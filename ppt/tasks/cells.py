@@ -145,11 +145,8 @@ def records(
 
 def _ends(line: str) -> Iterable[str]:
     """A line, or several where a carriage return alone ends them."""
-    return (
-        io.StringIO(line, newline="")
-        if "\r" in line.removesuffix("\n").removesuffix("\r")
-        else (line,)
-    )
+    is_one = "\r" not in line.removesuffix("\n").removesuffix("\r")
+    return (line,) if is_one else io.StringIO(line, newline="")
 
 
 def _marked(

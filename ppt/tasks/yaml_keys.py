@@ -92,5 +92,8 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("is not UTF-8: save it as UTF-8.") from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror}): give a YAML file's path.") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read ({why}): give a YAML file's path.") from None
