@@ -3,13 +3,15 @@
 #                  from nothing; may be given again
 # make test        the tests, from nothing
 # make wheel-test  wheel and sdist built, the wheel installed and run apart from the checkout
+# make faults      what docs/reliability.md promises, put to the test in full; writes its table
+# make fuzz        the same with mutated files
 # make check       lint, types, tests and the wheel: what CI runs
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint wheel-test check clean
+.PHONY: setup quickstart test lint wheel-test faults fuzz check clean
 
 setup: $(STAMP)
 
@@ -51,6 +53,9 @@ lint: setup
 
 wheel-test: setup
 	$(BIN)/python -m tests.wheel
+
+faults fuzz: setup
+	$(BIN)/python -m tests.reliability $@
 
 check: lint test wheel-test
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import ppt
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.readers import FileSlice, ReadOptions
-from ppt.base.files import plain_name
+from ppt.base.names import check_name
 from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format
 from ppt.corpus.manifest import FORMAT_VERSION, SPLITS
@@ -47,7 +47,7 @@ class BuildConfig:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown_name("format in --formats", name, FORMATS)
-            plain_name("a format's name", name)
+            check_name(name, "a format's name")
         find_labeller(self.labeller)
         if not self.formats or len(set(self.formats)) < len(self.formats):
             raise ConfigError(

@@ -17,6 +17,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from apache_beam.ml.inference.base import PredictionResult
 from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
 from numpy.typing import NDArray
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -33,6 +33,7 @@ from transformers import (
 )
 
 from ppt.backbones.labeller import LMLabeller
+from ppt.backbones.sources import find_model, read_config, require_safetensors
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError, first_line
 
@@ -155,13 +156,19 @@ class SentencePoolClassifier(PoolHandler):
     def check(model: str) -> None:
         """Load the configuration only: it must be that of a classifier of five classes."""
         class_order(model)
+        if any(Path(model).glob("*.bin")):
+            require_safetensors(Path(model), model)
 
     def load_model(self) -> Classifier:
         """Load the classifier and its tokenizer."""
-        order = class_order(self._name)
-        model = AutoModelForSequenceClassification.from_pretrained(self._name)
+        order, folder = class_order(self._name), find_model(self._name)
+        require_safetensors(folder, self._name)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, config=read_config(folder), trust_remote_code=False, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         device = self._device if torch.cuda.is_available() else torch.device("cpu")
-        return Classifier(model.to(device).eval(), AutoTokenizer.from_pretrained(self._name), order)
+        return Classifier(model.to(device).eval(), tokenizer, order)
 
     def probabilities(
         self, pool: Pool, model: Classifier, args: Mapping[str, Any]
@@ -192,8 +199,8 @@ def class_order(model: str) -> list[int]:
     classifier or that has not five classes is a `ConfigError`.
     """
     try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        config = read_config(model)
+    except Exception as error:  # there is no end of what fields of a wrong type lead to
         raise ConfigError(
             f"cannot load the classifier {model!r}: expected a folder that save_pretrained"
             f" wrote, or a hub id that is cached or can be reached. {first_line(error)}"

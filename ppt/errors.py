@@ -5,12 +5,15 @@ of the Python API would catch. Asserts elsewhere guard internal laws only.
 """
 
 import difflib
+import errno
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
+LONGEST_PATH = 200
 
 _UNSEEN = re.compile(
     # C0 and C1 controls, marks and embeddings of direction, line separators, tags, and halves
@@ -43,16 +46,16 @@ class OutputError(PPTError, OSError):
     """The output cannot be written (it exists, is not writable, the disk is full...)."""
 
 
+class WorkerError(PPTError, RuntimeError):
+    """A process that worked for us died."""
+
+
 class CorpusError(PPTError, ValueError):
     """A corpus on disk is missing, incomplete, corrupt or of another format."""
 
 
 class TrainingError(PPTError, ArithmeticError):
     """Training cannot go on: a number that is not finite, or too little memory."""
-
-
-class WorkerError(PPTError, RuntimeError):
-    """A process that worked for us died."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
@@ -87,18 +90,41 @@ def visible(text: str) -> str:
 
 
 def exit_status(command: Callable[[], int]) -> int:
-    """Run `command`; turn a `PPTError` into one line on stderr and exit code 2.
+    """Run `command`; turn what a file, a flag or a terminal can cause into one line and code 2.
 
-    Ctrl-C gives the shell's usual 130. Anything else is a bug and keeps its traceback.
+    That is a `PPTError`, and an error of the system about a file that no check foresaw.
+    Ctrl-C gives the shell's usual 130, a reader that went away (``| head``) its 141. Anything
+    else is a bug and keeps its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may know ASCII only
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of few letters shows � or \\x…
             stream.reconfigure(errors="backslashreplace")
     try:
-        return command()
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except PPTError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        return USAGE_EXIT_CODE
+        return _refused(str(error))
+    except BrokenPipeError:
+        _close_stdout()
+        return 141
+    except OSError as error:
+        if error.filename is None and error.errno == errno.ENOSPC:
+            _close_stdout()
+            return _refused("cannot write the output: no space is left where it goes.")
+        where = "" if error.filename is None else f"{str(error.filename)[:LONGEST_PATH]}: "
+        return _refused(f"{where}{error.strerror or first_line(error)}: give another path.")
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+
+
+def _refused(message: str) -> int:
+    print(f"error: {visible(message)}", file=sys.stderr)
+    return USAGE_EXIT_CODE
+
+
+def _close_stdout() -> None:
+    """Point standard output to nowhere, so that Python's own flush at the end does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from ppt.errors import unknown_name
 
-TRAINS = ("nothing", "prompt", "lora", "everything")
 PRETRAINED, RANDOM, TEXT = "pretrained", "random", "text"
 """Starts that this table knows beside those of ``python -m ppt.pretrain --init``: the
 prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; and
@@ -35,10 +34,11 @@ ENSEMBLE_SIZE = 5
 class Method:
     """A row of the table.
 
-    `style` and `unified` choose the pattern (`Task.pattern`), `init` how a prompt begins,
-    `rates` the learning rate by optimizer. `demonstrations` are training examples before
-    the text; `calibrated` scores are divided by those of a text without content. Of
-    several `members`, trained on the same rows from other starts, `combine` makes one.
+    `trains` is a row of `ppt.fewshot.starts.STARTS`. `style` and `unified` choose the pattern
+    (`Task.pattern`), `init` how a prompt begins, `rates` the learning rate by optimizer.
+    `demonstrations` are training examples before the text; `calibrated` scores are divided
+    by those of a text without content. Of several `members`, trained on the same rows from
+    other starts, `combine` makes one.
     """
 
     summary: str
@@ -53,7 +53,6 @@ class Method:
     combine: str | None = None
 
     def __post_init__(self) -> None:
-        assert self.trains in TRAINS, self.trains
         assert (self.trains == "prompt") == (self.init is not None), self
         assert (self.members > 1) == (self.combine is not None), self
 
@@ -65,7 +64,7 @@ class Method:
     @property
     def alone(self) -> bool:
         """Whether its runs cannot share a batch: their weights or their contexts differ."""
-        return self.trains in ("lora", "everything") or self.demonstrations
+        return self.trains not in ("prompt", "nothing") or self.demonstrations
 
     def training(self) -> tuple[object, ...]:
         """What decides the training: methods of equal value share it."""

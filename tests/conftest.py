@@ -1,7 +1,11 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the count of what each promise was put to (docs/reliability.md)."""
 
+import json
 import os
+from collections import defaultdict
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # A slow machine is no failing property, and nothing here may look for a hub.
@@ -10,3 +14,35 @@ settings.load_profile("ours")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests run side by side: threads of one would take the cores of another, which waits for its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--tally", metavar="FILE", help="write how often each promise was tested")
+
+
+def pytest_collection_modifyitems(items):
+    """A test marked with a promise (tests/reliability.py) is one fault, or as many as `cases`."""
+    for item in items:
+        for mark in item.iter_markers("promise"):
+            item.user_properties.append(("promise", mark.args[0]))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    path = config.getoption("--tally")
+    if path is None:
+        return
+    found = defaultdict(lambda: {"cases": 0, "tests": set()})
+    for report in terminalreporter.stats.get("passed", ()):
+        known = dict(report.user_properties)
+        if report.when == "call" and "promise" in known:
+            one = found[known["promise"]]
+            one["cases"] += known.get("cases", 1)
+            one["tests"].add(report.nodeid.partition("[")[0])
+    told = {name: {**one, "tests": sorted(one["tests"])} for name, one in sorted(found.items())}
+    Path(path).write_text(json.dumps(told, indent=1) + "\n")
+
+
+@pytest.fixture
+def cases(record_property):
+    """Tell how many faults a test put in: ``cases(2000)``."""
+    return lambda count: record_property("cases", count)

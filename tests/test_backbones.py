@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -15,6 +16,9 @@ from ppt.backbones import llama
 from ppt.backbones.base import LOSSES, label_loss, word_loss
 from ppt.backbones.loading import as_backbone, dtype_hint, load_backbone
 from ppt.errors import ConfigError, InputError, PPTError, UnknownNameError
+from ppt.prompts.batches import collate, pack
+from ppt.prompts.rendering import Rendered
+from ppt.prompts.soft import Vocabulary, initialiser
 from ppt.prompts.tensors import LabelWords
 from tests.tiny import (
     CAUSAL,
@@ -357,19 +361,103 @@ def test_the_embedding_table_is_what_the_first_layer_gets():
 # --- what is refused ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("family", "shared_prefix", "says"),
-    [
-        ("mamba", True, "linear_attention.*shared_prefix=False"),
-        ("gpt_neo", True, "local.*shared_prefix=False"),
-        ("bloom", True, "'bloom' cannot be served.*shared_prefix=False"),
-        ("bert", True, "'bert' cannot be served"),
-        ("bert", False, "'bert' cannot be served.*left to right"),
-    ],
-)
-def test_models_that_would_score_wrongly_are_refused(family, shared_prefix, says):
-    with pytest.raises(ConfigError, match=says):
-        tiny(family, shared_prefix=shared_prefix)
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("family", ["mamba", "gpt_neo", "bloom", "mpt", "falcon", "lfm2"])
+def test_models_that_cannot_share_a_prefix_score_exactly_without(family, words, capsys):
+    backbone, batch = tiny(family), tiny_batch(words)
+    said = capsys.readouterr().err
+    assert said.startswith("note: rows of ")
+    assert said.count("\n") == 1
+    assert not backbone.shared_prefix
+    prompt = tiny_prompt(backbone).detach()
+    with torch.no_grad():
+        expected = reference(backbone, tiny_model(family), prompt, batch, full_vocabulary=False)
+    torch.testing.assert_close(backbone.score(prompt, batch), expected, rtol=1e-4, atol=1e-4)
+    tiny(family, shared_prefix=False)
+    tiny("llama")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("shared_prefix", [True, False])
+def test_a_model_that_does_not_read_from_left_to_right_is_refused(shared_prefix):
+    with pytest.raises(ConfigError, match=r"'bert' cannot be served.*left to right") as caught:
+        tiny("bert", shared_prefix=shared_prefix)
+    assert "shared_prefix" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("family", "name"), [("llama", "lm_head.weight"), ("t5", "shared.weight")])
+def test_weights_that_are_no_numbers_are_named(family, name, value):
+    model = tiny_model(family, tie_word_embeddings=family == "t5")
+    with torch.no_grad():
+        model.get_parameter(name)[200, 3] = value
+    with pytest.raises(ConfigError, match=f"NaN or infinite values in {name}: fetch or save"):
+        as_backbone(model, tiny_tokenizer(), "broken")
+
+
+# --- padding, and tokens without embeddings -----------------------------------------------
+
+
+def left_padded(batch):
+    """The same rows with their padding on the left."""
+    order = batch.attention_mask.argsort(dim=1, stable=True)
+    ids, mask = (t.take_along_dim(order, 1) for t in (batch.input_ids, batch.attention_mask))
+    return replace(batch, input_ids=ids, attention_mask=mask)
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("family", EVERY)
+def test_the_side_of_the_padding_changes_nothing(family, words):
+    backbone, batch = tiny(family), tiny_batch(words)
+    prompt, left = tiny_prompt(backbone).detach(), left_padded(batch)
+    assert left.attention_mask[:, 0].tolist() == [1, 0, 0, 0]
+    for before in (prompt, None):
+        assert torch.equal(backbone.score(before, left), backbone.score(before, batch))
+
+
+def test_the_tokenizer_of_a_backbone_pads_on_the_right(tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.padding_side = "left"
+    tiny_model("llama").save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_backbone(str(tmp_path), device="cpu").tokenizer
+    assert loaded(["a", "abc"], padding=True)["attention_mask"] == [[1, 0, 0], [1, 1, 1]]
+
+
+def wider(**added):
+    """A tokenizer with tokens that the tiny models have no embedding of."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_tokens([f"<spare {i}>" for i in range(272 - len(tokenizer))], special_tokens=True)
+    assert len(tokenizer) == 272
+    tokenizer.add_special_tokens(added) if added else tokenizer.add_tokens(["<new>"])
+    return tokenizer
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "bloom", "t5"])
+def test_padding_that_the_model_does_not_know_is_never_read(family):
+    backbone = as_backbone(tiny_model(family), wider(pad_token="[PAD]"))
+    assert backbone.tokenizer.pad_token_id == 272
+    assert 0 <= backbone.pad_id < backbone.vocab_size
+    rows = pack([Rendered([60, 70, 3], 0, 0, cut=False), Rendered([80], 1, 0, cut=False)])
+    batch = collate(rows, np.arange(2), WORDS["single"], backbone.pad_id)
+    alone = collate(rows, np.arange(1, 2), WORDS["single"], backbone.pad_id)
+    prompt = tiny_prompt(backbone)
+    torch.testing.assert_close(
+        backbone.score(prompt, batch)[1:], backbone.score(prompt, alone), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_other_tokens_that_the_model_does_not_know_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"token '<new>' of id 272.* has 272 embeddings"
+    ) as caught:
+        as_backbone(tiny_model("llama"), wider(), "wide")
+    assert "\n" not in str(caught.value)
+    unread = as_backbone(tiny_model("llama"), wider(sep_token="[SEP]"))
+    assert unread.tokenizer.sep_token_id == 272  # no text becomes it
+    asked = Vocabulary(unread.input_embeddings(), unread.tokenizer)
+    with pytest.raises(ConfigError, match=r"token '\[SEP\]' has the id 272"):
+        initialiser("text:[SEP]", asked)((2, 32), torch.Generator())
 
 
 @pytest.mark.parametrize("family", ["cohere", "t5"])
@@ -425,7 +513,13 @@ def test_dtype_attention_and_prefix_are_passed_on(tmp_path):
 def test_a_tokenizer_without_padding_gets_some():
     backbone = as_backbone(tiny_model("gpt2"), tiny_tokenizer(pad=False))
     assert backbone.tokenizer.pad_token_id == backbone.tokenizer.eos_token_id
+    assert backbone.pad_id == backbone.tokenizer.eos_token_id
     assert backbone.tokenizer(["a", "abc"], padding=True)["input_ids"][0][1:] == [1, 1]
+    bare = tiny_tokenizer(pad=False)
+    bare.eos_token = None
+    silent = as_backbone(tiny_model("gpt2"), bare)
+    assert silent.tokenizer.pad_token is None  # else a letter would be special, and spelled out
+    assert silent.pad_id == 0
 
 
 def config_of(family, folder):
@@ -458,6 +552,13 @@ def broken(folder, name, content):
     [
         ("config.json", b"{", "cannot read config.json of model"),
         ("config.json", b'{"model_type": "nosuch"}', "cannot read config.json of model"),
+        ("config.json", b'{"model_type": ["llama"]}', "cannot read config.json of model"),
+        ("config.json", b'{"model_type": "llama", "hidden_size": "x"}', "cannot read "),
+        ("config.json", b'{"model_type": "llama", "hidden_size": -1}', "cannot read "),
+        ("config.json", b'{"a":' * 90000, "cannot read config.json of model"),
+        ("config.json", b"[]", "cannot read config.json of model"),
+        ("tokenizer_config.json", b'{"added_tokens_decoder": 3}', "cannot read the tokenizer"),
+        ("model.safetensors", b"\xff" * 100, "cannot read the weights of model"),
         ("model.safetensors", b"nothing", "cannot read the weights of model"),
         ("tokenizer.json", b"{}", "cannot read the tokenizer of model"),
     ],
@@ -483,8 +584,19 @@ def test_wrong_names_give_one_line(tmp_path, monkeypatch):
         load_backbone("smolm2-135m")
     with pytest.raises(UnknownNameError, match="unknown dtype 'float3'"):
         load_backbone("x", dtype="float3")
-    with pytest.raises(PPTError, match="device 'nosuch' cannot be used"):
-        load_backbone("x", device="nosuch")
+    for device in ("nosuch", "meta", "", "cuda:77", "xla", "cpu:x"):
+        with pytest.raises(PPTError, match=f"device '{device}' cannot be used") as caught:
+            load_backbone("x", device=device)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "/" + "x" * 300, "~nobody-here/x", "a\0b", "./\0"])
+def test_names_that_are_no_paths_give_one_line(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(PPTError) as caught:
+        load_backbone(name)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1500
 
 
 @pytest.mark.parametrize(

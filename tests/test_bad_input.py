@@ -280,6 +280,7 @@ def test_two_builds_do_not_write_to_one_folder(tmp_path):
     build("--input", source, "--output", tmp_path / "c")
 
 
+@pytest.mark.promise("disk")
 def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -168,7 +168,9 @@ def test_input_order_and_packing_do_not_matter(tmp_path, reference):
             assert mine.equals(open_corpus(reference / name).read(split))
 
 
-def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, reference):
+@pytest.mark.promise("kill")
+def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, reference, cases):
+    cases(KILLS)
     args = (*inputs, "--output", tmp_path / "c", *FLAGS, "--workers", "2")
     started = time.monotonic()
     build_apart(*args)

@@ -50,7 +50,7 @@ def test_every_flag_has_a_help_with_its_default(capsys):
 
 
 BAD = {
-    "--learning_rate=0": "--learning_rate: got 0.0, expected a number above 0.",
+    "--learning_rate=0": "--learning_rate: got 0.0, expected a number above 0, up to 1,000,000.",
     "--learning_rate=nan": "--learning_rate: got nan, expected a finite number.",
     "--learning_rate=fast": "--learning_rate: got 'fast', expected a number.",
     "--max_steps=1.5": "--max_steps: got '1.5', expected a whole number.",

@@ -121,6 +121,14 @@ def test_links_lead_somewhere(path):
                              for head in heads], link  # fmt: skip
 
 
+def test_the_tests_that_promises_name_are_there():
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", text)
+    assert len(named) > 15
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
 def test_the_paths_of_the_picture_are_files():
     for name in re.findall(
         r"`((?:ppt|pipelines)/[\w/]+\.py)`", (ROOT / "docs/design.md").read_text()

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import replace
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 
@@ -186,7 +187,7 @@ def test_without_the_package_the_original_on_the_hub_serves(tiny, tmp_path, monk
     assert asked == [("some/tiny", list(embedded.HUB_FILES))]
 
 
-def test_hub_repositories_without_safetensors_give_their_other_weights(tmp_path, monkeypatch):
+def test_hub_repositories_without_safetensors_say_how_to_convert(tmp_path, monkeypatch):
     import huggingface_hub
 
     asked = []
@@ -195,8 +196,22 @@ def test_hub_repositories_without_safetensors_give_their_other_weights(tmp_path,
         "snapshot_download",
         lambda name, allow_patterns: asked.append(allow_patterns) or str(tmp_path),
     )
-    assert hub_folder("google/t5-xl-lm-adapt") == tmp_path
-    assert asked[1:] == [["pytorch_model*.bin"]]
+    with pytest.raises(InputError, match=r"'some/model' has no weights as safetensors.*convert"):
+        hub_folder("some/model")
+    assert asked == [list(embedded.HUB_FILES)]
+    fetched = [
+        name
+        for name in (
+            "pytorch_model.bin",
+            "model.py",
+            "model.safetensors",
+            "a/b.py",
+            "x.pkl",
+            "x.pt",
+        )
+        if any(fnmatch(name, pattern) for pattern in asked[0])
+    ]
+    assert fetched == ["model.safetensors"]
 
 
 def test_another_file_of_that_name_is_refused(tiny, monkeypatch):

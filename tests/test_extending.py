@@ -1,5 +1,6 @@
 """What docs/extending.md adds from outside the package works as it says."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,15 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import ppt
 from pipelines.labelling import LABELLERS, check_labeller
+from ppt.backbones.loading import FAMILIES
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import open_corpus
 from ppt.errors import ConfigError, UnknownNameError
+from ppt.fewshot.starts import STARTS
 from ppt.inspect import main as inspect
+from ppt.methods import METHODS
 from ppt.prompts.patterns import rendered_text, standard_pattern, standard_verbalizer
+from ppt.prompts.soft import INITS
+from ppt.tasks.table import TASKS
+from ppt.training.settings import PretrainConfig
 from tests.builds import DOCUMENTS, build, digests
+from tests.few import toy_task
 from tests.test_labelling import run_labeller
+from tests.tiny import tiny, tiny_batch, tiny_prompt
+from tests.toys import toy_corpus
 
 ROOT = Path(__file__).parents[1]
 FILES = dict(
@@ -36,8 +48,10 @@ def place(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     (tmp_path / "scores.txt").write_text("love 2\nnice 0.3\nneither 0\nslow -0.3\nhate -2\n")
     monkeypatch.syspath_prepend(tmp_path)
-    kept = [(table, dict(table)) for table in (FORMATS, LABELLERS)]
+    kept = [(table, dict(table)) for table in (FORMATS, LABELLERS, INITS, METHODS, STARTS, TASKS)]
+    families = list(FAMILIES)
     yield tmp_path
+    FAMILIES[:] = families
     for table, rows in kept:
         table.clear()
         table.update(rows)
@@ -120,3 +134,51 @@ def test_a_labeller_of_ones_own_labels_a_corpus(place):
     sentences = ["I love it", "So nice", "Hm", "A slow one", "I hate it"]
     found = run_labeller(f"lexicon:{place / 'scores.txt'}", [("one", sentences)])["one"]
     np.testing.assert_array_equal(found.argmax(1), [4, 3, 2, 1, 0])
+
+
+def test_methods_and_initialisers_of_ones_own_run_as_the_others(place):
+    import from_mean  # noqa: F401
+    import norms  # noqa: F401
+
+    backbone = tiny("llama", max_position_embeddings=256)
+    before = {name: value.clone() for name, value in backbone.model.state_dict().items()}
+    task = ppt.load_task(toy_task(place / "toy"))
+    methods = ["zero_shot", "prompt_tuning_mean", "norm_tuning"]
+    found = ppt.tune(task, backbone, methods=methods, shots=6, seeds=1, max_steps=4, eval_steps=2,
+                     prompt_length=3, max_length=60)  # fmt: skip
+    by_method = {run.method: run for run in found.runs}
+    assert list(by_method) == methods
+    assert by_method["prompt_tuning_mean"].init == "mean"
+    gains = sum(p.numel() for n, p in backbone.model.named_parameters() if "norm" in n)
+    assert by_method["norm_tuning"].parameters == gains > 0
+    assert by_method["norm_tuning"].curve[-1]["loss"] != by_method["norm_tuning"].curve[0]["loss"]
+    after = backbone.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not any(weight.requires_grad for weight in backbone.model.parameters())
+    corpus = toy_corpus(place / "toys" / "sentiment")
+    made = ppt.train_prompt(corpus, backbone, init="mean:50", max_steps=1, max_length=60)
+    assert made.prompt.values().shape == (PretrainConfig(format="sentiment").prompt_length, 32)
+
+
+def test_a_task_of_ones_own_is_read_by_its_name(place):
+    import moods  # noqa: F401
+
+    (place / "moods").mkdir()
+    for split in ("train", "validation"):
+        lines = (json.dumps({"text": f"{split} {n}", "label": n % 2}) for n in range(12))
+        (place / "moods" / f"{split}.jsonl").write_text("\n".join(lines))
+    data = ppt.load_task("moods", place)
+    assert [label.word for label in data.task.labels] == ["bad", "good"]
+    assert (len(data.train), len(data.test)) == (12, 12)
+
+
+def test_a_family_of_ones_own_serves_its_models(place):
+    batch, prompt = tiny_batch("multi"), tiny_prompt(tiny("opt"))
+    known = tiny("opt").score(prompt, batch)
+    import plain_opt
+
+    backbone = tiny("opt")
+    assert type(backbone) is plain_opt.PlainOPT
+    assert not backbone.shared_prefix
+    assert torch.allclose(backbone.score(prompt, batch), known, atol=1e-3)
+    assert type(tiny("gpt2")) is not plain_opt.PlainOPT

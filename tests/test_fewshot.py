@@ -131,6 +131,9 @@ def test_more_seeds_and_methods_add_to_what_is_there(place, tmp_path):
     assert len(rows) == len({row["run"] for row in rows}) == 8
 
 
+@pytest.mark.promise(
+    "a command killed at any step ends, when given again, as if nothing had happened"
+)
 def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(
     place, tmp_path, capsys
 ):
@@ -359,3 +362,42 @@ def test_help_lists_the_methods_with_their_rates(capsys):
 
 def test_help_and_wrong_flags_need_no_torch():
     assert not {"torch", "transformers"} & set(loaded_after("ppt.fewshot.__main__"))
+
+
+def test_two_tasks_of_one_name_are_refused_from_python_too(place):
+    import ppt
+
+    task = ppt.load_task(place / "toy.yaml")
+    backbone = ppt.load_backbone(str(place / "llama"), device="cpu")
+    with pytest.raises(ppt.ConfigError, match="two tasks are called 'toy'"):
+        ppt.tune([task, task], backbone)
+    with pytest.raises(ppt.ConfigError, match="got prompt as a setting"):
+        ppt.tune(task, backbone, prompt="runs/")
+
+
+def test_python_in_memory_gives_the_rows_of_the_command(place, tmp_path):
+    import ppt
+
+    names = ["zero_shot", "prompt_tuning", "ppt"]
+    assert main(flags(place, tmp_path / "r", methods=",".join(names))) == 0
+    wanted = {row["run"]: row for row in without_time(rows_of(tmp_path / "r"))}
+    task = ppt.load_task(place / "toy.yaml")
+    backbone = ppt.load_backbone(str(place / "llama"), device="cpu", threads=1)
+    settings = {"max_length": 60, "prompt_length": 3, "max_steps": 4, "eval_steps": 2,
+                "per_device_train_batch_size": 4}  # fmt: skip
+    prompts = [place / "runs-llama" / "sentiment-soft"]
+    found = ppt.tune(task, backbone, methods=names, prompts=prompts, shots=6, seeds=2, **settings)
+    assert len(found.runs) == len(wanted) == 6
+    for run in found.runs:
+        one = without_time([json.loads(run.line())])[0]
+        known = wanted[run.run]
+        for name in ("adapter", "init"):  # where it lies, and how its place was spelt
+            one.pop(name), known.pop(name)
+        assert one == known
+    folder = tmp_path / "r" / "adapters" / "toy" / "ppt" / "shots-6-seed-0-lr-0.002"
+    run = next(run for run in found.runs if (run.method, run.seed) == ("ppt", 0))
+    assert torch.equal(found.prompts[run.run][0].values(), read_values(folder))
+    again = ppt.tune(task, backbone, methods=names, prompts=prompts, shots=6, seeds=2,
+                     output_dir=tmp_path / "r", **settings)  # fmt: skip
+    assert [run.run for run in again.runs] == [run.run for run in found.runs]
+    assert torch.equal(again.prompts[run.run][0].values(), read_values(folder))

@@ -174,6 +174,7 @@ def part_of(one):
     )
 
 
+@pytest.mark.promise("torn")
 @pytest.mark.parametrize("cut", [1, 9, -1])
 def test_a_torn_last_line_is_made_again_and_no_row_stands_twice(tmp_path, cut):
     one, two, three = TRIALS[:3]

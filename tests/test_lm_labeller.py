@@ -153,14 +153,14 @@ def test_thresholds_depend_on_the_labeller():
     assert defaults["lm:x"] == LM_THRESHOLDS
 
 
-@pytest.mark.parametrize("kind", ["nothing there", "no weights", "mamba"])
+@pytest.mark.parametrize("kind", ["nothing there", "no weights", "bert"])
 def test_what_cannot_serve_is_refused_before_any_work(kind, tmp_path, capsys):
     folder = tmp_path / "m"
     if kind == "no weights":
         save_tiny(folder)
         (folder / "model.safetensors").unlink()
-    elif kind == "mamba":
-        save_tiny(folder, "mamba")
+    elif kind == "bert":
+        save_tiny(folder, "bert")
     with pytest.raises(PPTError):
         check_labeller(f"lm:{folder}")
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(3))

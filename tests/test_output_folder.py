@@ -55,6 +55,7 @@ def test_a_second_process_gets_one_line_at_once(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["file"]
 
 
+@pytest.mark.promise("lock")
 def test_a_killed_process_does_not_block_and_its_scratch_goes(tmp_path):
     first = holder(tmp_path)
     (tmp_path / f"{SCRATCH}{first.pid}-0").write_bytes(b"half")
@@ -92,6 +93,7 @@ def _add_one(folder, times):
             continue
 
 
+@pytest.mark.promise("lock")
 def test_a_lock_that_is_taken_away_again_still_lets_one_in_at_a_time(tmp_path):
     (tmp_path / "count").write_text("0")
     context = multiprocessing.get_context("fork")

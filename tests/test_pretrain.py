@@ -169,7 +169,9 @@ def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, ca
     )
 
 
-def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path):
+@pytest.mark.promise("bits")
+def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path, cases):
+    cases(KILLS)
     steps = 100 * KILLS
     changes = {"max_steps": steps, "eval_steps": 50, "save_steps": 5, "early_stopping_patience": 0}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -264,7 +266,7 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
         f"{str(tmp_path / 'file')!r} is a file: give a folder": {"model": tmp_path / "file"},
         f"{tmp_path / 'file'} is a file: give another": {"output_dir": tmp_path / "file"},
         f"{tmp_path / 'file'} is a file": {"output_dir": tmp_path / "file" / "run"},
-        "--prompt_length: got 0, expected 1 or more": {"prompt_length": 0},
+        "--prompt_length: got 0, expected 1 to 10,000": {"prompt_length": 0},
         "--learning_rate: got nan, expected a finite number": {"learning_rate": "nan"},
         "is in no run folder": {"resume_from_checkpoint": tmp_path / "stray" / "checkpoint-1"},
         "cannot read the state": {"resume_from_checkpoint": tmp_path / "nowhere"},

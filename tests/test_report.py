@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from ppt.base.text import shortened
 from ppt.errors import InputError
 from ppt.report import main, make_report
 from ppt.results.page import html_page
@@ -30,7 +31,6 @@ from ppt.results.predictions import (
     example_runs,
     examples_of,
     read_predictions,
-    shortened,
 )
 from ppt.results.report import read_results
 from ppt.results.selection import selected
@@ -249,11 +249,11 @@ def test_nulls_and_other_types_of_text_do_no_harm(tmp_path):
 
 def test_long_texts_keep_both_ends():
     text = "".join(chr(ord("a") + i % 26) for i in range(5000))
-    short = shortened(text)
+    short = shortened(text, LONGEST)
     assert len(short) == LONGEST + 5
     assert short.startswith(text[:300])
     assert short.endswith(text[-300:])
-    assert shortened(text[:LONGEST]) == text[:LONGEST]
+    assert shortened(text[:LONGEST], LONGEST) == text[:LONGEST]
 
 
 # --- the command -----------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """Task files: what a user writes, every mistake with its message, and the manual's snippets."""
 
 import json
+import os
 import re
 import shlex
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ train: quiz.jsonl
 columns: {text_a: q, options: o, label: a}
 """
 QUIZ = "".join(
-    json.dumps({"q": f"Question {i}?", "o": ["x", "y", "z"][: 2 + i % 2], "a": "B"}) + "\n"
+    json.dumps({"q": f"Question {i}?", "o": ["x", "y", "z"][: 2 + i % 2], "a": "B", "n": 2}) + "\n"
     for i in range(4)
 )
 
@@ -406,6 +408,95 @@ MISTAKES = {
         TRAIN,
         "options: got 0 a row, expected 2 to 16",
     ),
+    "a name that is a path": (
+        changed("name: tea", "name: ../../victim"),
+        TRAIN,
+        "name: got '../../victim', expected a name of 1 to 200 bytes without /",
+    ),
+    "a file's name of 5,000 characters": (
+        changed("train.csv", "x" * 5000),
+        TRAIN,
+        "line 3: train: there is no file",
+    ),
+    "a file in a folder of 5,000 characters": (
+        changed("train.csv", "x" * 5000 + "/train.csv"),
+        TRAIN,
+        "line 3: train: there is no file",
+    ),
+    "a folder as a file": (
+        changed("train.csv", "."),
+        TRAIN,
+        "line 3: train: there is no file",
+    ),
+    "aliases": (
+        "format: topic\ntrain: train.csv\ncolumns: &a {text_a: text, label: mood}\nlabels: *a\n",
+        TRAIN,
+        "line 4: no YAML of plain texts: *a is an alias",
+    ),
+    "a bomb of aliases": (
+        "name: &a [x, x]\n"
+        + "".join(
+            f"label{i}: &{b} [*{a}, *{a}, *{a}, *{a}]\n"
+            for i, (a, b) in enumerate(pairwise("abcdefghijklmnopqrstuvwxyz"))
+        ),
+        TRAIN,
+        "line 2: no YAML of plain texts: *a is an alias",
+    ),
+    "half a pair": (
+        changed("sad: bad", 'sad: "\\ud800"'),
+        TRAIN,
+        "line 9: '\\ud800' has half a surrogate pair",
+    ),
+    "no character": (
+        changed("sad: bad", 'sad: "\\UFFFFFFFF"'),
+        TRAIN,
+        "no YAML",
+    ),
+    "deep": (
+        YAML + "pattern: " + "[" * 20_000 + "\n",
+        TRAIN,
+        "no YAML",
+    ),
+    "deep blocks": (
+        YAML + "pattern:\n" + "".join(" " * i + "a:\n" for i in range(1, 400)),
+        TRAIN,
+        "no YAML",
+    ),
+    "long": (
+        YAML + "#" * 100_000,
+        TRAIN,
+        "has more than 100,000 bytes",
+    ),
+    "terminal codes": (
+        changed("glad: good", '"\\e[2J": good'),
+        TRAIN,
+        "labels: ",
+    ),
+    "unknown quoting": (
+        YAML + "quoting: cvs\n",
+        TRAIN,
+        "unknown quoting 'cvs'. Did you mean 'csv'?",
+    ),
+    "texts for labels": (
+        changed("label: mood", "label: text"),
+        "text,mood\n" + "".join(f"{'long ' * 200}{i},sad\n" for i in range(500)),
+        "has the label 'long long",
+    ),
+    "many columns": (
+        changed("text_a: text", "text_a: txet"),
+        ",".join(f"column{i}" for i in range(5000)) + "\n",
+        "has no rows",
+    ),
+    "many columns and a row": (
+        changed("text_a: text", "text_a: " + "text" * 1000),
+        ",".join(f"column{i}" for i in range(5000)) + "\n" + "," * 4999 + "\n",
+        "column18, column19, …",
+    ),
+    "answers from one": (
+        CHOICE.replace("a}", "n}") + "answer: index\n",
+        TRAIN,
+        "answer: index counts options from 0, but the column 'n' counts from 1: write answer: num",
+    ),
     "unknown answer": (
         CHOICE + "answer: leter\n",
         TRAIN,
@@ -435,7 +526,7 @@ def test_every_mistake_has_its_message(write, mistake):
     told = str(caught.value)
     assert told.startswith(f"{path}: ")
     assert message in told
-    assert "\n" not in told
+    assert told.isprintable()
     assert len(told) < 700
 
 
@@ -507,3 +598,27 @@ def test_the_manual_has_all_keys_and_formats():
     text = MANUAL.read_text()
     for key in (*KEYS, *COLUMN_KEYS, *PROMPT_FORMATS):
         assert f"`{key}`" in text
+
+
+def test_quoting_settles_what_marks_are(write):
+    train = TRAIN + '"He said ""no""",sad\n" open,glad\n'
+    for quoting, text, rejects in (("csv", 'He said "no"', 1), ("none", '"He said ""no"""', 0)):
+        data = load_task_file(write(YAML + f"quoting: {quoting}\n", train))
+        assert text in [row["text_a"] for row in data.train]
+        assert [reject.place for reject in data.rejects] == ["line 11"] * rejects
+        assert len(data.train) + rejects == 10
+    assert load_task_file(write(YAML, train)).report().splitlines()[0].endswith("broken_line 1")
+
+
+def test_a_path_that_cannot_be_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    paths = [tmp_path / ("x" * 5000 + ".yaml"), tmp_path, tmp_path / "pipe.yaml"]
+    for path in [*paths, tmp_path / "no" / "where.yaml", Path("a\0b.yaml")]:
+        with pytest.raises(PPTError, match="cannot be read"):
+            load_task_file(path)
+
+
+def test_a_pipe_for_rows_is_no_file(write, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(PPTError, match="line 3: train: there is no file"):
+        load_task_file(write(changed("train: train.csv", "train: pipe.csv")))

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 import math
 import re
 from collections import Counter
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
+from ppt.tasks.cells import BadRow
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
 from ppt.tasks.loading import content_id, load_rows, without_duplicates
-from ppt.tasks.readers import BadRow, read_table
+from ppt.tasks.readers import read_table
 from ppt.tasks.rows import REASONS
 from ppt.tasks.spec import Columns, Files, Hub, Label, Task, letters
 from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
@@ -171,7 +173,6 @@ WHOLE_FILES = {
     "empty.jsonl": (b"\n", r"has no rows"),
     "header.csv": (b"text,label\n", r"has no rows"),
     "twice.csv": (b"text,text,label\na,b,0\n", r"two columns have one name"),
-    "quote.csv": (b'text,label\na,0\n"open,1\n', r"line 3: .*quotation marks"),
     "other.csv": (b"txt,label\na,0\n", r"no column 'text'. Did you mean 'txt'\? .*txt, label"),
     "cut.csv.gz": (gzip.compress(csv_bytes(ROWS))[:-9], r"no whole gzip file"),
     "cut.parquet": (parquet(ROWS)[:-9], r"no whole Parquet file"),
@@ -242,7 +243,7 @@ def test_the_answer_of_a_choice_is_a_letter_a_number_or_an_option(tmp_path, answ
         ("one, two", "letter", "A", "bad_options"),
         (["one", "two"], "letter", "C", "unknown_label"),
         (["one", "two"], "index", 2, "unknown_label"),
-        (["one", "one"], "option", "one", "unknown_label"),
+        (["one", "one"], "option", "one", "doubled_option"),
         (["one", 2], "letter", "A", "not_a_string"),
     ],
 )
@@ -686,3 +687,145 @@ def test_the_demo_readme_says_what_is_so(demo, capsys, monkeypatch):
     assert vader == f"{sum(right) / len(right):.2f}"
     bayes = naive_bayes(demo.train, demo.test)
     assert f"| naive Bayes on the words, trained on all 100 rows | {bayes:.2f} |" in readme
+
+
+# --- what is wrong in silence
+
+
+def quiz(answers, counts=3):
+    return [
+        {"q": f"Which {i}?", "o": [f"x{i}", "y", "z", "w"][:counts], "a": answer}
+        for i, answer in enumerate(answers)
+    ]
+
+
+@pytest.mark.parametrize("answers", [[1, 2, 3], ["1", "3", "2", "1"], [3.0, 1.0]])
+def test_answers_counted_from_one_are_read_as_such_or_refused_with_advice(tmp_path, answers):
+    rows = quiz(answers)
+    data = rows_of(tmp_path, rows, **choice("number"))
+    assert [row["label"] for row in data.train] == [int(answer) - 1 for answer in answers]
+    assert not data.rejects
+    with pytest.raises(ConfigError, match=r"counts from 1: write answer: number\.$"):
+        rows_of(tmp_path, rows, **choice("index"))
+
+
+def test_answers_counted_from_nought_are_no_numbers_from_one(tmp_path):
+    rows = quiz([0, 1, 2, 0])
+    assert [row["label"] for row in rows_of(tmp_path, rows, **choice("index")).train] == [
+        0,
+        1,
+        2,
+        0,
+    ]
+    with pytest.raises(ConfigError, match=r"counts from 0: write answer: index\.$"):
+        rows_of(tmp_path, rows, **choice("number"))
+
+
+@pytest.mark.parametrize(("answers", "kept"), [([1, 1], 2), ([0, 3, 1], 2), ([-1, 2, 0], 2)])
+def test_answers_that_fit_both_or_neither_are_taken_at_their_word(tmp_path, answers, kept):
+    data = rows_of(tmp_path, quiz(answers), **choice("index"))
+    assert (len(data.train), len(data.rejects)) == (kept, len(answers) - kept)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['["one", "two", "three"]', "['one', 'two', 'three']", ' ["one",\n "two", "three"] ',
+     "['one', \"two\", 'three', '']"],
+)  # fmt: skip
+def test_a_list_of_options_may_stand_as_text(tmp_path, text):
+    rows = [{"q": "Which?", "o": text, "a": "B"}]
+    path = write(tmp_path, "rows.csv", csv_bytes(rows))
+    (row,) = load_rows(task_of(path, **choice("letter"))).train
+    assert (row["options"], row["label"]) == (["one", "two", "three"], 1)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "[[[[" * 5000, "[__import__('os')]", "['a' 'b']", "[]"])
+def test_text_that_is_no_list_is_a_reject(tmp_path, text):
+    rows = [{"q": "Which?", "o": text, "a": "A"}, *quiz(["A"])]
+    (reject,) = rows_of(tmp_path, rows, **choice("letter")).rejects
+    assert (reject.place, reject.reason) == ("line 1", "bad_options")
+
+
+def test_the_right_option_that_stands_twice_has_its_own_reason(tmp_path):
+    rows = [
+        {"q": "Which?", "o": ["a", "b", "b"], "a": "b"},
+        {"q": "And?", "o": ["a", "b", "b"], "a": "a"},
+        {"q": "Or?", "o": ["a", "b"], "a": "c"},
+    ]
+    data = rows_of(tmp_path, rows, **choice("option"))
+    assert [reject.reason for reject in data.rejects] == ["doubled_option", "unknown_label"]
+    assert data.report().endswith("1 of 3 rows of " + str(tmp_path / "rows.jsonl") +
+                                  "; not kept: doubled_option 1, unknown_label 1")  # fmt: skip
+    assert "stands twice" in REASONS["doubled_option"]
+
+
+def test_parts_of_objects_are_options(tmp_path):
+    rows = [{"q": "?", "o": {"text": ["a", "b"], "label": ["A", "B"]}, "a": "B"}]
+    columns = Columns(("q",), options=("o.text",), label="a")
+    (row,) = rows_of(tmp_path, rows, **choice("letter", columns)).train
+    assert row["options"] == ["a", "b"]
+    with pytest.raises(
+        InputError, match=r"'o' of .* holds objects: name one part, o\.text, o\.lab"
+    ):
+        rows_of(tmp_path, rows, **choice("letter"))
+
+
+def test_repeated_rows_of_a_test_are_kept_and_told(tmp_path):
+    again = [ROWS[0], ROWS[1], {"text": "It  rained. ", "label": 0}, ROWS[0]]
+    test = write(tmp_path, "test.jsonl", jsonl(again))
+    data = load_rows(task_of(write(tmp_path, "train.jsonl", jsonl(numbered(4))), test))
+    assert len(data.test) == 4
+    assert data.report().splitlines()[1] == (
+        f"toy test: 4 of 4 rows of {test}; 2 repeat the texts of another, and are kept"
+    )
+
+
+def test_ids_are_whole_texts(tmp_path):
+    columns = Columns(("text",), id="key")
+    rows = [{**ROWS[0], "key": "\ud800"}, {**ROWS[1], "key": 2}]
+    data = rows_of(tmp_path, rows, columns=columns)
+    assert [reject.reason for reject in data.rejects] == ["lone_surrogate"]
+
+
+@pytest.mark.parametrize(
+    ("files", "counts"),
+    [
+        (["train.tsv", "dev.tsv"], (3, 4)),
+        (["Train.CSV", "val.jsonl.xz"], (3, 4)),
+        (["train-00000-of-00001.parquet", "test-00000-of-00001.parquet"], (3, 4)),
+        (["train-00000-of-00002.parquet", "train-00001-of-00002.parquet", "test.jsonl"], (6, 4)),
+        (["train-00000-of-00001-a1b2c3.parquet", "valid.jsonl"], (3, 4)),
+    ],
+)
+def test_a_folder_may_have_the_hubs_names(tmp_path, files, counts):
+    pack = {"xz": lzma.compress, "tsv": bytes}
+    for place, name in enumerate(files):
+        rows = (
+            ROWS if not name.lower().startswith("train") else numbered(3 * place + 3)[3 * place :]
+        )
+        kind = name.lower().split(".")[1]
+        make = {"csv": csv_bytes, "jsonl": jsonl, "parquet": parquet,
+                "tsv": lambda rows: csv_bytes(rows, "\t")}[kind]  # fmt: skip
+        data = make(rows)
+        write(tmp_path, f"toyset/{name}", pack.get(name.split(".")[-1], bytes)(data))
+    data = load_rows(HUB, tmp_path)
+    assert (data.read["train"], data.read["test"]) == counts
+    assert not data.rejects
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train-00000-of-00002.parquet", "test.jsonl"], "has 1 of 2 files like train-00000-of-0"),
+        (["train-00000-of-00001.jsonl", "train.jsonl", "test.jsonl"], "remove one"),
+        (
+            ["train.jsonl", "dev.jsonl", "validation.jsonl"],
+            "dev.jsonl and validation.jsonl: remove",
+        ),
+    ],
+)
+def test_a_folder_with_too_many_or_too_few_says_so(tmp_path, files, message):
+    for name in files:
+        write(tmp_path, f"toyset/{name}", ROWS)
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_rows(HUB, tmp_path)

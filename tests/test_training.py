@@ -24,6 +24,7 @@ from ppt.training.evaluation import Evaluation, best_of, evaluate, has_stalled
 from ppt.training.log import Plan, RunLog
 from ppt.training.loop import Loop
 from ppt.training.pretraining import train
+from ppt.training.settings import PretrainConfig
 from ppt.training.state import latest, load_state, save_state
 from ppt.training.trainables import PromptBank
 from tests.toys import settings, toy
@@ -136,6 +137,7 @@ def whole(request, tmp_path_factory, llama):
     return run(llama, folder, **changes), without_times(read_metrics(folder)), changes
 
 
+@pytest.mark.promise("bits")
 @pytest.mark.parametrize(("owner", "name", "at"), PLACES)
 def test_a_run_cut_off_anywhere_ends_in_the_same_bits(tmp_path, llama, whole, owner, name, at):
     result, rows, changes = whole
@@ -251,6 +253,20 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, llama, monkeypatch, sc
     assert load_state(latest(tmp_path)).tensors["prompt.values"].isfinite().all()
 
 
+def test_a_loss_that_is_no_number_stops_a_run_in_memory_too(llama, monkeypatch):
+    backbone, examples = llama
+    bank = PromptBank(backbone, [fresh(backbone)])
+    real, calls = objective.LOSSES["verbalizer"], [0]
+
+    def spoiled(scores, labels, reduction):
+        calls[0] += 1
+        return real(scores, labels, reduction=reduction) * (float("nan") if calls[0] == 4 else 1)
+
+    monkeypatch.setitem(objective.LOSSES, "verbalizer", spoiled)
+    with pytest.raises(TrainingError, match="the loss is nan at step 2; there is no checkpoint"):
+        train(bank, examples, settings(eval_steps=100), progress="none")
+
+
 def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore of it.")
@@ -260,6 +276,33 @@ def test_want_of_memory_is_one_line_with_its_cures(tmp_path, llama, monkeypatch)
         run(llama, tmp_path)
     assert str(error.value).startswith("cpu has too little memory (CUDA out of memory): begin anew")
     assert "--per_device_train_batch_size" in str(error.value)
+
+
+def test_want_of_memory_on_a_cpu_is_one_line_too(tmp_path, llama, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at x.cpp:1] . DefaultCPUAllocator: can't allocate memory")
+
+    def broken(*_, **__):
+        raise RuntimeError("another matter")
+
+    monkeypatch.setattr(type(llama[0]), "score", full)
+    with pytest.raises(TrainingError, match="cpu has too little memory"):
+        run(llama, tmp_path)
+    monkeypatch.setattr(type(llama[0]), "score", broken)
+    with pytest.raises(RuntimeError, match="another matter"):
+        run(llama, tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e38, 1e300, 0.0, -1.0, float("inf")])
+def test_rates_that_no_number_of_32_bits_holds_are_refused(value):
+    with pytest.raises(ConfigError, match="--learning_rate"):
+        settings(learning_rate=value)
+
+
+@pytest.mark.parametrize("change", [{"threads": 100_000}, {"prompt_length": 10**9}])
+def test_numbers_that_would_break_the_process_are_refused(change):
+    with pytest.raises(ConfigError, match=r"expected 1 to [\d,]+\."):
+        PretrainConfig(format="sentiment", **change)
 
 
 def test_fewer_examples_than_a_batch_make_one_batch(tmp_path):
@@ -336,6 +379,7 @@ def test_evaluation_agrees_with_counting_row_by_row(format_name):
     assert hits == pytest.approx(sum(right))
 
 
+@pytest.mark.promise("disk")
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, llama, monkeypatch):
     whole = run(llama, tmp_path / "whole")
     real, calls = checkpoints.write_synced, [0]
@@ -359,6 +403,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(tmp_path, llama, monk
     same(run(llama, tmp_path / "full"), whole)
 
 
+@pytest.mark.promise("disk")
 def test_a_full_disk_for_the_metrics_is_one_line_too(tmp_path, llama, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -389,6 +434,7 @@ def test_logs_for_people(tmp_path, llama):
     assert {"grad_norm", "learning_rate", "accuracy", "examples_per_second"} <= set(rows[1])
 
 
+@pytest.mark.promise("bits")
 @pytest.mark.parametrize("torn", ['{"split": "tra', ""])
 def test_metrics_torn_within_what_a_state_counts_on_lose_only_the_torn_row(tmp_path, llama, torn):
     run(llama, tmp_path)

@@ -8,8 +8,8 @@ import pytest
 
 from ppt.base.flags import at_least, flag
 from ppt.fewshot import grid
-from ppt.fewshot.__main__ import plan
 from ppt.fewshot.grid import content_digest
+from ppt.fewshot.running import plan
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import METHODS, Method
 from ppt.prompts.patterns import PATTERNS_VERSION
@@ -241,4 +241,4 @@ def test_a_plan_names_its_trials_by_flags_content_and_prompt():
              "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}}  # fmt: skip
     assert one == Trial("toy", "prompt_tuning", 32, 0, 5e-3).named(known)
     assert two == Trial("toy", "prompt_tuning", 32, 1, 5e-3).named(known)
-    assert changed(config) == {"tasks": "toy", "seeds": 2, "max_steps": 9}
+    assert changed(config) == {"tasks": "toy", "seeds": "2", "max_steps": 9}

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ppt.base.files import plain_name
 from ppt.base.markdown import markdown_table
+from ppt.base.names import check_name
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.storage import MANIFEST, open_corpus
@@ -418,7 +418,7 @@ def test_a_negative_seed_of_inspect_is_refused(tmp_path, capsys):
                                   ".hidden", "x\n", 7, None, ["a"]])  # fmt: skip
 def test_names_that_are_paths_are_refused(tmp_path, capsys, name):
     with pytest.raises(ConfigError, match="a name: got"):
-        plain_name("a name", name)
+        check_name(name, "a name")
     folder = toy_corpus(tmp_path / "c")
     data = json.loads((folder / MANIFEST).read_text())
     data["shards"]["train"][0]["name"] = name

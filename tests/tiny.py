@@ -97,6 +97,21 @@ OTHERS = {
     "mamba": ("Mamba", MAMBA),
     "bert": ("Bert", BERT),
     "bloom": ("Bloom", {**COMMON, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
+    "mpt": ("Mpt", {**COMMON, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 64}),
+    "falcon": (
+        "Falcon",
+        {
+            **COMMON,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "alibi": True,
+        },
+    ),
+    "lfm2": (
+        "Lfm2",
+        {**LLAMA, "layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 3},
+    ),
     "gpt_neo": (
         "GPTNeo",
         {

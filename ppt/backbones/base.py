@@ -10,14 +10,13 @@ the first token of every word, state 1 + l * (W - 1) + w predicts token w + 1 of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.errors import ConfigError, first_line
+from ppt.errors import ConfigError
 from ppt.prompts.tensors import Batch, LabelWords
 
 LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
@@ -28,12 +27,6 @@ LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
     "t5": lambda config: config.d_model**-0.5 if config.scale_decoder_outputs else 1.0,
 }
 """Model types that scale what their LM head gives (T5 v1.0 does, v1.1 does not)."""
-
-TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-3}
-"""How far log-probabilities may be from the model's own, relative to 1 + their size."""
-
-HALF_TOLERANCE = 0.05
-"""The same for 16-bit floats, of which sums in another order differ far more."""
 
 
 class Backbone(ABC):
@@ -57,6 +50,9 @@ class Backbone(ABC):
         del shared_prefix  # whether rows share the prompt's states is for families to say
         self.model, self.tokenizer, self.name = model.requires_grad_(False).eval(), tokenizer, name
         self._embed, self._head = model.get_input_embeddings(), model.get_output_embeddings()
+        own = tokenizer.pad_token_id
+        self.pad_id: int = own if own is not None and own < self.vocab_size else 0
+        """What fills rows up: any id that the model knows, as it is never read."""
 
     @property
     def hidden_size(self) -> int:
@@ -124,7 +120,7 @@ class Backbone(ABC):
         """
         if not len(batch):
             return torch.zeros(batch.allowed.shape, device=self.device)
-        words = batch.words
+        batch, words = batch.right_padded(), batch.words
         states = self._states(self._bank(prompt, batch), batch)
         if words.single and not full_vocabulary:
             scores = self._logits(states[:, 0], words.ids[:, 0])
@@ -185,43 +181,6 @@ class Backbone(ABC):
             logits = logits * LOGIT_SCALES[config.model_type](config)
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
-
-
-def adapt(backbone: Backbone, advice: str) -> None:
-    """Make a model faster in place, and refuse it if `score` then differs from its own forward.
-
-    Two short texts, one of them padded, with words of two tokens: so that attention,
-    positions, cache and LM head are as expected, or users get `advice`. That takes
-    milliseconds, and holds for model types and releases of transformers yet to come.
-    """
-    ids = torch.arange(1, 13, device=backbone.device) * 37 % backbone.vocab_size
-    prompt, texts, pairs = backbone._lookup(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], device=ids.device)
-    count, allowed = mask.sum(1), torch.ones_like(pairs, dtype=torch.bool)
-    whole = Batch(texts, mask, count, LabelWords(pairs, torch.full_like(count, 2)), allowed)
-    first = replace(whole, words=LabelWords(pairs[:, :1], torch.ones_like(count)))
-    rows = [text[:real] for text, real in zip(texts, count.tolist(), strict=True)]
-    refusal = f"model type {backbone.model.config.model_type!r} cannot be served"
-    try:
-        with torch.no_grad():
-            own = [backbone._own_logits(prompt, row, word) for row in rows for word in pairs]
-            backbone._speed_up()
-            ours = [
-                backbone.score(prompt, first, full_vocabulary=True),
-                backbone.score(prompt, whole),
-            ]
-    except Exception as error:  # whatever foreign model code may raise
-        raise ConfigError(
-            f"{refusal} ({type(error).__name__}: {first_line(error)}): {advice}"
-        ) from error
-    steps = torch.stack(own).float().log_softmax(-1)
-    right = steps.take_along_dim(pairs.repeat(2, 1)[:, :, None], -1).view(2, 2, 2).cumsum(-1)
-    gap = float(((torch.stack(ours, -1) - right).abs() / (1 + right.abs())).max())
-    if not gap <= TOLERANCES.get(backbone.dtype, HALF_TOLERANCE):
-        raise ConfigError(
-            f"{refusal}: its log-probabilities are {gap:.2g} off (relatively) from those of its"
-            f" own forward pass: {advice}"
-        )
 
 
 def fuse_activations(model: nn.Module) -> None:

@@ -10,10 +10,12 @@ Tokens of longer label words follow the text in the same pass, as branches of a 
 token sees prompt, text and its own word, and has the position that it would have right
 after the text. So no text is computed twice, and no cache is copied for each label.
 
-Alternative, for models that keep other state than keys and values (`shared_prefix` is
-False): prompt, text and word side by side, for each word.
+Alternative, for models that keep other state than keys and values, or place tokens in a way
+of their own (ALiBi): prompt, text and word side by side, for each word (`shared_prefix` is
+False). Which of the two is exact shows when a model is loaded.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -21,12 +23,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppt.backbones import llama
-from ppt.backbones.base import Backbone, adapt, later_tokens, merge_states, repeat_rows
+from ppt.backbones.base import Backbone, later_tokens, merge_states, repeat_rows
+from ppt.backbones.checks import adapt
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.tensors import Batch
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 """Kinds of layers that keep keys and values of a prompt, and nothing else."""
+
+ADVICE = "take a causal model, one that reads from left to right (GPT-2, Llama, Qwen, Gemma...)."
 
 
 class CausalBackbone(Backbone):
@@ -46,19 +51,20 @@ class CausalBackbone(Backbone):
         self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
     ) -> None:
         super().__init__(model, tokenizer, name)
-        self.shared_prefix = shared_prefix
         self._config = model.config.get_text_config(decoder=True)
         self._layers = _layer_kinds(self._config)
-        if not shared_prefix:
-            adapt(self, "take a model that reads from left to right.")
-        elif getattr(model, "_is_stateful", False) or not self._layers <= {FULL, SLIDING}:
-            raise ConfigError(
-                f"model type {model.config.model_type!r} keeps more of a prompt than keys and"
-                f" values (layers: {', '.join(sorted(self._layers))}), which rows cannot share:"
-                " set shared_prefix=False, which is exact and slower."
-            )
-        else:
-            adapt(self, "set shared_prefix=False, which is slower and asks less of a model.")
+        keys_alone = not getattr(model, "_is_stateful", False) and self._layers <= {FULL, SLIDING}
+        self.shared_prefix = shared_prefix and keys_alone
+        try:
+            adapt(self, ADVICE)
+        except ConfigError:
+            if not self.shared_prefix:
+                raise
+            self.shared_prefix = False
+            adapt(self, ADVICE)
+        if shared_prefix and not self.shared_prefix:
+            print(f"note: rows of {model.config.model_type!r} cannot share the states of a prompt:"
+                  " scores are exact, steps are slower.", file=sys.stderr)  # fmt: skip
 
     def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
         last = batch.attention_mask.sum(1, keepdim=True) - 1

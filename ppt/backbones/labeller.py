@@ -93,7 +93,7 @@ class LMLabeller:
         scores = torch.zeros(len(rows), len(self.words.lengths))
         if not len(rows):
             return scores
-        device, pad = self.backbone.device, self.backbone.tokenizer.pad_token_id
+        device, pad = self.backbone.device, self.backbone.pad_id
         batch_size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
         with torch.inference_mode():
             for indices in evaluation_batches(rows.lengths, batch_size):

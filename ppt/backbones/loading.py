@@ -14,7 +14,13 @@ import torch
 from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
-from ppt.backbones.sources import DEFAULT_MODEL, find_model, without_bars
+from ppt.backbones.sources import (
+    DEFAULT_MODEL,
+    find_model,
+    read_config,
+    require_safetensors,
+    without_bars,
+)
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -45,21 +51,23 @@ def load_backbone(
         raise unknown_name("dtype", precision, [*DTYPES, "auto"])
     if threads is not None:
         torch.set_num_threads(threads)
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
     folder = find_model(name)
     with _clear("config.json", name):
         if not (folder / "config.json").is_file():
             raise OSError("there is none.")
-        config = AutoConfig.from_pretrained(folder)
+        config = read_config(folder)
     family = family_of(config)
     with _clear("the tokenizer", name):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    require_safetensors(folder, name)
     kind = DTYPES.get(precision) or _best_dtype(where)
     with _clear("the weights", name), without_bars():
         model, report = family.auto_class(config).from_pretrained(
-            folder, dtype=kind, attn_implementation=attention, output_loading_info=True
-        )
+            folder, config=config, dtype=kind, attn_implementation=attention,
+            output_loading_info=True, trust_remote_code=False, use_safetensors=True,
+        )  # fmt: skip
         model = model.to(where)
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
@@ -86,10 +94,14 @@ def dtype_hint(backbone: Backbone) -> str | None:
 def as_backbone(
     model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
 ) -> Backbone:
-    """A loaded transformers model as a backbone; it is frozen in place."""
-    if tokenizer.pad_token_id is None:  # any token will do: padding is never read
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    tokenizer.padding_side = "right"
+    """A loaded transformers model as a backbone; it is frozen in place.
+
+    Where rows of a model cannot share a prompt's states they do not, and a note on stderr
+    says so. Raises ConfigError where its scores would not be exact either way.
+    """
+    if tokenizer.pad_token_id is None and tokenizer.eos_token:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"  # the prompt stands right before the text
     return family_of(model.config)(model, tokenizer, name, shared_prefix=shared_prefix)
 
 
@@ -108,8 +120,10 @@ def _device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch lacks CUDA
+        probe = torch.zeros(1, device=name)
+        probe.cpu()  # "meta" holds nothing
+        return probe.device
+    except Exception as error:  # each kind of device has its own
         raise ConfigError(
             f"device {name!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
             " cuda:<number>."
@@ -124,11 +138,9 @@ def _best_dtype(device: torch.device) -> torch.dtype:
 @contextmanager
 def _clear(part: str, name: str) -> Iterator[None]:
     """Turn what transformers raises over unreadable files into one line."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # there is no end of what fields of a wrong type lead to
         raise InputError(
             f"cannot read {part} of model {name!r}: {first_line(error)} Expected a transformers"
             " model folder or hub id with config, tokenizer and weights."

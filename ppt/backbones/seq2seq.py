@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.backbones.base import Backbone, adapt, later_tokens, merge_states, repeat_rows
+from ppt.backbones.base import Backbone, later_tokens, merge_states, repeat_rows
+from ppt.backbones.checks import adapt
 from ppt.errors import ConfigError
 from ppt.prompts.encoder import mask_id
 from ppt.prompts.tensors import Batch

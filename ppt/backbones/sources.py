@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -78,15 +79,23 @@ EMBEDDED = {
 
 def find_model(name: str) -> Path:
     """The local folder with the files of `name`: an embedded name, a folder or a hub id."""
-    if name in EMBEDDED:
-        return embedded_folder(name)
+    try:
+        return embedded_folder(name) if name in EMBEDDED else _folder_or_hub(name)
+    except PPTError:
+        raise
+    except (OSError, RuntimeError) as error:  # unreadable, too long, the home of nobody
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"cannot look for the model {name!r:.80}: {why}: give another.") from error
+
+
+def _folder_or_hub(name: str) -> Path:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return folder
     if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:
         found = f"{name!r} is a file" if folder.is_file() else f"there is no model folder {name!r}"
         raise InputError(
-            f"{found}: give a folder with config.json, a hub id such as google/t5-v1_1-small, or an"
+            f"{found}: give a folder with config.json, a hub id such as google-t5/t5-small, or an"
             f" embedded name ({', '.join(EMBEDDED)})."
         )
     return hub_folder(name)
@@ -118,20 +127,46 @@ def embedded_folder(name: str) -> Path:
 
 
 def hub_folder(name: str) -> Path:
-    """The snapshot of a hub repository, fetched or, without network, as fetched before."""
+    """The snapshot of a hub repository, fetched or, without network, as fetched before.
+
+    Only what transformers reads and what is no code: neither Python files nor pickles.
+    """
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-        if not any(folder.glob("model*.safetensors")):
-            snapshot_download(name, allow_patterns=["pytorch_model*.bin"])
     except (OSError, ValueError) as error:  # all errors of the hub client are one of these
         raise UnknownNameError(
             f"{unknown_name('model', name, EMBEDDED)} It is no folder here either, and the hub"
             f" did not give it ({first_line(error)}): check its name and the network, or give"
             " a folder."
         ) from error
+    require_safetensors(folder, name)
     return folder
+
+
+def read_config(place: str | Path) -> Any:
+    """The config of a model, without the Python files and hub kernels that it may name."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    config._attn_implementation = None
+    return config
+
+
+def require_safetensors(folder: Path, name: str) -> None:
+    """Refuse what is no whole model as safetensors; weights of other kinds may hold code."""
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{name!r} is or holds an adapter (adapter_config.json): give the model that it was"
+            " trained for, or a merged one (merge_and_unload().save_pretrained(FOLDER))."
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            f"model {name!r} has no weights as safetensors, and others, which may hold code, are"
+            " never read: where you trust it, convert it once with transformers:"
+            f" AutoModel….from_pretrained({name!r}).save_pretrained(FOLDER)."
+        )
 
 
 def cache_root() -> Path:
@@ -173,14 +208,14 @@ def _expand(name: str, model: Embedded, weights: Path, target: Path) -> None:
 
     source, file = weights.parent, weights.name
     with without_bars(), tqdm(total=4, desc=f"{name}: reading the tokenizer", unit="step") as bar:
-        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=file)
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=file, trust_remote_code=False)
         if model.splits_digits:
             core = tokenizer.backend_tokenizer
             core.pre_tokenizer = Sequence([Digits(individual_digits=True), core.pre_tokenizer])
         tokenizer.save_pretrained(target)
         _next(bar, f"{name}: expanding the weights")
         quantised = AutoModelForCausalLM.from_pretrained(
-            source, gguf_file=file, dtype=torch.float32
+            source, gguf_file=file, dtype=torch.float32, trust_remote_code=False
         )
         _next(bar, f"{name}: copying the weights")
         fields = quantised.config.to_dict()

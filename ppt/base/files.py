@@ -7,7 +7,6 @@ names are ours alone, so what a killed process left is known by its name (`sweep
 import hashlib
 import io
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,10 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ppt.errors import ConfigError, OutputError
-
-PLAIN_NAME = re.compile(r"[^\W_][\w.+ -]{0,99}", re.ASCII)
-"""What a name in users' files must be to become a name of ours on disk: no path, no surprise."""
+from ppt.errors import OutputError
 
 SCRATCH = ".ppt-scratch-"
 """How the names of scratch files and folders begin; the process's number follows."""
@@ -93,20 +89,6 @@ def require_writable(folder: Path, flag: str = "--output_dir") -> None:
         raise OutputError(f"{nearest} is a file: give another {flag}.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputError(f"{nearest} is not writable: give another {flag}.")
-
-
-def plain_name(what: str, name: object) -> str:
-    """`name`, if it can name a file or folder below another and nothing else; raises ConfigError.
-
-    The one rule for names that come out of users' files: tasks, shards, formats, members.
-    """
-    if isinstance(name, str) and PLAIN_NAME.fullmatch(name):
-        return name
-    got = repr(name) if len(repr(name)) <= 60 else f"{repr(name)[:60]}…"
-    raise ConfigError(
-        f"{what}: got {got}, expected up to 100 letters, digits and _.+- that begin with "
-        "a letter or digit."
-    )
 
 
 def file_digest(path: Path) -> str:

@@ -44,6 +44,11 @@ def at_least(minimum: int) -> Rule:
     return Rule(lambda value: value >= minimum, f"{minimum} or more")
 
 
+def between(minimum: int, maximum: int) -> Rule:
+    """Numbers from `minimum` to `maximum`."""
+    return Rule(lambda value: minimum <= value <= maximum, f"{minimum:,} to {maximum:,}")
+
+
 ABOVE_ZERO = Rule(lambda value: value > 0, "a number above 0")
 
 

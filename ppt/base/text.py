@@ -34,6 +34,12 @@ def fold_whitespace(text: str) -> str:
     return " ".join(text.split())
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text, or its two ends where it is longer than `limit` characters."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} […] {text[-half:]}"
+
+
 def document_key(text: str) -> bytes:
     """16 bytes that are equal exactly for documents that differ in white space only.
 

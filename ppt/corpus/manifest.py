@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ppt.base.files import plain_name
+from ppt.base.names import check_name
 from ppt.corpus.formats import LETTERS
 
 FORMAT_VERSION = 2
@@ -86,7 +86,7 @@ class Manifest:
             split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS
         }
         for shard in (shard for shards in data["shards"].values() for shard in shards):
-            plain_name("a shard's name", shard.name)
+            check_name(shard.name, "a shard's name")
         return cls(**data)
 
 

@@ -13,7 +13,7 @@ from ppt.errors import ConfigError, exit_status
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text
 from ppt.results.folder import PLOTS, check_folder
-from ppt.tasks.finding import SUFFIXES, load_task
+from ppt.tasks.finding import SUFFIXES, load_task, require_distinct
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import named_task
 
@@ -83,9 +83,7 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
     named = [named_task(name) for name in names]
     tasks = [load_task(Path(path)) for path in split(config.task_file or "")]
     names += [data.task.name for data in tasks]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
+    require_distinct(names)
     tasks = [*(load_task(task, config.data_dir) for task in named), *tasks]
     loaded = dict(zip(names, tasks, strict=True))
     for data in tasks:

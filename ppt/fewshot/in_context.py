@@ -30,7 +30,8 @@ def demonstrations(
     ids, count = list(encoder.start), 0
     (between,) = encoder.encode([BETWEEN])
     for one in alternating(rows.labels.tolist()):
-        word = words.ids[rows.labels[one], : words.lengths[rows.labels[one]]].tolist()
+        spoken = int(words.lengths[rows.labels[one]]) - (words.end if layout == "cloze" else 0)
+        word = words.ids[rows.labels[one], :spoken].tolist()  # a line's end stands in texts too
         row = rows.ids[rows.starts[one] : rows.starts[one + 1]].tolist()
         answered = _answered(row[len(encoder.start) :], word, encoder, layout) + between
         if len(ids) + len(answered) <= room:

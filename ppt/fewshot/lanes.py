@@ -25,7 +25,7 @@ from ppt.prompts.batches import TokenRows, collate, join
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
 from ppt.training.course import Course
-from ppt.training.loop import Loop, Watcher
+from ppt.training.loop import Loop, Watcher, enough_memory
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import Trainable
@@ -34,6 +34,9 @@ Floats = NDArray[np.float64]
 
 CURVE_POINTS = 100
 """Points of a training curve, at most about as many."""
+
+LESS = "lower --tokens_at_once, --side_by_side or --max_length"
+"""What users can do about too little memory."""
 
 CONTEXT_SHARE = 1 / 16
 """What a token before the text costs a row of evaluation: its keys and values alone."""
@@ -78,7 +81,7 @@ def tune(
     objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
     curves = _Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step)
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
-    with StopRequest() as stop:
+    with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         courses = Loop(objective, own, curves).to_the_end(stop)
     results = []
     for lane, course in enumerate(courses):
@@ -158,7 +161,7 @@ class TaskLanes(Objective[Outcome]):
         Returns losses and right answers, [K, 2].
         """
         backbone = self.trainable.backbone
-        pad = backbone.tokenizer.pad_token_id
+        pad = backbone.pad_id
         batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
         scores = self.trainable.score(which, batch, full_vocabulary=self.loss == "vocabulary")
         each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
@@ -188,7 +191,7 @@ def score_rows(
     order = np.argsort(-lengths, axis=1, kind="stable")
     longest = np.take_along_axis(lengths, order, 1).max(0) + int(trainable.context * CONTEXT_SHARE)
     scores = torch.zeros(*chosen.shape, len(words.lengths))
-    device, pad = trainable.backbone.device, trainable.backbone.tokenizer.pad_token_id
+    device, pad = trainable.backbone.device, trainable.backbone.pad_id
     words = words.to(device)
     at = np.arange(len(chosen))[:, None]
     for start, end in spans(longest, tokens_at_once // len(chosen)):

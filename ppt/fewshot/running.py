@@ -25,6 +25,7 @@ from ppt.results.report import Results, results_of
 from ppt.results.run import Run
 from ppt.results.store import MemoryStore, ResultStore, Store, open_store
 from ppt.results.trial import Trial
+from ppt.tasks.finding import require_distinct
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
@@ -48,7 +49,7 @@ def tune(
     methods: Sequence[str] | None = None,
     prompts: Sequence[Prompt | Path | str] = (),
     shots: int | Sequence[int] = 32,
-    seeds: int = 5,
+    seeds: int | Sequence[int] = 5,
     output_dir: Path | str | None = None,
     progress: bool = False,
     **settings: Any,
@@ -56,17 +57,20 @@ def tune(
     """Tune and test on a few labelled examples: what ``python -m ppt.fewshot`` does.
 
     `methods` are names of `ppt.METHODS`; left out, zero_shot, prompt_tuning and the kinds of
-    PPT that `prompts` serve. `settings` are further flags by name, such as ``max_steps=16``.
-    Without `output_dir` all stays in memory; with it, finished runs there are not repeated.
+    PPT that `prompts` serve. `seeds` is how many, or which. `settings` are further flags by
+    name, such as ``max_steps=16``. Without `output_dir` all stays in memory; with it, finished
+    runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
-    known = {one.task.name: one for one in ([tasks] if isinstance(tasks, TaskData) else tasks)}
+    several = [tasks] if isinstance(tasks, TaskData) else list(tasks)
+    require_distinct([one.task.name for one in several])
+    known = {one.task.name: one for one in several}
     values = {
         "tasks": ",".join(known),
         "model": backbone.name,
         "methods": methods if methods is None else ",".join(methods),
         "shots": ",".join(map(str, [shots] if isinstance(shots, int) else shots)),
-        "seeds": seeds,
+        "seeds": seeds if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
     if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir"}:
@@ -113,9 +117,8 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
             continue
         place = store.folder / run.adapter
         folders = sorted(place.glob("member-*")) or [place]
-        if cards := [read_card(folder) for folder in folders]:
-            made = [Prompt(card, one) for card, one in zip(cards, folders, strict=True) if card]
-            found[run.run] = tuple(made)
+        cards = {folder: read_card(folder) for folder in folders}
+        found[run.run] = tuple(Prompt(card, one) for one, card in cards.items() if card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 
@@ -161,7 +164,7 @@ def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) 
         trials += [
             Trial(task, method, shots, seed, rate).named(decisive)
             for shots in config.shot_counts
-            for seed in range(config.seeds)
+            for seed in config.seed_numbers
             for rate in config.rates_of(METHODS[method])
         ]
     return trials

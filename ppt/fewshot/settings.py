@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from ppt.backbones.sources import DEFAULT_MODEL
-from ppt.base.flags import ABOVE_ZERO, Rule, at_least, flag
+from ppt.base.flags import Rule, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, Method, find_method
 from ppt.results.trial import changed
@@ -15,6 +15,7 @@ from ppt.training.settings import (
     MACHINE,
     OPTIMISER,
     PROMPT,
+    RATE,
     STEPS,
     MachineSettings,
     StepSettings,
@@ -25,6 +26,8 @@ T = TypeVar("T", int, float)
 METHOD = "the methods"
 BY_METHOD = "method"
 
+SEED = Rule(lambda seed: 0 <= seed < 2**31, "numbers from 0 to 2147483647")
+SEED_COUNT = Rule(lambda count: 1 <= count <= 10_000, "a number of seeds from 1 to 10000")
 NOT_EMPTY = Rule(lambda text: bool(split(text)), "names with commas between them")
 
 
@@ -59,11 +62,11 @@ class FewshotConfig(StepSettings, MachineSettings):
         default="32",
         free=True,
     )
-    seeds: int = flag(
-        "seeds 0, 1, ... of the draw of examples, the initial prompt and the order",
+    seeds: str = flag(
+        "how many seeds, 0, 1, ..., of the draw of examples, the initial prompt and the order; or"
+        " with a comma which ones: 0,3",
         group=DATA,
-        default=5,
-        rule=at_least(1),
+        default="5",
         free=True,
     )
     max_test_examples: int | None = flag(
@@ -128,7 +131,7 @@ class FewshotConfig(StepSettings, MachineSettings):
         "one rate for all methods",
         group=OPTIMISER,
         default=None,
-        rule=ABOVE_ZERO,
+        rule=RATE,
         unset="each method's own",
         free=True,
     )
@@ -175,17 +178,27 @@ class FewshotConfig(StepSettings, MachineSettings):
     )
 
     def __post_init__(self) -> None:
+        seeds: Any = self.seeds  # a number from Python, and in folders of before lists were taken
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            object.__setattr__(self, "seeds", str(seeds))
         super().__post_init__()
         if self.tasks is None and self.task_file is None:
             raise ConfigError("no task: give --tasks=sst2,rte or --task_file=my_task.yaml.")
         if self.grid is not None and self.learning_rate is not None:
             raise ConfigError("--grid and --learning_rate both name rates: give one of them.")
-        _ = self.shot_counts, self.method_names, self.rates
+        _ = self.shot_counts, self.seed_numbers, self.method_names, self.rates
 
     @property
     def shot_counts(self) -> list[int]:
         """The numbers of ``--shots``."""
         return numbers("shots", self.shots, int, at_least(1))
+
+    @property
+    def seed_numbers(self) -> list[int]:
+        """The seeds of ``--seeds``: those that are named, or as many as it counts."""
+        if "," in self.seeds:
+            return numbers("seeds", self.seeds, int, SEED)
+        return list(range(*numbers("seeds", self.seeds, int, SEED_COUNT)))
 
     @property
     def method_names(self) -> list[str] | None:
@@ -202,7 +215,7 @@ class FewshotConfig(StepSettings, MachineSettings):
             return [self.learning_rate]
         if self.grid in (None, BY_METHOD):
             return None
-        return numbers("grid", str(self.grid), float, ABOVE_ZERO)
+        return numbers("grid", str(self.grid), float, RATE)
 
     def rates_of(self, method: Method) -> Sequence[float | None]:
         """The learning rates to try for a method, rising; [None] where nothing is trained."""

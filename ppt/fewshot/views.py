@@ -80,8 +80,8 @@ class TaskView:
 
     @property
     def labels(self) -> list[str]:
-        """The names of the labels, in the order of the words."""
-        return list(self.renderer.verbalizer.words)
+        """What reports call the labels, in their order: names; words where no names were given."""
+        return [one.word if one.name == one.value else one.name for one in self.task.labels]
 
     def format_of(self, method: Method) -> str:
         """The format that the method shows the task in."""

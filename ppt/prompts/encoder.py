@@ -21,6 +21,8 @@ Ids = list[int]
 SENTINELS = ("<extra_id_{}>", "▁<extra_id_{}>")
 """T5's masks, and mT5's, which are ordinary words of its vocabulary; each has 100."""
 
+LINE_FEED = "\n"
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -47,6 +49,15 @@ class Encoder:
         """The ids of each text, without `start` and `end`; none of them is `special`."""
         rows = self._call(texts)["input_ids"] if texts else []
         return [row if self.special.isdisjoint(row) else self._spell_out(row) for row in rows]
+
+    def after(self, context: str, texts: Sequence[str]) -> list[Ids]:
+        """The ids of each text where it stands after `context`, without those of `context`.
+
+        A text that fuses with it has the ids that it has alone.
+        """
+        stem, *joined = self.encode([context] + [context + text for text in texts])
+        follows = [whole[len(stem) :] if whole[: len(stem)] == stem else [] for whole in joined]
+        return [ids or bare for ids, bare in zip(follows, self.encode(texts), strict=True)]
 
     def token_ends(self, texts: Sequence[str]) -> list[list[int]]:
         """For each text the number of characters up to the end of each of its tokens.
@@ -85,14 +96,35 @@ class Encoder:
 
 def mask_id(tokenizer: "PreTrainedTokenizerBase") -> int:
     """What stands for the label word in a cloze: T5's first sentinel, or a mask token."""
-    for name in (*(spelling.format(0) for spelling in SENTINELS), tokenizer.mask_token):
-        token = tokenizer.convert_tokens_to_ids(name) if name else None
-        if token is not None and token != tokenizer.unk_token_id:
+    for token in (*_sentinels(tokenizer, 0), tokenizer.mask_token_id):
+        if token not in {None, tokenizer.unk_token_id}:
             return int(token)
     raise ConfigError(
         f"the tokenizer {tokenizer.name_or_path!r} has neither {SENTINELS[0].format(0)} nor a mask"
         " token, which a cloze pattern needs: take a suffix pattern for a causal model."
     )
+
+
+def word_ends(encoder: Encoder, layout: str) -> list[Ids]:
+    """What may say that a label word ends, the likeliest first.
+
+    A causal model goes to the next line, as patterns and demonstrations do; T5 says its
+    second sentinel, as in pre-training. Where a tokenizer has neither, a text ends.
+    """
+    tokenizer = encoder.tokenizer
+    if layout == "suffix":
+        ends = encoder.after("a", [LINE_FEED])
+    else:
+        ends = [[token] for token in _sentinels(tokenizer, 1)]
+    ends = [ids for ids in ends if ids and tokenizer.unk_token_id not in ids]
+    return ends + ([] if tokenizer.eos_token_id is None else [[tokenizer.eos_token_id]])
+
+
+def _sentinels(tokenizer: "PreTrainedTokenizerBase", number: int) -> Ids:
+    """The ids of the sentinel of that number, in the spellings that are known."""
+    spelled = [spelling.format(number) for spelling in SENTINELS]
+    ids = tokenizer.convert_tokens_to_ids(spelled)
+    return [token for token in ids if token not in {None, tokenizer.unk_token_id}]
 
 
 def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:

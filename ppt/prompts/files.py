@@ -7,23 +7,36 @@ loads. Only safetensors are read; nothing is ever unpickled.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ppt.base.files import appearing, file_digest, write_synced
-from ppt.errors import InputError, OutputError
+from ppt.errors import InputError, OutputError, PPTError, first_line
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
 FOLDER, ADAPTER = "prompt", "adapter"
 """Where a run folder keeps its prompt, and a LoRA adapter that was trained in its place."""
 
 TENSOR = "prompt_embeddings"
+
+PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""What a prompt may be kept in; 8 bits or whole numbers are no prompt that was trained."""
+
+CARD_FIELDS = {
+    "model": str, "kind": str, "backbone": str, "format": str, "style": str, "task": str,
+    "prompt_length": int, "hidden_size": int,
+}  # fmt: skip
+"""What is read of `prompt.json`, if it is there; the rest is for people."""
+
+LONGEST = 1000
+"""Characters of a text in a card; they come back in messages."""
 
 TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """Kind of backbone → PEFT's name for it."""
@@ -57,7 +70,8 @@ class Prompt:
         """What tells two prompts apart, wherever they are: the sha256 of their weights' file."""
         if self.tensor is None:
             assert self.folder is not None, "a prompt is in memory or in a folder"
-            return file_digest(self.folder / WEIGHTS)
+            with readable(self.folder / WEIGHTS):
+                return file_digest(self.folder / WEIGHTS)
         return hashlib.sha256(_weights(self.tensor)).hexdigest()
 
     def __str__(self) -> str:
@@ -76,7 +90,8 @@ def load_prompt(path: str | Path) -> Prompt:
 def prompt_folder(path: str | Path) -> Path:
     """The adapter's own folder, of it or of the run folder that it is in."""
     inside = Path(path) / FOLDER
-    return inside if (inside / CONFIG).is_file() else Path(path)
+    with readable(inside):
+        return inside if (inside / CONFIG).is_file() else Path(path)
 
 
 def save_prompt(
@@ -122,12 +137,17 @@ def read_values(
     for key, value in wanted.items():
         if value is not None and config.get(key) != value:
             raise InputError(
-                f"{folder} has {key} {config.get(key)}, expected {value}: give the folder of"
+                f"{folder} has {key} {_told(config.get(key))}, expected {value}: give the folder of"
                 " a soft prompt that was trained for this kind of backbone."
             )
     rows = _tensor(folder)
     length = config.get("num_virtual_tokens")
-    if rows.ndim != 2 or rows.shape[0] not in {length, 2 * (length or 0)}:
+    if type(length) is not int or length < 1:
+        raise InputError(
+            f"{folder / CONFIG} has num_virtual_tokens {length!r:.80}, expected a whole number"
+            " above 0: save the prompt again."
+        )
+    if rows.ndim != 2 or rows.shape[0] not in {length, 2 * length} or not rows.numel():
         raise InputError(
             f"{folder / WEIGHTS} has shape {list(rows.shape)}, expected [{length}, H] by its"
             f" {CONFIG}: the files are not of one prompt; save it again."
@@ -136,55 +156,98 @@ def read_values(
         raise InputError(
             f"the prompt in {folder} has hidden size {rows.shape[1]}, the backbone has"
             f" {hidden_size}: take a prompt trained for this backbone, or its backbone"
-            f" ({config.get('base_model_name_or_path')})."
+            f" ({_told(config.get('base_model_name_or_path'))})."
         )
-    if not rows.isfinite().all():
+    values = rows[:length].float().clone()
+    if not values.isfinite().all():
         raise InputError(f"the prompt in {folder} has NaN or infinite values: train it again.")
-    return rows[:length].float().clone()
+    return values
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
     """Our `prompt.json` beside a prompt; empty for prompts made elsewhere."""
     file = Path(path) / CARD
-    return _read_json(file) if file.is_file() else {}
+    with readable(file):
+        card = read_object(file) if file.exists() else {}
+    for key, kind in CARD_FIELDS.items():
+        value = card.get(key)
+        odd = isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)
+        if type(value) not in {kind, type(None)} or odd:
+            expected = "text" if kind is str else "a whole number"
+            raise InputError(
+                f"{file} has {key} {value!r:.80}, expected {expected}: mend that field, or remove"
+                " the file: a prompt without it may be of any format."
+            )
+    return card
 
 
-def _adapter_config(folder: Path) -> dict[str, Any]:
-    file = folder / CONFIG
-    if not file.is_file():
-        raise InputError(
-            f"there is no prompt in {folder}: expected a folder with {CONFIG} and {WEIGHTS}, such"
-            " as runs/<name>/prompt."
-        )
-    return _read_json(file)
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}.") from error
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; raises InputError."""
+    value: object = None
+    with readable(file):
+        value = json.loads(read_bytes(file))
     if not isinstance(value, dict):
         raise InputError(f"{file} holds a {type(value).__name__}, expected a JSON object.")
     return value
 
 
+def read_bytes(file: Path) -> bytes:
+    """A file's content; raises OSError, also for a folder or a pipe, which would never end."""
+    if file.exists() and not file.is_file():
+        raise OSError("it is no file")
+    return file.read_bytes()
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Turn whatever comes of a file that is not there, not readable or broken into one line.
+
+    safetensors and PyTorch have no common error for headers that make no sense.
+    """
+    try:
+        yield
+    except PPTError:
+        raise
+    except Exception as error:
+        why = getattr(error, "strerror", None) or _told(first_line(error), 300)
+        raise InputError(f"cannot read {file!s:.300}: {why}: copy or save it again.") from error
+
+
+def _adapter_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    with readable(file):
+        if not file.exists():
+            raise InputError(
+                f"there is no prompt in {folder}: expected a folder with {CONFIG} and {WEIGHTS},"
+                " such as runs/<name>/prompt."
+            )
+    return read_object(file)
+
+
 def _tensor(folder: Path) -> Tensor:
     """The only tensor of an adapter's weights."""
     file = folder / WEIGHTS
-    if not file.is_file():
+    if not file.exists():
         pickled = (folder / "adapter_model.bin").is_file()
         cure = "save it with PEFT as safetensors" if pickled else "copy the whole folder"
         found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
         raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
-    try:
-        tensors = load(file.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read {file}: {error}: copy or save it again.") from error
+    with readable(file):
+        tensors = load(read_bytes(file))
     if set(tensors) != {TENSOR}:
-        raise InputError(f"{file} holds {', '.join(sorted(tensors))}, expected {TENSOR} alone.")
+        raise InputError(
+            f"{file} holds {_told(', '.join(sorted(tensors)))}, expected {TENSOR} alone."
+        )
     rows: Tensor = tensors[TENSOR]
+    if rows.dtype not in PRECISIONS:
+        raise InputError(f"{file} holds {rows.dtype}, expected floats of 16 bits or more.")
     return rows
+
+
+def _told(value: object, limit: int = 80) -> str:
+    """A foreign value for a message: short, on one line, without control characters."""
+    text = str(value)[:limit]
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _weights(prompt: Tensor) -> bytes:

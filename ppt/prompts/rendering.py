@@ -20,13 +20,13 @@ without a prompt.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ppt.errors import ConfigError
-from ppt.prompts.encoder import Encoder, Ids, mask_id
+from ppt.prompts.encoder import Encoder, Ids, mask_id, word_ends
 from ppt.prompts.patterns import (
     Cells,
     Example,
@@ -116,23 +116,16 @@ def label_words(
     literal takes is left out. So the space goes where the tokenizer puts it: " yes"
     is one token of a byte-level BPE, as "▁yes" is of T5 after ``<extra_id_0>``.
 
-    Two words may share first tokens, or one may begin the other ("good", "good
-    enough"). A score is then the sum over a word's tokens, and as nothing marks a
-    word's end, the shorter always scores at least as high as the longer: prefer
-    words without this. Where one position scores all (`LabelWords.single`), words
-    are one token each and no two are alike, so it cannot arise.
+    A score is the product of a word's tokens, so that of a word which begins another
+    ("good", "good enough") could never be the lower one. Where a set has such words, each
+    of its words is scored with what ends it (`word_ends`); other sets are left alone.
     """
     encoder = Encoder.of(tokenizer)
     last = pattern.before[-1] if pattern.before else Literal("")
     context = last.text if isinstance(last, Literal) else "a"
-    words = [pattern.space + word for word in verbalizer.words.values()]
-    stem, *joined = encoder.encode([context] + [context + word for word in words])
-    alone = encoder.encode(words)
+    found = encoder.after(context, [pattern.space + word for word in verbalizer.words.values()])
     tokens: dict[tuple[int, ...], str] = {}
-    for label, whole, bare in zip(verbalizer.words, joined, alone, strict=True):
-        follows = whole[len(stem) :] if whole[: len(stem)] == stem else []
-        ids = tuple(follows or bare)  # bare, where word and literal fuse
-        word = verbalizer.words[label]
+    for (label, word), ids in zip(verbalizer.words.items(), map(tuple, found), strict=True):
         if not ids:
             raise ConfigError(f"the word {word!r} of label {label!r} has no tokens: take another.")
         if ids in tokens:
@@ -141,9 +134,24 @@ def label_words(
                 f" ({verbalizer.words[tokens[ids]]!r} and {word!r}): take other words."
             )
         tokens[ids] = label
-    lengths = torch.tensor([len(ids) for ids in tokens])
-    padded = [[*ids, *[0] * (int(lengths.max()) - len(ids))] for ids in tokens]
-    return LabelWords(torch.tensor(padded), lengths)
+    end = _end(found, list(verbalizer.words.values()), encoder, pattern.layout)
+    lengths = torch.tensor([len(ids) + len(end) for ids in found])
+    rows = [torch.tensor([*ids, *end]) for ids in found]
+    return LabelWords(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths, len(end))
+
+
+def _end(tokens: Sequence[Ids], words: Sequence[str], encoder: Encoder, layout: str) -> Ids:
+    """What must follow each word so that none begins another: nothing, where none does."""
+    for end in [[], *word_ends(encoder, layout)]:
+        closed = sorted(([*ids, *end], word) for ids, word in zip(tokens, words, strict=True))
+        begun = [(a, b) for (i, a), (j, b) in pairwise(closed) if j[: len(i)] == i]
+        if not begun:
+            return end
+    shorter, longer = begun[0]
+    raise ConfigError(
+        f"the label word {shorter!r} begins {longer!r}, which could never be the likelier one, as"
+        " nothing in the tokenizer tells where words end: take words that begin differently."
+    )
 
 
 def water_fill(lengths: Sequence[int], room: int) -> list[int]:

@@ -38,6 +38,11 @@ class Vocabulary:
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings [..., H] of ids [...], float32 on the CPU."""
+        if int(ids.max()) >= len(self.table):
+            raise ConfigError(
+                f"token {self.tokenizer.convert_ids_to_tokens(int(ids.max()))!r} has the id"
+                f" {int(ids.max())}, the backbone knows {len(self.table)}: give other words."
+            )
         return self.table[ids.to(self.table.device)].detach().float().cpu()
 
     def common(self, count: int) -> Tensor:
@@ -78,9 +83,9 @@ def class_labels(vocabulary: Vocabulary) -> Initialiser:
     words = vocabulary.words
     if words is None:
         raise ConfigError("init 'labels' needs label words: give a verbalizer, or another --init.")
-    real = torch.arange(words.ids.shape[1]) < words.lengths.cpu()[:, None]
-    tokens = vocabulary.embed(words.ids) * real[:, :, None]
-    means = tokens.sum(1) / words.lengths.cpu()[:, None]
+    lengths = words.lengths.cpu()[:, None] - words.end
+    tokens = vocabulary.embed(words.ids) * (torch.arange(words.ids.shape[1]) < lengths)[:, :, None]
+    means = tokens.sum(1) / lengths
     rest = sampled_vocabulary(vocabulary)
 
     def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ B batch, T text tokens, L labels, W tokens of the longest label word
 (docs/glossary.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,10 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LabelWords:
-    """The verbalizer as tokens: `ids` [L, W] int64, right-padded; `lengths` [L] int64, 1..W."""
+    """The verbalizer as tokens: `ids` [L, W] int64, right-padded; `lengths` [L] int64, 1..W.
+
+    The last `end` tokens of every word only say that it ends (`rendering.label_words`).
+    """
 
     ids: Tensor
     lengths: Tensor
+    end: int = 0
 
     @property
     def single(self) -> bool:
@@ -24,12 +28,12 @@ class LabelWords:
 
     def to(self, device: torch.device) -> "LabelWords":
         """The same words on `device`."""
-        return LabelWords(self.ids.to(device), self.lengths.to(device))
+        return LabelWords(self.ids.to(device), self.lengths.to(device), self.end)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rendered examples, right-padded.
+    """Rendered examples, padded: `collate` does so on the right, and scores are those of that.
 
     `input_ids` [B, T] int64 and `attention_mask` [B, T] int64 (1 = a real token).
     For seq2seq the mask token stands in `input_ids`; for causal models the
@@ -46,6 +50,15 @@ class Batch:
 
     def __len__(self) -> int:
         return int(self.input_ids.shape[0])
+
+    def right_padded(self) -> "Batch":
+        """The same rows with their real tokens first, wherever padding stood."""
+        order = self.attention_mask.argsort(dim=1, descending=True, stable=True)
+        return replace(
+            self,
+            input_ids=self.input_ids.take_along_dim(order, 1),
+            attention_mask=self.attention_mask.take_along_dim(order, 1),
+        )
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""

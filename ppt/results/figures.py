@@ -13,10 +13,14 @@ from ppt.results.rows import Row
 from ppt.results.run import Run
 from ppt.results.selection import at_shots, distinct, methods_of, shots_of
 from ppt.results.style import looks
+from ppt.results.trial import digest
 
 BOXES, SAMPLES, TRAINING, CONFUSION = "boxes", "samples", "training", "confusion"
 KINDS = (BOXES, SAMPLES, TRAINING, CONFUSION)
 SUFFIXES = ("png", "svg")
+
+LONGEST = 150
+"""Letters of a task's name in the names of plots."""
 
 POINTS, FEWEST, MOST = 80_000, 16, 60
 """Points of training curves on all plots together, and the least and most of one line."""
@@ -44,7 +48,7 @@ def plots_of(runs: Sequence[Run], rows: Sequence[Row]) -> tuple[Plot, ...]:
         plots.append(Plot(BOXES, f"{BOXES}-{shots}", words, draw))
         for task in distinct(here, "task"):
             own = [run for run in here if run.task == task]
-            name, title = f"{quote(task, safe='', errors='replace')}-{shots}", f"{task}, {words}"
+            name, title = f"{_file_name(task)}-{shots}", f"{task}, {words}"
             draw = partial(confusion_tables, own, title)
             plots.append(Plot(CONFUSION, f"{CONFUSION}-{name}", title, draw))
             if any(run.curve for run in own):
@@ -55,6 +59,12 @@ def plots_of(runs: Sequence[Run], rows: Sequence[Row]) -> tuple[Plot, ...]:
         draw = partial(sample_curves, rows, chance, shown)
         plots.append(Plot(SAMPLES, SAMPLES, "sample curves", draw))
     return tuple(sorted(plots, key=lambda plot: KINDS.index(plot.kind)))
+
+
+def _file_name(task: str) -> str:
+    """A name of signs that all systems and SVG take; of a long one the end is its digest."""
+    name = quote(task, safe="", errors="replace")
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}{digest(task)[:8]}"
 
 
 def points_per_line(runs: Iterable[Run]) -> int:

@@ -33,9 +33,10 @@ def read_lines(path: Path) -> Lines:
     """Read a results.jsonl; raises InputError where that cannot be done."""
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot read {path}: {error.strerror}: give the folder that python -m ppt.fewshot"
+            f"cannot read {path}: {why}: give the folder that python -m ppt.fewshot"
             " wrote its results to."
         ) from error
     runs: dict[str, Run] = {}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ppt.base.text import shortened
 from ppt.errors import InputError, first_line
 from ppt.results.run import Run
 from ppt.results.selection import PREDICTIONS, distinct, methods_of
@@ -86,12 +87,14 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
     Raises InputError where the file cannot be read.
     """
     path = folder / PREDICTIONS
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         of_runs = pc.field("run").isin([run.run for run in runs])
-        return pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        found = pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
+        found.validate(full=True)
+        return found
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"cannot read {path}: {first_line(error)}: let python -m ppt.fewshot write it"
             " anew, or move it away to get a report without examples."
@@ -105,12 +108,6 @@ def examples_of(predictions: pa.Table, runs: Sequence[Run]) -> tuple[Examples, .
     return tuple(Examples(run, _chosen(known, run)) for run in runs)
 
 
-def shortened(text: str, limit: int = LONGEST) -> str:
-    """The text, or its two ends where it is longer than `limit` characters."""
-    half = limit // 2
-    return text if len(text) <= limit else f"{text[:half]} […] {text[-half:]}"
-
-
 def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
     own = table.filter(pc.equal(table["run"], run.run)).drop_columns("run")
     ids, correct = own["id"].to_numpy(), own["correct"].to_numpy()
@@ -119,4 +116,6 @@ def _chosen(table: pa.Table, run: Run) -> tuple[Prediction, ...]:
     wrong = [i for i in order if not correct[i]][:WRONG]
     right = [i for i in order if correct[i]][:RIGHT]
     shown = own.take(pa.array([*wrong, *right], pa.int64()))
-    return tuple(Prediction(**{**row, "text": shortened(row["text"])}) for row in shown.to_pylist())
+    return tuple(
+        Prediction(**{**row, "text": shortened(row["text"], LONGEST)}) for row in shown.to_pylist()
+    )

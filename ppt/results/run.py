@@ -7,6 +7,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
+from ppt.base.names import is_name
+from ppt.base.text import printable
 from ppt.errors import InputError
 
 Point = Mapping[str, float]
@@ -56,6 +58,10 @@ def _points(*names: str) -> Kind:
 
 
 _TEXT = Kind(lambda v: isinstance(v, str), "text")
+_NAME = Kind(lambda v: isinstance(v, str) and is_name(v), "the name of a file")
+_PLACE = Kind(
+    lambda v: isinstance(v, str) and all(map(is_name, v.split("/"))), "a path in the folder"
+)
 _WHOLE = Kind(lambda v: isinstance(v, int) and not isinstance(v, bool), "an integer")
 _COUNT = Kind(lambda v: _WHOLE.holds(v) and v >= 0, "a whole number from 0 on")
 _LOSS = Kind(lambda v: _WHOLE.holds(v) or isinstance(v, float), "a number")
@@ -69,6 +75,8 @@ _SQUARE = Kind(
 _NAMES = Kind(lambda v: v != [] and _is_list(v, _TEXT.holds), "a list of names", tuple)
 
 Text = Annotated[str, _TEXT]
+Name = Annotated[str, _NAME]
+Place = Annotated[str, _PLACE]
 Switch = Annotated[bool, Kind(lambda v: isinstance(v, bool), "true or false")]
 Whole = Annotated[int, _WHOLE]
 Count = Annotated[int, _COUNT]
@@ -110,7 +118,7 @@ class Run:
     path in the results folder.
     """
 
-    run: Text
+    run: Name
     task: Text
     method: Text
     shots: Count
@@ -136,7 +144,7 @@ class Run:
     diverged: Switch = False
     seconds: Number
     parameters: Count
-    adapter: Text | None = None
+    adapter: Place | None = None
 
     def line(self) -> str:
         """The JSON text, without a line feed."""
@@ -184,5 +192,5 @@ def read_run(values: Any, place: str) -> Run:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 40 else f"{text[:37]}..."

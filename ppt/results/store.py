@@ -117,7 +117,7 @@ class ResultStore:
             ):
                 for id_ in self.runs:
                     writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise OutputError(
                 f"cannot write {path}: {first_line(error)}: free some space; or, where a"
                 f" file of {PARTS}/ is broken, remove the line of its run from {RESULTS}."
@@ -160,5 +160,6 @@ def open_store(folder: Path, trials: Iterable[Trial], *, overwrite: bool) -> Res
         store = ResultStore(folder)
     except InputError:  # rows that cannot be read go as well
         return ResultStore(folder, anew=True)
-    begun = set(store.runs) < {one.id for one in trials}
+    # Without a run, what lies there may be the rest of a grid that was being removed.
+    begun = bool(store.runs) and store.runs.keys() < {one.id for one in trials}
     return store if begun else ResultStore(folder, anew=True)

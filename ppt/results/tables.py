@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -17,10 +18,14 @@ from rich.text import Text
 
 from ppt.base.files import write_atomically
 from ppt.base.markdown import markdown_table
+from ppt.base.text import printable
 from ppt.results.folder import TABLES
 from ppt.results.rows import MIN_PAIRS, Row
 from ppt.results.selection import METRICS
 from ppt.results.statistics import CONFIDENCE, Summary
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""How texts begin that spreadsheets compute; tabs and line ends are escaped before."""
 
 NONE = "–"
 ALL_TASKS = "all tasks"
@@ -28,13 +33,25 @@ ALL_TASKS = "all tasks"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text: the first `names` columns name things, the others hold numbers."""
+    """A table of text: the first `names` columns name things, the others hold numbers.
+
+    Names are users': none of them steers a terminal.
+    """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     names: int
     note: str = ""
+
+    def __post_init__(self) -> None:
+        shown = {
+            "title": printable(self.title),
+            "head": tuple(map(printable, self.head)),
+            "rows": tuple(tuple(map(printable, row)) for row in self.rows),
+        }
+        for name, value in shown.items():
+            object.__setattr__(self, name, value)
 
 
 def overview(rows: Sequence[Row], shots: int) -> Sheet:
@@ -107,6 +124,7 @@ def to_markdown(sheet: Sheet) -> str:
 def to_csv(rows: Sequence[Row]) -> str:
     """For spreadsheets and scripts: unrounded, in 0 to 1; what is not there is empty.
 
+    Texts that a spreadsheet would compute begin with a ' there.
     `task` is empty for the mean over tasks; the difference is that of `metric` to `baseline`.
     """
     parts = ("n", "mean", "deviation", "low", "high")
@@ -118,8 +136,17 @@ def to_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         known = {**row.scores, "difference": row.difference}
         values = [getattr(known[name], part, None) for name in summaries for part in parts]
-        writer.writerow([row.task, row.shots, row.method, row.metric, row.baseline, *values])
+        place = (row.task, row.shots, row.method, row.metric, row.baseline)
+        writer.writerow([*map(_csv_cell, place), *values])
     return text.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    """A text that neither steers a terminal nor is a formula; numbers as they are."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:

@@ -1,13 +1,22 @@
 """A labelled task by whatever names it: a public name, a YAML file, or a `Task`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from ppt.errors import ConfigError
 from ppt.tasks.loading import TaskData, load_rows
 from ppt.tasks.spec import Task
 from ppt.tasks.table import named_task
 from ppt.tasks.user_file import load_task_file
 
 SUFFIXES = (".yaml", ".yml")
+
+
+def require_distinct(names: Sequence[str]) -> None:
+    """Refuse two tasks of one name, whose results would be one."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two tasks are called {name!r}: give one of them another name.")
 
 
 def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> TaskData:

@@ -9,22 +9,22 @@ data one is kept, those whose labels disagree all leave, and so do those of the 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ppt.errors import InputError, did_you_mean
+from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
+from ppt.tasks.cells import BadRow
+from ppt.tasks.folders import split_files
 from ppt.tasks.readers import (
     MAX_ROWS,
-    SUFFIXES,
-    BadRow,
     Table,
     read_hub,
-    read_table,
+    read_tables,
     rows_table,
 )
-from ppt.tasks.rows import REASONS, UnusableError, content_id, to_example
+from ppt.tasks.rows import FIRST, REASONS, UnusableError, advised_answer, content_id, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import draw
 
@@ -43,6 +43,7 @@ class RowReject:
 
     def __post_init__(self) -> None:
         assert self.reason in REASONS, self.reason
+        object.__setattr__(self, "detail", visible(self.detail))
 
     def as_dict(self) -> dict[str, str]:
         """The JSON value."""
@@ -63,7 +64,8 @@ class TaskData:
     """The rows of a task. Without test data, `test` is empty: `few_shot` then tests on the rest.
 
     A row is an `Example` (text_a, text_b, options, label) with an `id`. `read` counts the
-    rows of each split before rejects, `sources` tell where they came from.
+    rows of each split before rejects, `sources` tell where they came from, `notes` what is
+    to be known of how they were read.
     """
 
     task: Task
@@ -72,6 +74,7 @@ class TaskData:
     rejects: tuple[RowReject, ...]
     read: Mapping[str, int]
     sources: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def few_shot(self, shots: int, seed: int) -> FewShot:
         """Draw `shots` rows to train and as many to validate; raises InputError if too few."""
@@ -107,10 +110,10 @@ class TaskData:
             counts = Counter(reject.reason for reject in self.rejects if reject.split == split)
             told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
             kept = self.read[split] - sum(counts.values())
-            lines.append(
-                f"{self.task.name} {split}: {kept:,} of {self.read[split]:,} rows of {source}"
-                + (f"; not kept: {told}" if told else "")
-            )
+            parts = [f"{self.task.name} {split}: {kept:,} of {self.read[split]:,} rows of {source}"]
+            parts += [f"not kept: {told}"] if told else []
+            parts += [note] if (note := self.notes.get(split)) else []
+            lines.append(visible("; ".join(parts)))
         return "\n".join(lines)
 
 
@@ -125,9 +128,15 @@ def load_rows(task: Task, data_dir: Path | None = None) -> TaskData:
 def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
     """The rows of a task in the raw rows of `TRAIN` and, if there are any, `TEST`."""
     rejects: list[RowReject] = []
+    if task.is_choice:
+        _require_right_numbers(task, tables.values())
     kept = {split: _examples(task, split, table, rejects) for split, table in tables.items()}
     test = [row for _, row in kept.get(TEST, [])]
     train, doubles = without_duplicates(kept[TRAIN], test)
+    notes = {split: table.note for split, table in tables.items() if table.note}
+    if again := len(test) - len({content_id(row) for row in test}):
+        told = [notes[TEST]] if TEST in notes else []
+        notes[TEST] = "; ".join([*told, f"{again:,} repeat the texts of another, and are kept"])
     return TaskData(
         task,
         tuple(train),
@@ -135,6 +144,7 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
         (*rejects, *doubles),
         {split: len(table.rows) for split, table in tables.items()},
         {split: table.source for split, table in tables.items()},
+        notes,
     )
 
 
@@ -151,14 +161,17 @@ def without_duplicates(
     groups: dict[str, list[Example]] = {}
     for key, (_, row) in zip(keys, train, strict=True):
         groups.setdefault(key, []).append(row)
+    torn = {key for key, same in groups.items() if len({row["label"] for row in same}) > 1}
+    first = {
+        key: min(same, key=lambda one: (one["id"], one["text_a"])) for key, same in groups.items()
+    }
     kept, rejects = [], []
     for key, (place, row) in zip(keys, train, strict=True):
-        same = groups[key]
         if key in tested:
             reason = "in_test"
-        elif any(other["label"] != row["label"] for other in same):
+        elif key in torn:
             reason = "conflicting_labels"
-        elif row is not min(same, key=lambda other: (other["id"], other["text_a"])):
+        elif row is not first[key]:
             reason = "duplicate"
         else:
             kept.append(row)
@@ -195,11 +208,18 @@ def _require_columns(columns: Columns, table: Table) -> None:
     if not table.rows:
         raise InputError(f"{table.source} has no rows: expected one row an example.")
     for name in columns.all():
-        if name not in table.columns:
-            raise InputError(
-                f"{table.source} has no column {name!r}.{did_you_mean(name, table.columns)} Its"
-                f" columns: {', '.join(table.columns)}."
-            )
+        if lack := table.lacks(name):
+            raise InputError(lack)
+
+
+def _require_right_numbers(task: Task, tables: Iterable[Table]) -> None:
+    """Refuse answers that are counted from another number than the task says."""
+    records = (row for one in tables for _, row in one.rows if not isinstance(row, BadRow))
+    if advice := advised_answer(task, records):
+        raise ConfigError(
+            f"answer: {task.answer} counts options from {FIRST[task.answer]}, but the column"
+            f" {task.columns.label!r} counts from {FIRST[advice]}: write answer: {advice}."
+        )
 
 
 def _require_own_ids(column: str, rows: Sequence[tuple[str, Example]], table: Table) -> None:
@@ -217,16 +237,19 @@ def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
     """The splits of a task and their raw rows: its own files, those of a folder, or the hub."""
     source = task.source
     if isinstance(source, Hub) and data_dir is not None:
-        source = _folder_files(task.name, Path(data_dir), source.splits[1])
+        train_files, test_files = split_files(task.name, Path(data_dir), source.splits[1])
+        yield TRAIN, read_tables(train_files, MAX_ROWS)
+        yield TEST, read_tables(test_files)
+        return
     if isinstance(source, Rows):
         yield TRAIN, rows_table("the training rows", source.train)
         if source.test is not None:
             yield TEST, rows_table("the test rows", source.test)
         return
     if isinstance(source, Files):
-        yield TRAIN, read_table(source.train, MAX_ROWS)
+        yield TRAIN, read_tables([source.train], MAX_ROWS)
         if source.test is not None:
-            yield TEST, read_table(source.test)
+            yield TEST, read_tables([source.test])
         return
     train, test = source.splits
     folder = f"put {task.name}/train.jsonl and {task.name}/{test}.jsonl into a folder and give it"
@@ -238,28 +261,3 @@ def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
     cure = f"connect to the internet (and unset HF_HUB_OFFLINE), or {folder} as --data_dir."
     yield TRAIN, read_hub(source.id, source.config, train, cure, MAX_ROWS)
     yield TEST, read_hub(source.id, source.config, test, cure)
-
-
-def _folder_files(name: str, data_dir: Path, test: str) -> Files:
-    """Which files of ``data_dir/<name>/`` train and test.
-
-    The test is the split `test`, or else the other of validation and test. Training is
-    train; where there is none, a validation that is not the test.
-    """
-    folder = data_dir / name
-    expected = f"expected {folder}/train and {folder}/{test} with one of {', '.join(SUFFIXES)}"
-    found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*")):
-        stem = path.name.partition(".")[0]
-        if path.name.endswith(SUFFIXES) and stem in ("train", "validation", "test"):
-            if stem in found:
-                raise InputError(f"{folder} has {found[stem].name} and {path.name}: remove one.")
-            found[stem] = path
-    tests = [stem for stem in (test, "validation", "test") if stem in found]
-    pools = [stem for stem in ("train", "validation") if stem in found and stem not in tests[:1]]
-    if not tests or not pools:
-        told = ", ".join(path.name for path in found.values()) or "none of them"
-        raise InputError(
-            f"{expected}, found {told}: put them there, or leave --data_dir out to read the hub."
-        )
-    return Files(found[pools[0]], found[tests[0]])

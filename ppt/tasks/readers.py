@@ -1,65 +1,123 @@
 """Rows of labelled data as they stand in files or on the hub, before a task reads them.
 
-JSON lines and CSV are read by the standard library, Parquet by Arrow: readers that guess
-types make null of a text that says "None", 1.0 of a label 1, and refuse a whole file for
-one bad line. Here CSV cells stay text, and a line that is no record is a `BadRow` with
-its place. Only what is wrong with a file as a whole raises.
+JSON lines and CSV are read by the standard library and `ppt.tasks.cells`, Parquet by Arrow:
+readers that guess types make null of a text that says "None", 1.0 of a label 1, and refuse a
+whole file for one bad line. Here CSV cells stay text, and a line that is no record is a
+`BadRow` with its place. Only what is wrong with a file as a whole raises.
 """
 
-import csv
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ppt.errors import InputError, first_line
+from ppt.errors import InputError, did_you_mean, first_line, visible
+from ppt.tasks.cells import BadRow, divided
+from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, lines, packing, whole
 
-KINDS = ("jsonl", "csv", "tsv", "parquet")
-SUFFIXES = tuple(f".{kind}{packed}" for packed in ("", ".gz") for kind in KINDS)
+KINDS = ("jsonl", "csv", "tsv", "parquet", "json")
+SUFFIXES = tuple(f".{kind}{packed}" for packed in ("", *PACKINGS) for kind in KINDS)
 """How the names of data files end."""
+
+EXPECTED = f"{', '.join(f'.{kind}' for kind in KINDS)}, or with {', '.join(PACKINGS)} after it"
+
+OTHERS = {
+    ".xlsx": "save the sheet as CSV UTF-8", ".xls": "save the sheet as CSV UTF-8",
+    ".ods": "save the sheet as CSV UTF-8", ".zip": "unpack it", ".7z": "unpack it",
+    ".tar": "unpack it", ".tgz": "unpack it", ".zst": "unpack it",
+    ".arrow": "write it as Parquet", ".feather": "write it as Parquet",
+    ".txt": "if it has a header and a row a line, rename it .tsv or .csv",
+}  # fmt: skip
+"""How the names of other files end, and what to do about them."""
 
 MAX_ROWS = 100_000
 """A training split is read up to this row: draws need hundreds, and some sets have millions."""
 
-_DELIMITERS = ",;\t"
-_LONGEST_CELL = 1 << 30
+MAX_TEST_ROWS = 500_000
 
+DEEPEST = 20
+"""Lists in lists that a JSON row may hold; no column that we read has more than two."""
 
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """What is no record, with a reason word of `ppt.tasks.loading.REASONS`."""
-
-    reason: str
-    detail: str
+Placed = Iterator[tuple[str, Mapping[str, Any] | BadRow]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with their places ("line 3"), all columns met, and where they came from."""
+    """Rows with their places ("line 3"), all columns met, and where they came from.
+
+    `note` says what must be told of how they were read.
+    """
 
     source: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, Mapping[str, Any] | BadRow], ...]
+    note: str = ""
+
+    def lacks(self, column: str) -> str:
+        """What to say where a `column` is not there; "" where it is."""
+        if column in self.columns:
+            return ""
+        if inner := [name for name in self.columns if name.startswith(f"{column}.")]:
+            return f"{column!r} of {self.source} holds objects: name one part, {listed(inner)}."
+        near = did_you_mean(column[:100], self.columns[:100])
+        return (
+            f"{self.source} has no column {column!r:.100}.{near} Its columns:"
+            f" {listed(self.columns)}."
+        )
 
 
-def read_table(path: Path, limit: int | None = None) -> Table:
-    """Read a file of one of `SUFFIXES`, up to `limit` rows; raises InputError."""
-    kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    if not path.name.endswith(SUFFIXES):
-        raise InputError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}: rename it.")
-    data = _content(path)
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names from a file, safe to print, and not without end."""
+    shown = [visible(name[:60]) for name in islice(names, most + 1)]
+    return ", ".join([*shown[:most], "…"] if len(shown) > most else shown)
+
+
+def is_data_file(name: str) -> bool:
+    """Whether a file name ends in one of `SUFFIXES`."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_table(path: Path, limit: int | None = None, quoting: str | None = None) -> Table:
+    """Read a file of one of `SUFFIXES`, up to `limit` rows; raises InputError.
+
+    Without a limit, more than `MAX_TEST_ROWS` rows are refused. `quoting` is for CSV and TSV.
+    """
+    if not is_data_file(path.name):
+        cure = OTHERS.get(path.suffix.lower(), "rename it")
+        raise InputError(f"{path}: expected a file that ends in {EXPECTED}: {cure}.")
+    packed = packing(path)
+    kind = path.name.lower().removesuffix(packed).rpartition(".")[2]
     if kind == "parquet":
-        return _table(path, _parquet_rows(data, path), limit)
-    text = _text(data, path)
-    if kind == "jsonl":
-        return _table(path, _json_rows(text), limit)
-    columns, rows = _csv_rows(text, "\t" if kind == "tsv" else "", path)
-    return _table(path, rows, limit, columns)
+        return _table(path, _parquet_rows(path, packed=bool(packed)), limit)
+    if kind in ("json", "jsonl"):
+        return _table(path, _json_rows(path, kind), limit)
+    found = divided(partial(lines, path), kind, quoting, limit)
+    if found is None:
+        raise InputError(
+            f"{path} is empty, or its first line cannot be read: expected the names of the columns"
+            " there."
+        )
+    if len({*found.columns}) < len(found.columns):
+        raise InputError(f"{path}: two columns have one name in {listed(found.columns)}: rename.")
+    return _table(path, found.rows, limit, found.columns, found.notes)
+
+
+def read_tables(paths: Sequence[Path], limit: int | None = None) -> Table:
+    """Several files as one table, in their order, such as the shards of a hub's set."""
+    if len(paths) == 1:
+        return read_table(paths[0], limit)
+    tables = [read_table(path, limit) for path in paths]
+    placed = (
+        (f"{path.name}, {place}", row)
+        for path, table in zip(paths, tables, strict=True)
+        for place, row in table.rows
+    )
+    columns = tuple(dict.fromkeys(name for table in tables for name in table.columns))
+    notes = [table.note for table in tables if table.note]
+    return _table(f"{paths[0]} and {len(paths) - 1} more", placed, limit, columns, notes)
 
 
 def read_hub(
@@ -90,101 +148,124 @@ def _table(
     rows: Iterable[tuple[str, Mapping[str, Any] | BadRow]],
     limit: int | None,
     columns: tuple[str, ...] = (),
+    notes: Sequence[str] = (),
 ) -> Table:
     rest = iter(rows)
-    kept = tuple(islice(rest, limit))
+    kept = tuple(
+        (place, row if isinstance(row, BadRow) else _flat(row))
+        for place, row in islice(rest, limit or MAX_TEST_ROWS)
+    )
     more = next(rest, None) is not None
+    if more and limit is None:
+        raise InputError(f"{source} has more than {MAX_TEST_ROWS:,} rows: keep a sample of them.")
     met = (name for _, row in kept if not isinstance(row, BadRow) for name in row)
     told = f"{source}, first {limit:,} rows" if more else str(source)
-    return Table(told, columns or tuple(dict.fromkeys(met)), kept)
+    return Table(told, columns or tuple(dict.fromkeys(met)), kept, "; ".join(notes))
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of the file, unpacked."""
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.name.endswith(".gz") else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is no whole gzip file ({error}): pack it again.") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): give another file.") from None
+def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row whose columns of objects have their parts as columns: ``choices.text``."""
+    if not any(isinstance(value, Mapping) for value in row.values()):
+        return row
+    made: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping) and value:
+            made |= _flat({f"{name}.{part}": own for part, own in value.items()})
+        else:
+            made[name] = value
+    return made
 
 
-def _text(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: byte {data[error.start]:#x} is not UTF-8: save the file as"
-            ' UTF-8 (in Excel: "CSV UTF-8").'
-        ) from None
-
-
-def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _json_rows(path: Path, kind: str) -> Placed:
+    """A row a line, or the items of one array."""
+    rest = lines(path)
+    start = next((line for line in rest if line.strip()), "")
+    if start.lstrip().startswith("[") or kind == "json":
+        array = _array(path, kind)
+        if array is not None:
+            for number, record in enumerate(array):
+                yield f"row {number}", _record(record)
+            return
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
-        place = f"line {number}"
         try:
-            record = json.loads(line)
+            yield f"line {number}", _record(json.loads(line))
         except (ValueError, RecursionError) as error:
-            yield place, BadRow("broken_line", f"no JSON: {error}")
-            continue
-        if isinstance(record, dict):
-            yield place, record
-        else:
-            yield place, BadRow("broken_line", f"a JSON {type(record).__name__}, no object")
+            yield f"line {number}", BadRow("broken_line", f"no JSON: {first_line(error)}")
 
 
-def _csv_rows(
-    text: str, delimiter: str, path: Path
-) -> tuple[tuple[str, ...], Iterator[tuple[str, Mapping[str, Any] | BadRow]]]:
-    """The header and the rows; without `delimiter`, the sign that the header has most of."""
-    header = text.split("\n", maxsplit=1)[0]
-    sign = delimiter or max(_DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
-    lines = _csv_lines(reader, path)
-    columns = tuple(name.strip() for name in next(lines, ("", []))[1])
-    if not any(columns):
-        raise InputError(f"{path} is empty: expected a first line with the names of the columns.")
-    if len(set(columns)) < len(columns):
-        raise InputError(f"{path}: two columns have one name in {', '.join(columns)}: rename one.")
-
-    def rows() -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-        for place, cells in lines:
-            if len(cells) == len(columns):
-                yield place, dict(zip(columns, cells, strict=True))
-            elif cells:
-                counts = f"{len(cells)} cells, but the header has {len(columns)}"
-                yield place, BadRow("broken_line", f"{counts} (quote texts that hold {sign!r})")
-
-    return columns, rows()
-
-
-def _csv_lines(reader: Any, path: Path) -> Iterator[tuple[str, list[str]]]:
-    usual = csv.field_size_limit(_LONGEST_CELL)
+def _array(path: Path, kind: str) -> list[Any] | None:
+    """The items of a file that is one JSON array; None where it has a row a line."""
+    data = whole(path, MAX_BYTES // 4)
     try:
-        while True:
-            place = f"line {reader.line_num + 1}"
-            yield place, next(reader)
-    except StopIteration:
-        return
-    except csv.Error as error:
-        raise InputError(f"{path}, {place}: {error}: mend the quotation marks there.") from None
-    finally:
-        csv.field_size_limit(usual)
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        if kind == "jsonl" or "Extra data" in str(error):
+            return None
+        why = first_line(error)
+        raise InputError(f"{path} is no whole JSON ({why}): write it again.") from None
+    if isinstance(found, dict) and any(isinstance(own, dict | list) for own in found.values()):
+        raise InputError(
+            f"{path} is one JSON object with the keys {listed(found)}: expected an array of rows,"
+            " or a row a line: save the rows alone."
+        )
+    return found if isinstance(found, list) else None
 
 
-def _parquet_rows(data: bytes, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _record(value: Any) -> Mapping[str, Any] | BadRow:
+    if not isinstance(value, dict):
+        return BadRow("broken_line", f"a JSON {type(value).__name__}, no object")
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner for one in level if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]  # fmt: skip
+    return BadRow("broken_line", f"more than {DEEPEST} lists in lists") if level else value
+
+
+def _parquet_rows(path: Path, *, packed: bool) -> Placed:
+    """The rows, a few at a time: packed well, a small file may hold very much."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    source = pa.BufferReader(whole(path, MAX_BYTES)) if packed else None
     try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path} is no whole Parquet file ({first_line(error)}): write it again."
-        ) from None
-    for number, row in enumerate(table.to_pylist()):
-        yield f"row {number}", row
+        if source is None:
+            with path.open("rb"):
+                source = str(path)
+        table = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+        number, left = 0, MAX_BYTES
+        for group in range(table.num_row_groups):
+            # Of a value there may be a copy a row: a dictionary keeps it once.
+            at_once = MAX_BYTES // max(table.metadata.row_group(group).total_byte_size, 1)
+            for batch in table.iter_batches(max(1, min(at_once, 1024)), [group], use_threads=False):
+                for row in batch.to_pylist():
+                    left -= _size(row)
+                    if left < 0:
+                        raise InputError(
+                            f"{path}, row {number}: more than {MAX_BYTES >> 20} MiB so far: keep"
+                            " fewer rows, or only the columns that the task reads."
+                        )
+                    yield f"row {number}", row
+                    number += 1
+    except InputError:
+        raise
+    except OSError as error:
+        if not error.errno:
+            raise _no_parquet(path, error) from None
+        raise InputError(f"cannot read {path} ({error.strerror}): give another file.") from None
+    except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError) as error:
+        raise _no_parquet(path, error) from None
+
+
+def _size(value: Any) -> int:
+    """What a value takes, in characters or so."""
+    if isinstance(value, dict | list):
+        return 8 + sum(map(_size, value.values() if isinstance(value, dict) else value))
+    return len(value) if isinstance(value, str | bytes) else 8
+
+
+def _no_parquet(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is no whole Parquet file ({first_line(error)}): write it again.")

@@ -1,7 +1,10 @@
 """A record of labelled data → an `Example`, or the reason why it cannot be one."""
 
+import ast
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ppt.base.text import fold_whitespace, normalise
@@ -16,6 +19,7 @@ REASONS = {
     "blank": "a text is empty or white space",
     "bad_options": "fewer than two options, more than the task has letters, or a blank one",
     "unknown_label": "the label has no word, or is none of the row's options",
+    "doubled_option": "the right option stands twice among the row's options",
     "duplicate": "an equal row of the training data is kept",
     "conflicting_labels": "equal texts of the training data have different labels",
     "in_test": "the same text is in the test data",
@@ -23,6 +27,12 @@ REASONS = {
 """Stable reason words for rows that are not kept, each with its meaning."""
 
 _SHOWN = 80
+
+LONGEST_LIST = 100_000
+"""Characters of a list of options that is written as text."""
+
+FIRST = {"index": 0, "number": 1}
+"""What the first option's number is, for the answers that are numbers."""
 
 
 class UnusableError(Exception):
@@ -38,8 +48,30 @@ def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
         "options": _options(fields, columns.options, len(task.labels)) if task.is_choice else None,
     }
     row["label"] = _label(task, _field(fields, columns.label), row["options"])
-    row["id"] = label_value(_field(fields, columns.id)) if columns.id else content_id(row)
+    row["id"] = content_id(row)
+    if columns.id:
+        row["id"] = _string(label_value(_field(fields, columns.id)), columns.id)
     return row
+
+
+def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | None:
+    """What fits a choice's label column better than `Task.answer`, if that is a number.
+
+    Numbers from 1 never are 0 and may be as many as there are options; from 0 the reverse.
+    """
+    if task.answer not in FIRST:
+        return None
+    ends = Counter[str]()
+    for fields in records:
+        try:
+            count = len(_options(fields, task.columns.options, len(LETTERS)))
+            value = label_value(_field(fields, task.columns.label))
+        except UnusableError:
+            continue
+        ends["index"] += value == "0"
+        ends["number"] += value == str(count)
+    (other,) = FIRST.keys() - {task.answer}
+    return other if ends[other] and not ends[task.answer] else None
 
 
 def _field(fields: Mapping[str, Any], name: str) -> Any:
@@ -75,8 +107,10 @@ def _string(value: Any, name: str) -> str:
 def _options(fields: Mapping[str, Any], names: Sequence[str], most: int) -> list[str]:
     """The options; of several columns the last ones may be blank."""
     values = _field(fields, names[0]) if len(names) == 1 else [fields.get(name) for name in names]
-    if not isinstance(values, list):
-        raise UnusableError("bad_options", f"{names[0]} is {values!r:.{_SHOWN}}, no list")
+    values = option_list(values)
+    if values is None:
+        value = fields[names[0]]
+        raise UnusableError("bad_options", f"{names[0]} is {value!r:.{_SHOWN}}, no list")
     options = [_string(value or "", "an option").strip() for value in values]
     while options and not options[-1]:
         options.pop()
@@ -85,19 +119,34 @@ def _options(fields: Mapping[str, Any], names: Sequence[str], most: int) -> list
     return options
 
 
+def option_list(value: Any) -> list[Any] | None:
+    """A list as it is, or as CSV has it: text in JSON's or Python's spelling; None for others."""
+    if isinstance(value, str) and value.strip().startswith("[") and len(value) <= LONGEST_LIST:
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(value.strip())
+                break
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return value if isinstance(value, list) else None
+
+
 def _label(task: Task, raw: Any, options: Sequence[str] | None) -> int:
     """The number of the label that the column's value stands for."""
     value = label_value(raw)
     known = [label.value for label in task.labels]
     if task.answer == "letter":
         known = list(LETTERS)
-    elif task.answer == "index":
-        known = [str(number) for number in range(len(task.labels))]
+    elif task.answer in FIRST:
+        known = [str(number + FIRST[task.answer]) for number in range(len(task.labels))]
     elif task.answer == "option" and options is not None:
         known = [option.strip() for option in options]
     shown = known[: len(options)] if options is not None else known
-    if shown.count(value) != 1:
-        raise UnusableError("unknown_label", f"{value!r:.{_SHOWN}}, expected one of {shown}")
+    if shown.count(value) > 1:
+        raise UnusableError("doubled_option", f"{value!r:.{_SHOWN}}")
+    if value not in shown:
+        told = f"{value!r:.{_SHOWN}}, expected one of {shown!r:.{3 * _SHOWN}}"
+        raise UnusableError("unknown_label", told)
     return shown.index(value)
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ppt.base.names import check_name
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
 from ppt.tasks.forms import task_form
 from ppt.tasks.splits import BALANCES
 
-ANSWERS = ("value", "letter", "index", "option")
+ANSWERS = ("value", "letter", "index", "number", "option")
 """What a label column holds: a `Label.value`; or, of the right option, its letter, its
-number from 0, or its text."""
+number from 0 (index) or from 1 (number), or its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Task:
     patterns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name")
         self._form(unified=False)
         if self.balance not in BALANCES:
             raise unknown_name("balance", self.balance, BALANCES)

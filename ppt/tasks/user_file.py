@@ -4,16 +4,20 @@
 the file is loaded, the data included, and each mistake has its message.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
-from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name
+from ppt.base.text import shortened
+from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name, visible
 from ppt.prompts.patterns import LAYOUTS, LETTERS
+from ppt.tasks.cells import QUOTINGS, BadRow
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of
-from ppt.tasks.readers import MAX_ROWS, BadRow, Table, read_table
-from ppt.tasks.rows import label_value
+from ppt.tasks.readers import MAX_ROWS, Table, listed, read_table
+from ppt.tasks.rows import label_value, option_list
 from ppt.tasks.spec import Columns, Files, Label, Task, letters
 from ppt.tasks.yaml_keys import Keys, read_keys
 
@@ -27,13 +31,17 @@ KEYS = {
     "language": "en or zh: the language of the built-in patterns",
     "pattern": "an own pattern, or one each for cloze and suffix",
     "unified_pattern": "the same for prompts of the format unified",
-    "answer": "of a choice, what the label column holds: letter, index or option",
+    "answer": "of a choice, what the label column holds: letter, index, number or option",
     "balance": "equal or level: what to do where a label has too few rows",
+    "quoting": "of CSV and TSV, what quotation marks are: csv or none; else the file shows it",
 }
 """The keys of a task file, each with its meaning."""
 
 COLUMN_KEYS = ("text_a", "text_b", "options", "label", "id")
 REQUIRED = ("format", "train", "columns")
+
+_LONGEST = 1000
+"""Characters of a message: a file can have anything in any place."""
 
 FEWEST = 2
 """Rows a label must have: one to train, one to validate."""
@@ -45,13 +53,14 @@ def load_task_file(path: Path | str) -> TaskData:
     try:
         keys = _read(path)
         files = Files(*(_file(keys, key, path) for key in (TRAIN, TEST) if key in keys))
-        tables = {TRAIN: read_table(files.train, MAX_ROWS)}
+        quoting = _quoting(keys)
+        tables = {TRAIN: read_table(files.train, MAX_ROWS, quoting)}
         if files.test is not None:
-            tables[TEST] = read_table(files.test)
+            tables[TEST] = read_table(files.test, quoting=quoting)
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(shortened(visible(f"{path}: {error}"), _LONGEST)) from None
     return data
 
 
@@ -126,14 +135,26 @@ def _names(given: Keys, key: str) -> tuple[str, ...]:
 
 def _file(keys: Keys, key: str, path: Path) -> Path:
     file = path.parent / _text(keys, key)
-    if not file.is_file():
-        others = sorted(other.name for other in file.parent.glob("*") if other != path)
-        hint = did_you_mean(file.name, others, str)
+    if not os.path.isfile(file):  # noqa: PTH113 (pathlib raises for some that cannot be)
+        try:
+            near = islice(file.parent.iterdir(), 1000)
+            others = sorted(other.name for other in near if other != path)
+        except (OSError, ValueError):
+            others = []
+        hint = did_you_mean(file.name[:100], others, str)
         raise InputError(
-            f"line {keys.lines[key]}: {key}: there is no file {file}.{hint} Paths are relative to"
-            " the task file."
+            f"line {keys.lines[key]}: {key}: there is no file {shortened(str(file), 300)}.{hint}"
+            " Paths are relative to the task file."
         )
     return file
+
+
+def _quoting(keys: Keys) -> str | None:
+    if "quoting" not in keys:
+        return None
+    if (quoting := _text(keys, "quoting")) not in QUOTINGS:
+        raise unknown_name("quoting", quoting, QUOTINGS)
+    return quoting
 
 
 def _require_columns(given: Keys, table: Table) -> None:
@@ -141,11 +162,8 @@ def _require_columns(given: Keys, table: Table) -> None:
         raise InputError(f"{table.source} has no rows: expected one row an example.")
     for key in given:
         for name in _names(given, key):
-            if name not in table.columns:
-                raise ConfigError(
-                    f"line {given.lines[key]}: {key}: {table.source} has no column {name!r}."
-                    f"{did_you_mean(name, table.columns)} Its columns: {', '.join(table.columns)}."
-                )
+            if lack := table.lacks(name):
+                raise ConfigError(f"line {given.lines[key]}: {key}: {lack}")
 
 
 def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, ...]:
@@ -153,22 +171,22 @@ def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, .
     given = keys.get("labels")
     counts = [_label_counts(table, columns.label) for table in tables]
     if not isinstance(given, Keys) or not given:
-        seen = ", ".join(f"{value}: ..." for value in sorted(counts[0])[: len(LETTERS)])
+        seen = listed((f"{value[:50]}: ..." for value in sorted(counts[0])), len(LETTERS))
         raise ConfigError(f"labels: expected a line a label, as its value and a word ({seen}).")
     line = f"line {keys.lines['labels']}: "
     for table, count in zip(tables, counts, strict=True):
         for value, rows in count.items():
             if value not in given:
                 raise ConfigError(
-                    f"{line}labels: {table.source} has the label {value!r} ({rows} times), which"
-                    f" has no word here.{did_you_mean(value, given)} Add '{value}: <word>', or"
-                    " leave those rows out of the file."
+                    f"{line}labels: {table.source} has the label {value[:60]!r} ({rows} times),"
+                    f" which has no word here.{did_you_mean(value[:60], given)} Add"
+                    f" '{value[:60]}: <word>', or leave those rows out of the file."
                 )
     for value, word in given.items():
         if not isinstance(word, str) or not word:
             raise ConfigError(f"line {given.lines[value]}: {value}: expected a word, got {word!r}.")
         if not counts[0][value]:
-            seen = ", ".join(repr(other) for other in sorted(counts[0]))
+            seen = listed(map(repr, sorted(counts[0])))
             raise ConfigError(
                 f"line {given.lines[value]}: no row of {tables[0].source} has the label {value!r}:"
                 f" the column {columns.label!r} holds {seen}."
@@ -192,8 +210,8 @@ def _letters(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, 
     if count == 1:
         column = columns.options[0]
         records = [row for table in tables for _, row in table.rows if not isinstance(row, BadRow)]
-        lists = [row[column] for row in records if isinstance(row.get(column), list)]
-        count = max(map(len, lists), default=0)
+        lists = (option_list(row.get(column)) for row in records)
+        count = max((len(one) for one in lists if one), default=0)
     if not 2 <= count <= len(LETTERS):
         raise ConfigError(
             f"options: got {count} a row, expected 2 to {len(LETTERS)}: name one column an option"

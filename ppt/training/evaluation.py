@@ -108,7 +108,7 @@ def evaluate(
     for number, indices in enumerate(batches):
         if stopped := watch(number / len(batches)):
             break
-        batch = collate(rows, indices, words, backbone.tokenizer.pad_token_id).to(backbone.device)
+        batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
         scores = trainable.score([0], batch, full_vocabulary=loss == "vocabulary")
         total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
         hits = (scores.argmax(-1) == batch.labels).cpu().numpy()

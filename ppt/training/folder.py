@@ -6,6 +6,7 @@ from ppt.base.files import write_atomically
 from ppt.base.flags import Command, differing, to_json
 from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
+from ppt.prompts.files import readable
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.state import checkpoints
 
@@ -32,7 +33,8 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
         raise OutputError(f"the run in {folder} is finished: give {ANEW}")
     if resume == "none" or (resume == "auto" and not checkpoints(folder)):
         return False
-    source = folder if resume == "auto" else _home(Path(resume), folder)
+    with readable(Path(resume)):
+        source = folder if resume == "auto" else _home(Path(resume), folder)
     old = read_config(source, type(config))
     require_same(f"the interrupted run in {source} has", old, config, "to go on")
     return True

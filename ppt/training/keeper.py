@@ -25,15 +25,37 @@ from ppt.training.state import (
 )
 
 
-class Keeper(Watcher[Evaluation]):
-    """The watcher of a run of one lane in `folder`.
+class OnlyLane(Watcher[Evaluation]):
+    """The watcher of a run of one lane, which ends where that diverges."""
+
+    folder: Path | None = None
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self.settings = settings
+
+    def diverged(self, lane: int, step: int, what: str, value: float) -> None:
+        """Raise TrainingError."""
+        del lane
+        last = latest(self.folder) if self.folder else None
+        good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the {what} is {value} at step {step}; {good}: begin anew with a lower"
+            f" --learning_rate (now {self.settings.learning_rate:g}), more --warmup_steps or a"
+            " smaller --max_grad_norm."
+        )
+
+
+class Keeper(OnlyLane):
+    """The watcher of a run in `folder`.
 
     `identity` is what, beside the data's position, must be equal for a state to be gone on
     from. Of several processes only the first logs and saves.
     """
 
     def __init__(self, folder: Path, settings: TrainSettings, identity: Mapping[str, Any]) -> None:
-        self.folder, self.settings, self.identity = folder, settings, dict(identity)
+        super().__init__(settings)
+        self.folder: Path = folder
+        self.identity = dict(identity)
         self.every = settings.logging_steps
         self.log: RunLog | None = None
         self._saved: int | None = None
@@ -95,17 +117,6 @@ class Keeper(Watcher[Evaluation]):
         if due and self.log and self._saved != loop.step:
             save_state(self.folder, self._state(loop, self.log), self.settings.save_total_limit)
             self._saved = loop.step
-
-    def diverged(self, lane: int, step: int, what: str, value: float) -> None:
-        """End the run: it is the only lane."""
-        del lane
-        last = latest(self.folder)
-        good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        raise TrainingError(
-            f"the {what} is {value} at step {step}; {good}: begin anew with a lower"
-            f" --learning_rate (now {self.settings.learning_rate:g}), more --warmup_steps or a"
-            " smaller --max_grad_norm."
-        )
 
     def _objective(self, loop: Loop[Evaluation]) -> CorpusRows:
         assert isinstance(loop.objective, CorpusRows), "only its position can be kept"

@@ -12,7 +12,8 @@ a resumed run enters at the top of a turn.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic
 
 import torch
@@ -20,13 +21,26 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ppt.base.signals import StopRequest
-from ppt.errors import TrainingError
+from ppt.errors import TrainingError, first_line
 from ppt.training.course import Course, S, Window
 from ppt.training.evaluation import best_of, has_stalled
 from ppt.training.objective import Objective
 from ppt.training.optimizers import make_optimizer, rate
 from ppt.training.processes import Processes, add_up_gradients
 from ppt.training.settings import StepSettings
+
+
+@contextmanager
+def enough_memory(device: torch.device, cure: str) -> Iterator[None]:
+    """Turn want of memory into a TrainingError that says the `cure`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        is_want = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not (is_want or "allocate memory" in str(error)):  # what PyTorch says on a CPU
+            raise
+        reason = first_line(error).partition(".")[0]
+        raise TrainingError(f"{device} has too little memory ({reason}): {cure}.") from error
 
 
 class Watcher(Generic[S]):

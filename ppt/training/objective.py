@@ -93,7 +93,7 @@ class CorpusRows(Objective[Evaluation]):
     def _forward_backward(self, which: Sequence[int], indices: Indices, rows: int) -> Tensor:
         """Add the gradient of the loss over `rows` global rows; returns [loss sum, right]."""
         loss, backbone = self.settings.loss, self.trainable.backbone
-        pad = backbone.tokenizer.pad_token_id
+        pad = backbone.pad_id
         batch = collate(self.examples.train, indices, self._words, pad).to(backbone.device)
         scores = self.trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
         total = LOSSES[loss](scores, batch.labels, reduction="sum")

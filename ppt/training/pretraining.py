@@ -18,7 +18,6 @@ from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
 from ppt.base.signals import StopRequest
 from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
-from ppt.errors import TrainingError
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
@@ -29,13 +28,19 @@ from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples, load_examples
 from ppt.training.folder import CARD, RESULT, begin_run, check_run
-from ppt.training.keeper import Keeper
+from ppt.training.keeper import Keeper, OnlyLane
 from ppt.training.log import LOSS_PNG
-from ppt.training.loop import Loop
+from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.trainables import PromptBank, Trainable, lora
+
+LESS = (
+    "begin anew with a smaller --per_device_train_batch_size (and as much more"
+    " --gradient_accumulation_steps), --per_device_eval_batch_size or --max_length"
+)
+"""What users can do about too little memory."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,12 @@ def train(
     settings, processes = settings.resolved(), processes or Processes()
     objective = CorpusRows(trainable, examples, settings, processes)
     keeper = Keeper(folder, settings, identity or {}) if folder else None
-    loop = Loop(objective, [settings], keeper, processes)
-    with StopRequest() as stop:
+    loop = Loop(objective, [settings], keeper or OnlyLane(settings), processes)
+    with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         try:
             if keeper:
                 keeper.begin(loop, resume, progress)
             (course,) = loop.to_the_end(stop)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"{trainable.backbone.device} has too little memory"
-                f" ({str(error).partition('.')[0]}): begin anew with a smaller"
-                " --per_device_train_batch_size (and as much more --gradient_accumulation_steps),"
-                " --per_device_eval_batch_size or --max_length."
-            ) from error
         finally:
             if keeper:
                 keeper.close()
@@ -217,6 +215,9 @@ TRAINS: Mapping[
 ] = {"prompt": _prompt, "lora": _lora}
 """``--trains`` → what is trained, ready; the backbone is as before when the block ends."""
 
+ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
+"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
+
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
 
@@ -276,7 +277,7 @@ def finish(
     drawn = not left_out("matplotlib", LOSS_PNG)
     if drawn:
         draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
-    flags = {name: value for name, value in asdict(config).items() if name != "output_dir"}
+    flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
     text = prompt_card(
         base_model=base, facts=facts, flags=flags, first=made.first, best=made.best,
         drawn=drawn,

@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ppt.backbones.sources import DEFAULT_MODEL
-from ppt.base.flags import ABOVE_ZERO, Command, Rule, at_least, flag
+from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
 MACHINE, DATA = "the machine", "the data"
+
+
+RATE = Rule(lambda rate: 0 < rate <= 1e6, "a number above 0, up to 1,000,000")
+"""What a learning rate may be: far more than trains anything, and what float32 can hold."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class StepSettings(Command):
         "the peak rate; scale it with the backbone's embeddings (RMS 0.136 for the embedded one)",
         group=OPTIMISER,
         default=None,
-        rule=ABOVE_ZERO,
+        rule=RATE,
         unset="0.005 for adamw, 0.3 for adafactor",
     )
     lr_scheduler_type: str = flag(
@@ -66,15 +70,13 @@ class StepSettings(Command):
         "steps in which the rate rises from 0", group=OPTIMISER, default=0, rule=at_least(0)
     )
     weight_decay: float | None = flag(
-        "decoupled, per step", group=OPTIMISER, default=None, rule=at_least(0),
+        "decoupled, per step", group=OPTIMISER, default=None, rule=between(0, 1_000_000),
         unset="0 for adamw, 1e-5 for adafactor",
     )  # fmt: skip
     max_grad_norm: float = flag(
-        "the gradient is scaled down to this norm; 0: never",
-        group=OPTIMISER,
-        default=1.0,
+        "the gradient is scaled down to this norm; 0: never", group=OPTIMISER, default=1.0,
         rule=at_least(0),
-    )
+    )  # fmt: skip
     per_device_train_batch_size: int = flag(
         "examples of a forward pass on each device",
         group=STEPS,
@@ -134,10 +136,7 @@ class TrainSettings(StepSettings):
         rule=at_least(1),
     )
     logging_steps: int = flag(
-        "steps between training rows of metrics.jsonl",
-        group=STEPS,
-        default=10,
-        rule=at_least(1),
+        "steps between training rows of metrics.jsonl", group=STEPS, default=10, rule=at_least(1)
     )
     tensorboard: bool | None = flag(
         "write TensorBoard events too", group=STEPS, default=None, free=True,
@@ -180,7 +179,7 @@ class MachineSettings(Command):
         "CPU threads; a resumed run is bit-identical only with as many as before",
         group=MACHINE,
         default=None,
-        rule=at_least(1),
+        rule=between(1, 1024),
         unset="PyTorch's choice",
         free=True,
     )
@@ -255,7 +254,7 @@ class PretrainConfig(TrainSettings, MachineSettings):
         "tokens of the soft prompt; the papers take 100 with T5",
         group=PROMPT,
         default=20,
-        rule=at_least(1),
+        rule=between(1, 10_000),
     )
     init: str = flag(
         "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words> or "

@@ -1,10 +1,12 @@
 """The resumable state of a run on disk: ``checkpoint-<step>/``, complete or not there.
 
-A state is two files: tensors as safetensors, the rest as JSON; nothing is pickled. It
+A state is two files: tensors as safetensors, the rest as JSON, in which a digest of both
+tells what was changed since; nothing is pickled. It
 is written beside its place, synced, and renamed, so that a process killed at any
 moment, or a full disk, leaves the states before it as they were.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -14,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ppt.base.files import appearing, sweep, write_synced
 from ppt.errors import InputError, OutputError
+from ppt.prompts.files import read_bytes, read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
-STATE_VERSION = 2
+STATE_VERSION = 3
+"""3 added the digest."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -43,9 +46,10 @@ class State:
 def save_state(folder: Path, state: State, keep: int) -> Path:
     """Write ``folder/checkpoint-<step>`` and remove all but the newest `keep` states."""
     target = folder / f"checkpoint-{state.step}"
-    values = {"version": STATE_VERSION, **state.values}
-    tensors = {name: tensor.contiguous() for name, tensor in state.tensors.items()}
-    files = {TENSORS: save(tensors), VALUES: (json.dumps(values, indent=1) + "\n").encode()}
+    tensors = save({name: tensor.contiguous() for name, tensor in state.tensors.items()})
+    values = json.loads(json.dumps({"version": STATE_VERSION, **state.values}))
+    values["digest"] = _digest(values, tensors)
+    files = {TENSORS: tensors, VALUES: (json.dumps(values, indent=1) + "\n").encode()}
     try:
         sweep(folder)  # what a process left that was killed
         with appearing(target) as scratch:
@@ -67,26 +71,37 @@ def save_state(folder: Path, state: State, keep: int) -> Path:
 def load_state(path: Path) -> State:
     """Read a state that `save_state` wrote, its tensors on the CPU."""
     try:
-        values = json.loads((path / VALUES).read_text(encoding="utf-8"))
-        version = values["version"]
-        tensors = load((path / TENSORS).read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        values = read_object(path / VALUES)
+        with readable(path / TENSORS):
+            data = read_bytes(path / TENSORS)
+    except InputError as error:
         raise InputError(
-            f"cannot read the state {path}: {error}: remove that folder to go on from the one"
-            " before it, or give --resume_from_checkpoint none."
+            f"cannot read the state {path!s:.300}: {error} Or remove that folder to go on from the"
+            " one before it, or give --resume_from_checkpoint none."
         ) from error
-    if version != STATE_VERSION:
+    if values.get("version") != STATE_VERSION:
         raise InputError(
-            f"{path} has state version {version}, this program reads {STATE_VERSION}: finish the"
-            " run with the program that began it, or give --resume_from_checkpoint none."
+            f"{path} has state version {values.get('version')!r:.80}, this program reads"
+            f" {STATE_VERSION}: finish the run with the program that began it, or give"
+            " --resume_from_checkpoint none."
         )
-    return State(tensors, values)
+    if values.pop("digest", None) != _digest(values, data):
+        raise InputError(
+            f"the state {path} is not as it was written, by its digest: remove that folder to go"
+            " on from the one before it, or give --resume_from_checkpoint none."
+        )
+    return State(load(data), values)
+
+
+def _digest(values: Mapping[str, Any], tensors: bytes) -> str:
+    """The sha256 of a state: of its values as sorted JSON, then of its tensors' file."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode() + tensors).hexdigest()
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The states of a run folder, oldest first."""
     found = [path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=step_of)
+    return sorted((path for path in found if path.is_dir()), key=step_of)
 
 
 def latest(folder: Path) -> Path | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ppt.backbones.sources import EMBEDDED
 from ppt.errors import InputError
-from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, read_card
+from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, read_card, readable
 
 
 def serves(prompt: Prompt, format_name: str, style: str) -> bool:
@@ -35,11 +35,12 @@ def find_prompts(places: Iterable[str]) -> list[Prompt]:
     found: dict[Path, Prompt] = {}
     for place in places:
         here = Path(place)
-        inside = sorted(here.iterdir()) if here.is_dir() else []
-        folders = [here, here / FOLDER, *inside, *(folder / FOLDER for folder in inside)]
-        prompts = [one for one in folders if one.name != ADAPTER and (one / CONFIG).is_file()]
-        if not prompts:
+        with readable(here):
+            inside = sorted(here.iterdir()) if here.is_dir() else []
+            folders = [here, here / FOLDER, *inside, *(folder / FOLDER for folder in inside)]
+            prompts = [one for one in folders if one.name != ADAPTER and (one / CONFIG).is_file()]
             what = "no prompt in" if here.exists() else "no folder"
+        if not prompts:
             raise InputError(
                 f"there is {what} {here}: expected a folder of python -m ppt.pretrain such"
                 f" as runs/unified, a folder of them such as runs/, or one with {CONFIG}."
@@ -89,4 +90,7 @@ def described(prompts: Iterable[Prompt]) -> str:
 
 def _name(model: str) -> str:
     """A model's name; of a local folder the one that every spelling of its path shares."""
-    return str(Path(model).resolve()) if Path(model).expanduser().is_dir() else model
+    try:
+        return str(Path(model).resolve()) if Path(model).expanduser().is_dir() else model
+    except (OSError, RuntimeError):  # too long for a path, the home of nobody
+        return model

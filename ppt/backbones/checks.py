@@ -1,0 +1,86 @@
+"""What is asked of a model and its tokenizer when they are loaded, so that scores are exact.
+
+A model that gives no numbers, a tokenizer that is another model's, scores that are not
+those of the model's own forward pass: each ends in one line before any work.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from ppt.backbones.base import Backbone
+from ppt.errors import ConfigError, first_line
+from ppt.prompts.encoder import Encoder
+from ppt.prompts.tensors import Batch, LabelWords
+
+TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-3}
+"""How far log-probabilities may be from the model's own, relative to 1 + their size."""
+
+HALF_TOLERANCE = 0.05
+"""The same for 16-bit floats, of which sums in another order differ far more."""
+
+
+def adapt(backbone: Backbone, advice: str) -> None:
+    """Make a model faster in place, and refuse it if `score` then differs from its own forward.
+
+    Two short texts, one of them padded, with words of two tokens: so that attention,
+    positions, cache and LM head are as expected, or users get `advice`. That takes
+    milliseconds, and holds for model types and releases of transformers yet to come.
+    """
+    require_numbers(backbone)
+    require_known_tokens(backbone)
+    ids = torch.arange(1, 13, device=backbone.device) * 37 % backbone.vocab_size
+    prompt, texts, pairs = backbone._lookup(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], device=ids.device)
+    count, allowed = mask.sum(1), torch.ones_like(pairs, dtype=torch.bool)
+    whole = Batch(texts, mask, count, LabelWords(pairs, torch.full_like(count, 2)), allowed)
+    first = replace(whole, words=LabelWords(pairs[:, :1], torch.ones_like(count)))
+    rows = [text[:real] for text, real in zip(texts, count.tolist(), strict=True)]
+    refusal = f"model type {backbone.model.config.model_type!r} cannot be served"
+    try:
+        with torch.no_grad():
+            own = [backbone._own_logits(prompt, row, word) for row in rows for word in pairs]
+            backbone._speed_up()
+            ours = [
+                backbone.score(prompt, first, full_vocabulary=True),
+                backbone.score(prompt, whole),
+            ]
+    except Exception as error:  # whatever foreign model code may raise
+        raise ConfigError(
+            f"{refusal} ({type(error).__name__}: {first_line(error)}): {advice}"
+        ) from error
+    steps = torch.stack(own).float().log_softmax(-1)
+    right = steps.take_along_dim(pairs.repeat(2, 1)[:, :, None], -1).view(2, 2, 2).cumsum(-1)
+    gap = float(((torch.stack(ours, -1) - right).abs() / (1 + right.abs())).max())
+    if not gap <= TOLERANCES.get(backbone.dtype, HALF_TOLERANCE):
+        raise ConfigError(
+            f"{refusal}: its log-probabilities are {gap:.2g} off (relatively) from those of its"
+            f" own forward pass: {advice}"
+        )
+
+
+def require_numbers(backbone: Backbone) -> None:
+    """Refuse weights with NaN or infinite values."""
+    for name, weight in backbone.model.named_parameters():
+        if not bool(weight.sum(dtype=torch.float32).isfinite()):
+            raise ConfigError(
+                f"the model {backbone.name!r} has NaN or infinite values in {name}: fetch or save"
+                " it again, or take another."
+            )
+
+
+def require_known_tokens(backbone: Backbone) -> None:
+    """Refuse a tokenizer that gives ids of which the model has no embedding.
+
+    Special tokens that no text of ours can hold may lie outside.
+    """
+    encoder = Encoder.of(backbone.tokenizer)
+    given = {*encoder.start, *encoder.end}
+    for token, number in backbone.tokenizer.get_vocab().items():
+        unused = number in encoder.special and number not in given
+        if number >= backbone.vocab_size and not unused:
+            raise ConfigError(
+                f"the tokenizer of {backbone.name!r} has the token {token!r} of id {number}, but"
+                f" the model has {backbone.vocab_size} embeddings: take the tokenizer that it was"
+                " trained with, or save the model with as many (resize_token_embeddings)."
+            )

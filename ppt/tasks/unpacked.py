@@ -1,0 +1,74 @@
+"""The bytes and lines of data files, packed or not; within bounds, whatever they unpack to."""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from ppt.errors import InputError, first_line
+
+PACKINGS = {".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz", lzma.open)}
+"""How the names of packed files end, what they are, and how they are opened."""
+
+MAX_BYTES = 256 << 20
+"""What is read of a file, unpacked; a task of a few thousand rows has a hundredth."""
+
+MAX_LINE = 16 << 20
+
+_SMALLER = "keep fewer rows, a few thousand are plenty, or split what is no text"
+
+
+def packing(path: Path) -> str:
+    """The key of `PACKINGS` that the name ends in, or ""."""
+    return path.suffix.lower() if path.suffix.lower() in PACKINGS else ""
+
+
+def whole(path: Path, most: int) -> bytes:
+    """All bytes, unpacked; raises InputError where there are more than `most`."""
+    with _opened(path) as file:
+        data: bytes = file.read(most + 1)
+    if len(data) > most:
+        raise InputError(f"{path} holds more than {most >> 20} MiB: {_SMALLER}.")
+    return data
+
+
+def lines(path: Path) -> Iterator[str]:
+    """The lines with their line feeds, one at a time; raises InputError, at a bad byte too."""
+    left, number = MAX_BYTES, 0
+    with _opened(path) as file:
+        while data := file.readline(MAX_LINE + 1):
+            number, left = number + 1, left - len(data)
+            if len(data) > MAX_LINE or left < 0:
+                bound = MAX_LINE if len(data) > MAX_LINE else MAX_BYTES
+                raise InputError(
+                    f"{path}, line {number}: more than {bound >> 20} MiB in"
+                    f" {'one line' if bound == MAX_LINE else 'all'}: {_SMALLER}."
+                )
+            try:
+                yield data.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, line {number}: byte {data[error.start]:#x} is not UTF-8: save the"
+                    ' file as UTF-8 (in Excel: "CSV UTF-8").'
+                ) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[Any]]:
+    kind, start = PACKINGS.get(packing(path), ("", open))
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot read {path} (it is no file): give another file.")
+        with start(path, "rb") as file:  # type: ignore[operator]
+            yield file
+    except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        if kind and not getattr(error, "errno", None):
+            raise InputError(f"{path} is no whole {kind} file ({error}): pack it again.") from None
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise InputError(f"cannot read {path} ({why}): give another file.") from None

@@ -1,0 +1,226 @@
+"""Every named step of ppt.pretrain and ppt.fewshot killed with -9 once: the rerun ends as if not.
+
+A child process (forked, so that nothing is imported again) kills itself at the n-th call of a
+function, before it does anything. What is left must be gone on from, and the end be the same
+bytes. Steps of training itself are in tests/test_training.py, builds in tests/test_build.py.
+"""
+
+import importlib
+import json
+import os
+import signal
+import traceback
+
+import pyarrow.parquet as pq
+import pytest
+
+from ppt.base.files import SCRATCH
+from ppt.fewshot.__main__ import main as fewshot
+from ppt.pretrain import main as pretrain
+from tests import test_fewshot, test_pretrain
+from tests.few import toy_place
+from tests.tiny import save_tiny
+from tests.toys import toy_corpus
+
+TIMES = ("seconds", "examples_per_second")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kills")
+    toy_place(folder)
+    (folder / "llama" / "stays").touch()
+    toy_corpus(folder / "corpora" / "sentiment")
+    save_tiny(folder / "small", max_position_embeddings=80)
+    return folder
+
+
+def killed_at(step, call, main, argv):
+    """Run a command in a child that kills itself at that call of `module:name`."""
+    module, _, name = step.partition(":")
+    *owners, leaf = name.split(".")
+    owner = importlib.import_module(module)
+    for one in owners:
+        owner = getattr(owner, one)
+    child = os.fork()
+    if not child:
+        try:
+            real, calls = getattr(owner, leaf), [0]
+
+            def deadly(*args, **kwargs):
+                calls[0] += 1
+                if calls[0] == call:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*args, **kwargs)
+
+            setattr(owner, leaf, deadly)
+            main(argv)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"{step} is not called {call} times"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def without(value, names):
+    if isinstance(value, dict):
+        return {key: without(one, names) for key, one in value.items() if key not in names}
+    return [without(one, names) for one in value] if isinstance(value, list) else value
+
+
+def left_of_training(folder):
+    """All that a run leaves, times aside; states by their bytes."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_file() or name.endswith((".png", "state.json", ".lock")):
+            continue  # times, or nothing
+        assert SCRATCH not in name
+        data = path.read_bytes()
+        if name == "result.json":
+            data = without(json.loads(data), TIMES)
+        elif name == "metrics.jsonl":
+            data = [without(json.loads(line), TIMES) for line in data.splitlines()]
+        elif name == "README.md":
+            data = data.replace(str(folder).encode(), b"")
+        elif name == "config.json":
+            data = without(json.loads(data), ("output_dir", "overwrite_output_dir"))
+        found[name] = data
+    return found
+
+
+def left_of_a_grid(folder):
+    """Rows, predictions, adapters and the names of all files."""
+    lines = (folder / "results.jsonl").read_text().splitlines()
+    rows = [without(json.loads(line), TIMES) for line in lines]
+    predictions = pq.read_table(folder / "predictions.parquet").to_pylist()
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*")
+                   if path.is_file() and path.name != ".lock")  # fmt: skip
+    assert not any(SCRATCH in name for name in names)
+    weights = {name: (folder / name).read_bytes() for name in names if "safetensors" in name}
+    return rows, predictions, names, weights
+
+
+TRAINING = [
+    ("ppt.training.pretraining:load_examples", 1),
+    ("ppt.training.pretraining:begin_run", 1),
+    ("ppt.training.keeper:RunLog", 1),
+    ("ppt.training.keeper:save_state", 1),
+    ("ppt.training.keeper:save_state", 3),
+    ("ppt.training.state:write_synced", 3),
+    ("ppt.base.files:os.replace", 2),
+    ("ppt.training.pretraining:card_of", 1),
+    ("ppt.training.pretraining:finish", 1),
+    ("ppt.prompts.files:write_synced", 1),
+    ("ppt.prompts.files:write_synced", 2),
+    ("ppt.prompts.files:write_synced", 3),
+    ("ppt.training.pretraining:draw_loss", 1),
+    ("ppt.training.pretraining:write_atomically", 1),
+    ("ppt.training.pretraining:write_atomically", 2),
+]
+
+GUARD = "ppt.base.output_folder"
+CLEARING = [
+    *((f"{GUARD}:shutil.rmtree", call) for call in (1, 3)),
+    *((f"{GUARD}:Path.unlink", call) for call in (1, 2, 4)),
+]
+
+
+def training_flags(place, output, *more, **changes):
+    usual = {"corpus": place / "corpora" / "sentiment", "model": place / "small"}
+    return [*test_pretrain.flags(place, output, **{**usual, **changes}), *more]
+
+
+@pytest.fixture(scope="module")
+def trained(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert pretrain(training_flags(place, folder)) == 0
+    return left_of_training(folder)
+
+
+@pytest.mark.promise(
+    "a command killed at any step ends, when given again, as if nothing had happened"
+)
+@pytest.mark.parametrize(("step", "call"), TRAINING)
+def test_a_pretraining_killed_at_any_step_ends_as_if_it_had_not_been(
+    place, trained, tmp_path, step, call
+):
+    argv = training_flags(place, tmp_path / "run")
+    killed_at(step, call, pretrain, argv)
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert pretrain(argv) == 0
+    assert left_of_training(tmp_path / "run") == trained
+
+
+@pytest.mark.promise(
+    "a command killed while it clears a folder harms nobody's files and can be given again"
+)
+@pytest.mark.parametrize(("step", "call"), CLEARING)
+def test_a_pretraining_killed_while_it_clears_begins_anew(place, trained, tmp_path, step, call):
+    folder = tmp_path / "run"
+    assert pretrain(training_flags(place, folder, seed=5)) == 0
+    (folder / "notes.txt").write_text("a user's own")
+    argv = training_flags(place, folder, "--overwrite_output_dir")
+    killed_at(step, call, pretrain, argv)
+    assert (folder / "notes.txt").read_text() == "a user's own"
+    assert pretrain(argv) == 0
+    left = left_of_training(folder)
+    assert left.pop("notes.txt") == b"a user's own"
+    assert left == trained
+
+
+GRID = [
+    ("ppt.fewshot.running:rehearse", 1),
+    ("ppt.fewshot.running:write_folder", 1),
+    ("ppt.fewshot.running:run_bank", 2),
+    ("ppt.training.trainables:save_prompt", 1),
+    ("ppt.training.trainables:save_prompt", 2),
+    ("ppt.prompts.files:write_synced", 2),
+    ("ppt.results.store:write_atomically", 1),
+    ("ppt.results.store:write_atomically", 3),
+    ("ppt.results.store:ResultStore._append", 1),
+    ("ppt.results.store:ResultStore._append", 2),
+    ("ppt.results.store:os.fsync", 1),
+    ("ppt.results.store:ResultStore.write_predictions", 1),
+    ("ppt.results.store:synced", 1),
+    ("ppt.results.tables:write_atomically", 2),
+    ("ppt.results.figures:save_figure", 1),
+]
+
+
+def grid_flags(place, output, *more, **changes):
+    usual = {"methods": "zero_shot,prompt_tuning,ensemble_vote", "max_steps": 2}
+    return [*test_fewshot.flags(place, output, **{**usual, **changes}), *more]
+
+
+@pytest.fixture(scope="module")
+def made(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "results"
+    assert fewshot(grid_flags(place, folder)) == 0
+    return left_of_a_grid(folder)
+
+
+@pytest.mark.promise(
+    "a command killed at any step ends, when given again, as if nothing had happened"
+)
+@pytest.mark.parametrize(("step", "call"), GRID)
+def test_a_grid_killed_at_any_step_ends_as_if_it_had_not_been(place, made, tmp_path, step, call):
+    argv = grid_flags(place, tmp_path / "r")
+    killed_at(step, call, fewshot, argv)
+    assert fewshot(argv) == 0
+    assert left_of_a_grid(tmp_path / "r") == made
+
+
+@pytest.mark.promise(
+    "a command killed while it clears a folder harms nobody's files and can be given again"
+)
+@pytest.mark.parametrize(("step", "call"), CLEARING)
+def test_a_grid_killed_while_it_clears_begins_anew(place, made, tmp_path, step, call):
+    folder = tmp_path / "r"
+    assert fewshot(grid_flags(place, folder, prompt_length=5)) == 0
+    argv = grid_flags(place, folder, "--overwrite_output_dir")
+    killed_at(step, call, fewshot, argv)
+    assert fewshot(argv) == 0
+    assert left_of_a_grid(folder) == made
