@@ -174,7 +174,7 @@ class Output:
                 FileSystems.delete([self.path(f"{BUILDING}/")])
         elif Path(self.path(BUILDING)).exists():
             gone = self.path(f"{SCRATCH}{os.getpid()}-finished")
-            os.replace(self.path(BUILDING), gone)
+            Path(self.path(BUILDING)).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
 
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
