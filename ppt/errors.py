@@ -8,19 +8,14 @@ import difflib
 import errno
 import io
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
 LONGEST_PATH = 200
 
-_UNSEEN = re.compile(
-    # C0 and C1 controls, marks and embeddings of direction, line separators, tags, and halves
-    # of surrogate pairs, which stand for bytes of paths that are no UTF-8.
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
-)
+_HARMLESS = frozenset("\u200c\u200d\xa0\u202f\u3000")
+"""Not printable by Unicode, but scripts and emoji are joined and spaced with these."""
 
 NEAR = 0.6
 """How like a known name one must be (1: equal) to be taken for a mistyped one."""
@@ -86,7 +81,9 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _UNSEEN.sub(lambda sign: ascii(sign[0])[1:-1], text)
+    return "".join(
+        sign if sign.isprintable() or sign in _HARMLESS else ascii(sign)[1:-1] for sign in text
+    )
 
 
 def exit_status(command: Callable[[], int]) -> int:

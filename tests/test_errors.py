@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ppt.errors import visible
 from tests.toys import toy_corpus
 
 ROOT = Path(__file__).parents[1]
@@ -90,11 +87,3 @@ def test_what_a_name_holds_does_nothing_to_a_terminal(tmp_path):
     assert status == 2
     assert one_line(error).isprintable()
     assert r"\x1b[31mred\u202e\x07" in error
-
-
-@given(st.text())
-def test_visible_text_is_one_printable_line(text):
-    shown = visible(text)
-    assert len(shown) >= len(text)
-    assert not set(shown) & set("\x1b\x07\n\r\u202e\u2066\u2028\x00\x9b")
-    assert visible(shown) == shown

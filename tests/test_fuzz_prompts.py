@@ -170,12 +170,14 @@ def tell(name, outcomes):
     return refused
 
 
+@pytest.mark.promise("prompt")
 @pytest.mark.parametrize(
     ("name", "mutations"),
     [(CONFIG, JSON), (CARD, JSON), (WEIGHTS, BINARY)],
     ids=["config", "card", "weights"],
 )
-def test_a_mutated_prompt_is_a_prompt_or_one_line(name, mutations, tmp_path):
+def test_a_mutated_prompt_is_a_prompt_or_one_line(name, mutations, tmp_path, cases):
+    cases(COUNT)
     folder = saved_prompt(tmp_path)
     whole, outcomes = (folder / name).read_bytes(), []
     for seed in range(COUNT):
@@ -203,10 +205,12 @@ def saved_state(folder):
     return save_state(folder, State(tensors, values), keep=2)
 
 
+@pytest.mark.promise("prompt")
 @pytest.mark.parametrize(
     ("name", "mutations"), [(VALUES, JSON), (TENSORS, BINARY)], ids=["values", "tensors"]
 )
-def test_a_mutated_state_is_the_state_or_one_line(name, mutations, tmp_path):
+def test_a_mutated_state_is_the_state_or_one_line(name, mutations, tmp_path, cases):
+    cases(COUNT)
     path = saved_state(tmp_path)
     whole, outcomes = (path / name).read_bytes(), []
     kept = load_state(path)

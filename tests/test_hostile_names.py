@@ -17,8 +17,8 @@ from rich.console import Console
 from ppt.base.files import write_atomically
 from ppt.base.markdown import markdown_table
 from ppt.base.names import LONGEST, check_name, is_name
-from ppt.base.text import printable, shortened
-from ppt.errors import ConfigError, PPTError
+from ppt.base.text import shortened
+from ppt.errors import ConfigError, PPTError, visible
 from ppt.results.figures import plots_of
 from ppt.results.page import html_page
 from ppt.results.report import make_report, read_results, report_of
@@ -29,7 +29,7 @@ from ppt.tasks.spec import Columns, Label, Rows, Task
 from ppt.tasks.user_file import load_task_file
 from tests.synthetic import synthetic_grid, write_results
 
-MUTATIONS = int(os.environ.get("PPT_FUZZ_RESULTS", "300"))
+MUTATIONS = int(os.environ.get("PPT_FUZZ", "300"))
 
 BAD_NAMES = [
     "", ".", "..", "../../victim", "/etc/passwd", "a/b", "a\\b", "a\0b", "a\nb", "\x1b[2J", "\x9b",
@@ -82,19 +82,19 @@ def test_a_name_stays_in_its_folder(name):
 
 
 @given(st.text())
-def test_printable_text_is_one_line_that_steers_nothing(text):
-    shown = printable(text)
-    assert shown.replace("\u200c", "").replace("\u200d", "").isprintable()
-    assert printable(shown) == shown
+def test_visible_text_is_one_line_that_steers_nothing(text):
+    shown = visible(text)
+    assert re.sub("[\u200c\u200d\xa0\u202f\u3000]", "", shown).isprintable()
+    assert visible(shown) == shown
     assert len(shown.splitlines()) <= 1
     assert shown == text or not text.isprintable()
     shown.encode()
 
 
 def test_hostile_signs_are_escaped_and_scripts_left():
-    assert printable(HOSTILE) == r"\x1b]0;x\x07\x9b2J\u202eevil\r\n\u2066"
+    assert visible(HOSTILE) == r"\x1b]0;x\x07\x9b2J\u202eevil\r\n\u2066"
     for text in ("naïve", "好评", "نمی‌خواهم", "👩‍👩‍👧", "שלום", "a b"):
-        assert printable(text) == text
+        assert visible(text) == text
     assert markdown_table([HOSTILE], [["a|b"]]).splitlines() == [
         r"| \x1b]0;x\x07\x9b2J\u202eevil\r\n\u2066 |", "|---|", r"| a\|b |",
     ]  # fmt: skip
@@ -110,7 +110,7 @@ def task_of(**changes):
     return Task(**{**usual, **changes})
 
 
-def test_texts_of_rejected_rows_are_printable():
+def test_texts_of_rejected_rows_are_visible():
     rows = [{"text": HOSTILE, "label": 0}, {"text": HOSTILE, "label": 1}, {"text": "a", "label": 0}]
     rows += [{"text": "b", "label": HOSTILE + "\ud800"}, {"text": "c", "label": 1}]
     data = load_rows(task_of(source=Rows(rows)))
@@ -119,7 +119,7 @@ def test_texts_of_rejected_rows_are_printable():
     for one in data.rejects:
         assert one.detail.isprintable()
         json.dumps(one.as_dict(), ensure_ascii=False).encode()
-    assert RowReject("train", "line 1", "blank", HOSTILE).detail == printable(HOSTILE)
+    assert RowReject("train", "line 1", "blank", HOSTILE).detail == visible(HOSTILE)
 
 
 # --- results
@@ -178,7 +178,9 @@ def test_long_names_of_tasks_have_plots_of_their_own(tmp_path):
     assert max(map(len, plots)) < 200
 
 
-def test_a_line_of_a_run_alone_is_one_error_and_so_is_any_changed_line(tmp_path):
+@pytest.mark.promise("results")
+def test_fuzz_a_line_of_a_run_alone_is_one_error_and_so_is_any_changed_line(tmp_path, cases):
+    cases(MUTATIONS)
     with pytest.raises(PPTError, match=r"^here: the key 'task' is missing"):
         read_run({"run": "a"}, "here")
     good = synthetic_grid(tasks=("sst2",), methods=("ppt",), seeds=2)

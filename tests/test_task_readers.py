@@ -22,8 +22,8 @@ from ppt.tasks.cells import BadRow
 from ppt.tasks.readers import read_table
 from ppt.tasks.user_file import load_task_file
 
-MUTATIONS = int(os.environ.get("PPT_FUZZ_TASKS", "400"))
-"""Mutated files of the fuzz test; each is to be rows or one line."""
+MUTATIONS = int(os.environ.get("PPT_FUZZ", "50"))
+"""Mutated files of each kind in the fuzz test; each is to be rows or one line."""
 
 HEADER = ["text", "label"]
 ANY_TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from("\",;\t\n\r'\\ "), max_size=12)
@@ -371,15 +371,17 @@ def mutated(data, draw):
     return bytes(data)
 
 
+@pytest.mark.promise("task")
 @pytest.mark.parametrize("name", SEEDS)
-def test_any_change_of_a_task_gives_rows_or_one_line(tmp_path, name):
+def test_fuzz_any_change_of_a_task_gives_rows_or_one_line(tmp_path, name, cases):
+    cases(MUTATIONS)
     draw = random.Random(name)
     yaml, data = SEEDS[name]
     path = tmp_path / "task.yaml"
     path.write_bytes(yaml)
     (tmp_path / name).write_bytes(data)
     assert len(load_task_file(path).train) == 6
-    for _ in range(MUTATIONS // len(SEEDS)):
+    for _ in range(MUTATIONS):
         in_yaml = draw.random() < 0.3
         path.write_bytes(mutated(yaml, draw) if in_yaml else yaml)
         (tmp_path / name).write_bytes(data if in_yaml else mutated(data, draw))

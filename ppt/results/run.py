@@ -8,8 +8,7 @@ from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 from ppt.base.names import is_name
-from ppt.base.text import printable
-from ppt.errors import InputError
+from ppt.errors import InputError, visible
 
 Point = Mapping[str, float]
 
@@ -192,5 +191,5 @@ def read_run(values: Any, place: str) -> Run:
 
 
 def _short(value: Any) -> str:
-    text = printable(json.dumps(value, ensure_ascii=False))
+    text = visible(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 40 else f"{text[:37]}..."

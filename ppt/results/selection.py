@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ppt.base.text import printable
-from ppt.errors import InputError
+from ppt.errors import InputError, visible
 from ppt.methods import METHODS
 from ppt.results.run import Run
 
@@ -61,7 +60,7 @@ def _rank(run: Run) -> tuple[float, float, float, str]:
 
 def _check_alike(candidates: Sequence[Run]) -> None:
     one = candidates[0]
-    cell = printable(f"{one.task}, {one.method}, {one.shots} shots, seed {one.seed}")
+    cell = visible(f"{one.task}, {one.method}, {one.shots} shots, seed {one.seed}")
     if len(candidates) > 1 and any(run.validation is None for run in candidates):
         raise InputError(
             f"{cell}: {len(candidates)} runs, one without validation scores; expected all with"
@@ -69,7 +68,7 @@ def _check_alike(candidates: Sequence[Run]) -> None:
         )
     for name in ("model", "format", "style", "init"):
         if len(values := distinct(candidates, name)) > 1:
-            told = printable(", ".join(map(str, values)))
+            told = visible(", ".join(map(str, values)))
             raise InputError(
                 f"{cell}: runs differ in {name} ({told}); expected only learning rates to differ:"
                 " keep one grid in a results folder."
@@ -82,7 +81,7 @@ def check_labels(runs: Sequence[Run], place: str) -> None:
         known = distinct((run for run in runs if run.task == task), "labels")
         if len(known) > 1:
             sets = " and ".join(", ".join(labels) for labels in known[:2])
-            shown = printable(f"runs of {task} differ in labels ({sets})")
+            shown = visible(f"runs of {task} differ in labels ({sets})")
             raise InputError(
                 f"{place}: {shown}; expected one set a task: give tasks of their own names."
             )
@@ -105,4 +104,4 @@ def doubts(runs: Sequence[Run]) -> list[str]:
         notes.append(f"Runs that diverged (no finite validation loss): {diverged}.")
     if len(models := distinct(runs, "model")) > 1:
         notes.append(f"The runs are of {len(models)} models: {', '.join(models)}.")
-    return [printable(note) for note in notes]
+    return [visible(note) for note in notes]

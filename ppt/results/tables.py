@@ -18,7 +18,7 @@ from rich.text import Text
 
 from ppt.base.files import write_atomically
 from ppt.base.markdown import markdown_table
-from ppt.base.text import printable
+from ppt.errors import visible
 from ppt.results.folder import TABLES
 from ppt.results.rows import MIN_PAIRS, Row
 from ppt.results.selection import METRICS
@@ -46,9 +46,9 @@ class Sheet:
 
     def __post_init__(self) -> None:
         shown = {
-            "title": printable(self.title),
-            "head": tuple(map(printable, self.head)),
-            "rows": tuple(tuple(map(printable, row)) for row in self.rows),
+            "title": visible(self.title),
+            "head": tuple(map(visible, self.head)),
+            "rows": tuple(tuple(map(visible, row)) for row in self.rows),
         }
         for name, value in shown.items():
             object.__setattr__(self, name, value)
@@ -145,7 +145,7 @@ def _csv_cell(value: Any) -> Any:
     """A text that neither steers a terminal nor is a formula; numbers as they are."""
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = visible(value)
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
