@@ -234,6 +234,7 @@ def test_what_cannot_be_read_is_said_in_one_line(folder, name):
 def small(monkeypatch):
     monkeypatch.setattr(unpacked, "MAX_BYTES", 1 << 20)
     monkeypatch.setattr(unpacked, "MAX_LINE", 1 << 16)
+    monkeypatch.setattr(unpacked, "MAX_LINES", 300_000)
     monkeypatch.setattr(readers, "MAX_BYTES", 1 << 20)
     monkeypatch.setattr(readers, "MAX_TEST_ROWS", 1000)
 
@@ -249,8 +250,9 @@ def dictionary_bomb(rows, length):
 
 BOMBS = {
     "cell.csv.gz": (gzip.compress(b"text,label\n" + b"x" * (1 << 21)), "in one line"),
-    "cells.csv.gz": (gzip.compress(b'text,label\n"' + b"x\n" * (1 << 20)), "in all"),
-    "blank.csv.bz2": (bz2.compress(b"text,label\n" + b"\n" * (1 << 21)), "in all"),
+    "cells.csv.gz": (gzip.compress(b'text,label\n"' + b"x\n" * (1 << 20)), "than 1,000 rows"),
+    "blank.csv.bz2": (bz2.compress(b"text,label\n" + b"\n" * (1 << 21)), "than 300,000 lines"),
+    "all.csv.gz": (gzip.compress((b"x" * 8000 + b",0\n") * 999), "than 1 MiB in all"),
     "rows.jsonl.xz": (lzma.compress(b'{"text": "a"}\n' * 2000), "more than 1,000 rows"),
     "array.json.gz": (gzip.compress(b"[" + b"0," * (1 << 20) + b"0]"), "more than 0 MiB"),
     "dictionary.parquet": (dictionary_bomb(500, 10_000), "more than 1 MiB so far"),

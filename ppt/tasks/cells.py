@@ -22,9 +22,12 @@ QUOTINGS = {
 }
 """What the quotation marks of CSV and TSV are; left out, the file itself must show it."""
 
+HIGHEST = 10_000
+"""Lines of a cell; of one that has more the opening mark is taken for a mistake."""
+
 _SIGNS = ",;\t"
 _SEP_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
-_UNCLOSED = "a quotation mark opens a cell that never ends"
+_UNCLOSED = "a quotation mark opens a cell that never ends, or not soon"
 _AFTER = "text follows a closing quotation mark"
 
 
@@ -165,7 +168,7 @@ def _marked(
                 end = line.find('"', place)
                 if end < 0:
                     parts.append(line[place:])
-                    line, place = following(), 0
+                    line, place = following() if len(taken) < HIGHEST else "", 0
                     if not line:
                         return BadRow("broken_line", _UNCLOSED), taken, True, True
                     taken.append(line)

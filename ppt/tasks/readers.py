@@ -94,7 +94,7 @@ def read_table(path: Path, limit: int | None = None, quoting: str | None = None)
         return _table(path, _parquet_rows(path, packed=bool(packed)), limit)
     if kind in ("json", "jsonl"):
         return _table(path, _json_rows(path, kind), limit)
-    found = divided(partial(lines, path), kind, quoting, limit)
+    found = divided(partial(lines, path), kind, quoting, limit or MAX_TEST_ROWS)
     if found is None:
         raise InputError(
             f"{path} is empty, or its first line cannot be read: expected the names of the columns"

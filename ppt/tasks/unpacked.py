@@ -17,7 +17,7 @@ PACKINGS = {".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz
 MAX_BYTES = 256 << 20
 """What is read of a file, unpacked; a task of a few thousand rows has a hundredth."""
 
-MAX_LINE = 16 << 20
+MAX_LINE, MAX_LINES = 16 << 20, 5_000_000
 
 _SMALLER = "keep fewer rows, a few thousand are plenty, or split what is no text"
 
@@ -42,12 +42,10 @@ def lines(path: Path) -> Iterator[str]:
     with _opened(path) as file:
         while data := file.readline(MAX_LINE + 1):
             number, left = number + 1, left - len(data)
-            if len(data) > MAX_LINE or left < 0:
-                bound = MAX_LINE if len(data) > MAX_LINE else MAX_BYTES
-                raise InputError(
-                    f"{path}, line {number}: more than {bound >> 20} MiB in"
-                    f" {'one line' if bound == MAX_LINE else 'all'}: {_SMALLER}."
-                )
+            if len(data) > MAX_LINE or left < 0 or number > MAX_LINES:
+                what = f"{MAX_BYTES >> 20} MiB in all" if left < 0 else f"{MAX_LINES:,} lines"
+                what = f"{MAX_LINE >> 20} MiB in one line" if len(data) > MAX_LINE else what
+                raise InputError(f"{path}, line {number}: more than {what}: {_SMALLER}.")
             try:
                 yield data.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
