@@ -11,8 +11,6 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ppt.base.markdown import markdown_table
 from ppt.base.names import check_name
@@ -299,14 +297,6 @@ def test_no_sign_that_steers_a_terminal_is_shown():
     assert r"a\u202e\|b\nc" in markdown_table(["x"], [["a\u202e|b\nc"]])
 
 
-@given(st.text())
-def test_what_is_visible_is_one_harmless_line(text):
-    shown = visible(text)
-    assert not any(ord(sign) < 32 or 0x7F <= ord(sign) < 0xA0 for sign in shown)
-    assert len(shown.splitlines()) <= 1
-    shown.encode()
-
-
 def test_escapes_in_documents_and_ids_stay_in_the_corpus_and_off_the_terminal(tmp_path, capsys):
     nasty = NASTY[:-1]
     records = [
@@ -426,60 +416,6 @@ def test_names_that_are_paths_are_refused(tmp_path, capsys, name):
     with pytest.raises(CorpusError, match="a shard's name"):
         open_corpus(folder)
     refused_by_inspect(folder, capsys)
-
-
-VALUES = [None, True, -1, 1.5, "x", [], {}, [1], {"a": 1}, {"a": {"b": {"c": 1}}}, 10**400,
-          float("nan"), "../x", {"x": 1}, {"99": {"0": 1}}, [[]], [{}]]  # fmt: skip
-
-
-def places(value, path=()):
-    """The path of every value of a JSON document."""
-    yield path
-    inside = value.items() if isinstance(value, dict) else enumerate(value) \
-        if isinstance(value, list) else ()  # fmt: skip
-    for key, one in inside:
-        yield from places(one, (*path, key))
-
-
-def test_any_field_of_a_manifest_may_be_wrong_and_one_line_tells(tmp_path, capsys):
-    folder = toy_corpus(tmp_path / "c", "unified")
-    good = json.loads((folder / MANIFEST).read_text())
-    harmless = count = 0
-    for path in list(places(good))[1:]:
-        for value in [*VALUES, "gone"]:
-            data = copy.deepcopy(good)
-            parent = data
-            for key in path[:-1]:
-                parent = parent[key]
-            if value == "gone":
-                del parent[path[-1]]
-            else:
-                parent[path[-1]] = value
-            (folder / MANIFEST).write_text(json.dumps(data))
-            (folder / "histograms.png").unlink(missing_ok=True)
-            count += 1
-            status = inspect([str(folder), "-n", "1"])
-            said = capsys.readouterr().err
-            harmless += status == 0
-            assert status == 0 or (status == 2 and said.count("\n") == 1), (path, value)
-    assert count > 500
-    assert harmless < count / 2
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_a_damaged_shard_is_one_line(tmp_path_factory, data):
-    folder = toy_corpus(tmp_path_factory.mktemp("c") / "c", "unified")
-    shard = min(folder.glob("train*.parquet"))
-    content = bytearray(shard.read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    shard.write_bytes(content)
-    done = inspect([str(folder), "-n", "30"])
-    assert done in {0, 2}
-    if bytes(content) != (folder / shard.name).read_bytes():
-        with pytest.raises(CorpusError, match="corrupt"):
-            open_corpus(folder, verify="full")
 
 
 def test_a_shard_whose_rows_are_no_rows_is_one_line(tmp_path, capsys):

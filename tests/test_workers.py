@@ -57,6 +57,7 @@ def works(folder):
         time.sleep(0.02)
 
 
+@pytest.mark.promise("kill")
 @pytest.mark.parametrize("moment", ["as it starts", "at work"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_worker_ends_the_build_at_once_and_a_rerun_goes_on(

@@ -147,7 +147,7 @@ def _verify_shard(path: Path, shard: Shard, verify: str) -> None:
             raise CorpusError(f"shard {path} is corrupt (sha256 differs); {AGAIN}.")
         with path.open("rb") as file:
             found = pq.read_metadata(file).num_rows
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise CorpusError(f"shard {path} is corrupt ({first_line(error)}); {AGAIN}.") from None
     if found != shard.rows:
         raise CorpusError(f"shard {path} has {found} rows, expected {shard.rows}; {AGAIN}.")
