@@ -19,7 +19,7 @@ from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.text import normalise
 from ppt.errors import InputError, exit_status
 from ppt.text.punkt import PunktParameters
-from ppt.text.sentences import save_punkt, train_punkt
+from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
 
 DESCRIPTION = """\
 Learn from text where Punkt is to split sentences of its kind.
@@ -147,6 +147,9 @@ def _run(argv: Sequence[str] | None) -> int:
         PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
+    from pipelines.files import refuse_overlap  # Beam comes in here: --help is quick
+
+    refuse_overlap(flags.input, (), flags.output, PUNKT_FILES)
     parameters = train_punkt(texts(flags.input, flags.text_field), flags.min_count)
     learned = sorted(parameters.abbrev_types)
     if flags.supplement == "english":

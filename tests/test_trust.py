@@ -244,6 +244,16 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path):
     assert "1 unreadable_file" in done.stderr
 
 
+def test_punkt_does_not_learn_from_its_own_files(tmp_path, capsys):
+    from pipelines.train_punkt import main as train
+
+    (tmp_path / "a.txt").write_text(" ".join(sentences(0)))
+    assert train(["--input", str(tmp_path / "*.txt"), "--output", str(tmp_path)]) == 2
+    assert "would read the output's" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert train(["--input", str(tmp_path / "*.txt"), "--output", str(tmp_path / "p")]) == 0
+
+
 # ---- memory
 
 
