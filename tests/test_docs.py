@@ -19,6 +19,7 @@ from ppt.report import ReportConfig
 from ppt.results.folder import CONFIG, FILES, FOLDERS
 from ppt.results.selection import RESULTS
 from ppt.training.settings import PretrainConfig
+from tests.reliability import PROMISES
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
@@ -127,6 +128,12 @@ def test_the_tests_that_promises_name_are_there():
     assert len(named) > 15
     for file, name in named:
         assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
+def test_every_promise_that_is_marked_is_one_of_the_table():
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/test_*.py"))
+    marked = {*re.findall(r"pytest\.mark\.promise\(\s*\"(\w+)\"", tests)}
+    assert marked == set(PROMISES)
 
 
 def test_the_paths_of_the_picture_are_files():

@@ -131,9 +131,7 @@ def test_more_seeds_and_methods_add_to_what_is_there(place, tmp_path):
     assert len(rows) == len({row["run"] for row in rows}) == 8
 
 
-@pytest.mark.promise(
-    "a command killed at any step ends, when given again, as if nothing had happened"
-)
+@pytest.mark.promise("kill")
 def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(
     place, tmp_path, capsys
 ):

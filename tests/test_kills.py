@@ -140,9 +140,7 @@ def trained(place, tmp_path_factory):
     return left_of_training(folder)
 
 
-@pytest.mark.promise(
-    "a command killed at any step ends, when given again, as if nothing had happened"
-)
+@pytest.mark.promise("kill")
 @pytest.mark.parametrize(("step", "call"), TRAINING)
 def test_a_pretraining_killed_at_any_step_ends_as_if_it_had_not_been(
     place, trained, tmp_path, step, call
@@ -154,9 +152,7 @@ def test_a_pretraining_killed_at_any_step_ends_as_if_it_had_not_been(
     assert left_of_training(tmp_path / "run") == trained
 
 
-@pytest.mark.promise(
-    "a command killed while it clears a folder harms nobody's files and can be given again"
-)
+@pytest.mark.promise("clear")
 @pytest.mark.parametrize(("step", "call"), CLEARING)
 def test_a_pretraining_killed_while_it_clears_begins_anew(place, trained, tmp_path, step, call):
     folder = tmp_path / "run"
@@ -202,9 +198,7 @@ def made(place, tmp_path_factory):
     return left_of_a_grid(folder)
 
 
-@pytest.mark.promise(
-    "a command killed at any step ends, when given again, as if nothing had happened"
-)
+@pytest.mark.promise("kill")
 @pytest.mark.parametrize(("step", "call"), GRID)
 def test_a_grid_killed_at_any_step_ends_as_if_it_had_not_been(place, made, tmp_path, step, call):
     argv = grid_flags(place, tmp_path / "r")
@@ -213,9 +207,7 @@ def test_a_grid_killed_at_any_step_ends_as_if_it_had_not_been(place, made, tmp_p
     assert left_of_a_grid(tmp_path / "r") == made
 
 
-@pytest.mark.promise(
-    "a command killed while it clears a folder harms nobody's files and can be given again"
-)
+@pytest.mark.promise("clear")
 @pytest.mark.parametrize(("step", "call"), CLEARING)
 def test_a_grid_killed_while_it_clears_begins_anew(place, made, tmp_path, step, call):
     folder = tmp_path / "r"
