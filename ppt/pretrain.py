@@ -30,7 +30,7 @@ EPILOG = """\
 examples:
   python -m ppt.pretrain --format=unified
   python -m ppt.pretrain --format=sentiment --style=hybrid --max_steps=300 --dtype=bfloat16
-  python -m ppt.pretrain --format=sentence_pair --model=google/t5-xl-lm-adapt \\
+  python -m ppt.pretrain --format=sentence_pair --model=google/flan-t5-xl \\
       --optimizer=adafactor --prompt_length=100 --output_dir=runs/pair
   accelerate launch -m ppt.pretrain --format=unified --model=Qwen/Qwen2.5-1.5B
 
