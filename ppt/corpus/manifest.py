@@ -17,6 +17,8 @@ _MOST = 1 << 53
 """No count is larger; JSON's readers agree up to here."""
 
 Stats = dict[str, Any]
+_STATS = {"rows", "labels", "answer_positions", "text_chars", "option_chars"}
+"""What each has; `kinds` came with version 2."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,9 @@ def _is_shards(value: Any) -> bool:
 
 def _is_stats(value: Any) -> bool:
     """Counts whose keys, where they are numbers, are numbers; no row has more than 16 options."""
-    if not _counts(value, 2):
+    if value == {}:  # a split without shards
+        return True
+    if not _counts(value, 2) or not _STATS <= value.keys() or not _is_count(value["rows"]):
         return False
     lengths = [value.get(name, {}) for name in ("text_chars", "option_chars")]
     positions = value.get("answer_positions", {})
