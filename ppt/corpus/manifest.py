@@ -148,7 +148,7 @@ def _is_stats(value: Any) -> bool:
     """Counts whose keys, where they are numbers, are numbers; no row has more than 16 options."""
     if value == {}:  # a split without shards
         return True
-    if not _counts(value, 2) or not _STATS <= value.keys() or not _is_count(value["rows"]):
+    if not _counts(value, 2) or not value.keys() >= _STATS or not _is_count(value["rows"]):
         return False
     lengths = [value.get(name, {}) for name in ("text_chars", "option_chars")]
     positions = value.get("answer_positions", {})
