@@ -1,11 +1,11 @@
 """Raw documents → corpora: ``python -m pipelines.build_corpus --input FILES --output corpora/``."""
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
+from pipelines.logs import quiet
 from ppt.base.flags import parse
 from ppt.errors import exit_status
 
@@ -16,10 +16,7 @@ allocator. Its own keeps what one shard needed for the next: a fifth more at the
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
-    # Beam warns at import of parts that nobody asked for, and tells every failure several
-    # times with tracebacks; we tell it once. --verbose brings its log back.
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    logging.getLogger().setLevel(logging.ERROR)
+    quiet()  # --verbose brings Beam's log back
     return exit_status(lambda: _run(argv))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from pipelines.logs import quiet
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.text import normalise
 from ppt.errors import InputError, exit_status
@@ -139,6 +140,7 @@ class PunktFlags(Command):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
+    quiet()
     return exit_status(lambda: _run(argv))
 
 
