@@ -186,8 +186,11 @@ def _plain_errors(job: Job) -> Iterator[None]:
     """
     try:
         yield
-    except PPTError:
-        raise
+    except PPTError as error:
+        told, beams_place, _ = str(error).partition(" [while running")
+        if not beams_place:
+            raise
+        raise type(error)(told) from error
     except Exception as error:
         found = _OUR_ERROR.findall(str(error))
         if found:

@@ -141,7 +141,8 @@ def test_only_anchors_are_labelled(tmp_path, monkeypatch):
     monkeypatch.setattr(LMLabeller, "probabilities", count)
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
     build(
-        "--input", source, "--output", tmp_path / "c", "--formats", "sentiment", "--labeller", name,
+        "--input", source, "--output", tmp_path / "c", "--labeller", name,
+        "--formats", "sentiment,sentence_pair",  # a random model's labels make no row by themselves
         "--max_examples_per_document", 2, "--validation_fraction", 0,
     )  # fmt: skip
     assert counts == [1, 16]  # the first one is the check
