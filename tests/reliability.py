@@ -26,7 +26,7 @@ PROMISES = {
 }
 """Key of a mark → what it stands for."""
 
-MORE = {"faults": {"PPT_KILLS": "20"}, "fuzz": {"PPT_FUZZ": "1000"}}
+MORE = {"faults": {"PPT_KILLS": "8"}, "fuzz": {"PPT_FUZZ": "1000"}}
 """What is run → settings of the long version."""
 
 
