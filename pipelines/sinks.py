@@ -23,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import ShardResult
 from ppt.base.files import SCRATCH, appearing, write_synced
+from ppt.base.names import check_name
 from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD
 from ppt.corpus.formats import FORMATS
@@ -147,7 +148,10 @@ class Output:
         """The files of an unfinished build and its fingerprint; nothing where there is none."""
         try:
             plan = json.loads(self.get(_PLAN) or "{}")
-            return set(plan.get("files", ())), str(plan.get("fingerprint", ""))
+            files = set(plan.get("files", ()))
+            for part in {part for file in files for part in file.split("/")}:
+                check_name(part, "a file of the plan")  # nothing outside is ours
+            return files, str(plan.get("fingerprint", ""))
         except (ValueError, AttributeError, TypeError) as error:
             raise OutputError(
                 f"{self.path(_PLAN)} is not ours ({error}): give another --output, or move it away."
