@@ -16,6 +16,7 @@ from pipelines.readers import ReadOptions, expand, read
 from ppt.corpus.records import Document, Reject
 from ppt.corpus.storage import MANIFEST, SPLITS, open_corpus
 from ppt.errors import CorpusError, PPTError
+from tests.test_fuzz_prompts import places
 from tests.toys import toy_corpus
 
 MUTATIONS = int(os.environ.get("PPT_FUZZ", "50"))
@@ -38,15 +39,6 @@ def mutated(data, draw):
             [b"", draw.choice(SIGNS), draw.randbytes(end - place), data[place:end] * 3]
         )
     return bytes(data)
-
-
-def places(value, path=()):
-    """The path of every value of a JSON document."""
-    yield path
-    inside = value.items() if isinstance(value, dict) else enumerate(value) \
-        if isinstance(value, list) else ()  # fmt: skip
-    for key, one in inside:
-        yield from places(one, (*path, key))
 
 
 def refused(call, kind=PPTError):
