@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A slow machine is no failing property, and nothing here may look for a hub.
-settings.register_profile("ours", deadline=None)
+# A slow machine is no failing property. The tests of a change see the same examples each time;
+# `make fuzz`, which sets PPT_FUZZ, sees others each time.
+settings.register_profile("ours", deadline=None, derandomize="PPT_FUZZ" not in os.environ)
 settings.load_profile("ours")
+# Nothing here may look for a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests run side by side: threads of one would take the cores of another, which waits for its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
