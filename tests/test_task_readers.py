@@ -94,11 +94,10 @@ def test_every_line_is_in_a_row_or_is_a_reject(folder, lines, is_csv):
         first, *rest = physical[start - 1 : end - 1]
         alone = [tuple(first.rstrip("\r\n").split(sign)), *csv_rows([first], sign)]
         whole, *blank = csv_rows([first, *rest], sign)
-        if any(line.strip("\r\n") for line in rest):  # a row of several lines holds all of them
+        # A row of several lines holds all of them; blank cells at its end count for nothing.
+        if any(line.strip("\r\n") for line in rest):
             assert not any(blank)
-            told = [
-                i for i, cell in enumerate(whole, 1) if i > 2 and cell.strip()
-            ]  # not blank ends
+            told = [i for i, cell in enumerate(whole, 1) if i > 2 and cell.strip()]
             width = max(told, default=len(whole))
             assert row == whole[:2] or f"{width} cells" in row.detail
         else:
