@@ -8,6 +8,8 @@ with ``--supplement english``; the README beside them says from what.
 import glob
 import gzip
 import json
+import os
+import shutil
 import string
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,9 +18,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.logs import quiet
+from ppt.base.files import SCRATCH, move_together
 from ppt.base.flags import Command, at_least, flag, parse
+from ppt.base.output_folder import locked
 from ppt.base.text import normalise
-from ppt.errors import InputError, exit_status
+from ppt.errors import InputError, OutputError, exit_status
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
 
@@ -120,7 +124,7 @@ class PunktFlags(Command):
         metavar="PATTERN",
     )
     output: str = flag(
-        "folder for the four parameter files; it is made, and its files are replaced",
+        "folder for the four parameter files; it is made, and what it has of them is replaced",
         group=INPUT,
         metavar="FOLDER",
     )
@@ -156,7 +160,7 @@ def _run(argv: Sequence[str] | None) -> int:
     learned = sorted(parameters.abbrev_types)
     if flags.supplement == "english":
         supplement_english(parameters)
-    save_punkt(parameters, Path(flags.output))
+    _save(parameters, Path(flags.output))
     print(
         f"learned {len(learned)} abbreviations ({', '.join(learned[:30])}...); "
         f"in {flags.output}: {len(parameters.abbrev_types)} abbreviations, "
@@ -164,6 +168,19 @@ def _run(argv: Sequence[str] | None) -> int:
         f"starters, habits of {len(parameters.ortho_context)} words"
     )
     return 0
+
+
+def _save(parameters: PunktParameters, folder: Path) -> None:
+    """Write the four files; at no moment does the folder hold a mixture of two models."""
+    with locked(folder, "--output"):
+        aside = folder / f"{SCRATCH}{os.getpid()}"
+        try:
+            save_punkt(parameters, aside)
+            move_together(aside, folder, PUNKT_FILES)
+        except OSError as error:
+            raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,33 @@
-"""Every named step of ppt.pretrain and ppt.fewshot killed with -9 once: the rerun ends as if not.
+"""Every named step of commands killed with -9 once: the rerun ends as if it had not been.
+
+Here are ppt.pretrain, ppt.fewshot, ppt.report and pipelines.train_punkt; builds are in
+tests/test_build_kills.py, and ppt.inspect writes nothing.
 
 A child process (forked, so that nothing is imported again) kills itself at the n-th call of a
 function, before it does anything. What is left must be gone on from, and the end be the same
-bytes. Steps of training itself are in tests/test_training.py, builds in tests/test_build.py.
+bytes. Steps of training itself are in tests/test_training.py.
 """
 
 import importlib
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import traceback
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.train_punkt import main as learn
 from ppt.base.files import SCRATCH
+from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.pretrain import main as pretrain
+from ppt.report import main as report
+from ppt.results.folder import PAGE
+from ppt.text.sentences import PUNKT_FILES, load_punkt
 from tests import test_fewshot, test_pretrain
 from tests.few import toy_place
 from tests.tiny import save_tiny
@@ -216,3 +227,122 @@ def test_a_grid_killed_while_it_clears_begins_anew(place, made, tmp_path, step, 
     killed_at(step, call, fewshot, argv)
     assert fewshot(argv) == 0
     assert left_of_a_grid(folder) == made
+
+
+REPORTING = [
+    ("ppt.report:make_report", 1),
+    ("ppt.report:html_page", 1),
+    ("ppt.report:sweep_beside", 1),
+    ("ppt.report:write_atomically", 1),
+    ("ppt.base.files:write_synced", 1),
+    ("ppt.base.files:os.fsync", 1),
+    ("ppt.base.files:os.replace", 1),
+    ("ppt.base.files:_sync_folder", 1),
+    ("ppt.report:overview", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def grid(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reported") / "results"
+    assert fewshot(grid_flags(place, folder)) == 0
+    return folder
+
+
+def pages(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def reported(grid):
+    assert report([str(grid)]) == 0
+    whole = pages(grid)
+    (grid / PAGE).unlink()
+    return whole
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize(("step", "call"), REPORTING)
+def test_a_report_killed_at_any_step_ends_as_if_it_had_not_been(
+    grid, reported, tmp_path, step, call
+):
+    shutil.copytree(grid, tmp_path / "r")
+    old = b"the page of before"
+    (tmp_path / "r" / PAGE).write_bytes(old)
+    argv = [str(tmp_path / "r")]
+    killed_at(step, call, report, argv)
+    assert (tmp_path / "r" / PAGE).read_bytes() in (old, reported[PAGE])
+    assert report(argv) == 0
+    assert pages(tmp_path / "r") == reported
+
+
+def test_a_report_leaves_alone_what_a_living_grid_has_half_written(grid, reported, tmp_path):
+    shutil.copytree(grid, tmp_path / "r")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = {
+        f"{SCRATCH}{os.getpid()}-1-{PAGE}": True,
+        f"{SCRATCH}{dead.pid}-1-predictions.parquet": True,
+        f"{SCRATCH}{dead.pid}-1-{PAGE}": False,
+    }
+    for name in names:
+        (tmp_path / "r" / name).touch()
+    assert report([str(tmp_path / "r")]) == 0
+    assert {name: (tmp_path / "r" / name).exists() for name in names} == names
+
+
+LEARNING = [
+    ("pipelines.train_punkt:train_punkt", 1),
+    ("pipelines.train_punkt:locked", 1),
+    ("pipelines.train_punkt:save_punkt", 1),
+    *(("ppt.text.sentences:write_synced", call) for call in (1, 3)),
+    ("ppt.base.files:os.replace", 3),
+    ("pipelines.train_punkt:move_together", 1),
+    *(("ppt.base.files:Path.unlink", call) for call in (1, 2, 4)),
+    *(("ppt.base.files:os.replace", call) for call in (5, 6, 8)),
+    ("pipelines.train_punkt:shutil.rmtree", 1),
+]
+"""From the fifth on `os.replace` moves: each of the four files was renamed once before."""
+
+MODELS = {
+    "old": ("Prof. Gray saw birds. A nest was left. Birds saw Prof. Gray.", "none"),
+    "new": ("Dr. Brown saw fish. The fish saw Dr. Brown.", "english"),
+}
+
+
+def learning(folder, name, output):
+    return ["--input", str(folder / f"{name}.txt"), "--output", str(output), "--min_count", "1",
+            "--supplement", MODELS[name][1]]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """Folders of two models that differ in all they learned."""
+    folder = tmp_path_factory.mktemp("learned")
+    for name, (text, _) in MODELS.items():
+        (folder / f"{name}.txt").write_text(" ".join([text] * 20))
+        assert learn(learning(folder, name, folder / name)) == 0
+    old, new = pages(folder / "old"), pages(folder / "new")
+    assert sum(old[file] != new[file] for file in PUNKT_FILES) == 3  # neither has sentence starters
+    return folder
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("step", "call"), LEARNING)
+def test_parameters_killed_at_any_step_are_those_of_one_model(learned, tmp_path, step, call, first):
+    whole = {name: pages(learned / name) for name in MODELS}
+    output = tmp_path / "p"
+    if not first:
+        shutil.copytree(learned / "old", output)
+        (output / "notes.txt").write_text("a user's own")
+    argv = learning(learned, "new", output)
+    killed_at(step, call, learn, argv)
+    left = {file: (output / file).read_bytes() for file in PUNKT_FILES if (output / file).exists()}
+    assert left.items() <= whole["old"].items() or left.items() <= whole["new"].items()
+    if left and left not in whole.values():
+        with pytest.raises(ConfigError, match="no Punkt parameters in"):
+            load_punkt(output)
+    assert learn(argv) == 0
+    own = {} if first else {"notes.txt": b"a user's own"}
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == whole["new"] | own

@@ -70,6 +70,14 @@ def test_a_killed_process_does_not_block_and_its_scratch_goes(tmp_path):
     assert left == [".mine", LOCK, "part"]
 
 
+def test_what_a_run_in_an_inner_folder_writes_now_stays(tmp_path):
+    first = holder(tmp_path / "runs" / "one")
+    (half := tmp_path / "runs" / "one" / f"{SCRATCH}{first.pid}-0").touch()
+    with locked(tmp_path / "runs"):
+        assert half.exists()
+    first.communicate("")
+
+
 def test_a_refusal_leaves_nothing_and_what_was_there_stays(tmp_path):
     new, empty = tmp_path / "runs" / "new", tmp_path / "empty"
     empty.mkdir()

@@ -257,6 +257,43 @@ def test_choices_that_cannot_be_used_are_rejects(tmp_path, options, answer, righ
     assert (reject.place, reject.reason) == ("line 2", reason)
 
 
+@pytest.mark.parametrize(
+    ("names", "right", "label"),
+    [
+        (["A", "B", "C"], "C", 2),
+        (["1", "2", "3"], "2", 1),
+        ([1, 2, 3], 3, 2),
+        (["C", "A", "B"], "A", 1),  # the row's own names go before the places
+        ("['1', '2', '3']", "3", 2),
+        (None, "B", 1),
+    ],
+)
+def test_options_are_called_what_the_row_calls_them(tmp_path, names, right, label):
+    texts = ["a rope", "a raft", "a reed"]
+    rows = [{"q": "Which?", "o": {"text": texts, "label": names}, "a": right}]
+    made = choice("letter", Columns(("q",), options=("o.text",), label="a"))
+    (row,) = rows_of(tmp_path, rows, **made).train
+    assert (row["options"], row["label"]) == (texts, label)
+
+
+@pytest.mark.parametrize(
+    ("names", "right", "reason"),
+    [
+        (["1", "2", "3"], "A", "unknown_label"),
+        (["1", "2"], "3", "unknown_label"),  # the third has no name
+        (["1", "1", "2"], "1", "doubled_option"),
+    ],
+)
+def test_names_of_options_that_do_not_lead_to_one_are_rejects(tmp_path, names, right, reason):
+    rows = [
+        {"q": "Which?", "o": {"text": ["x", "y"], "label": ["A", "B"]}, "a": "A"},
+        {"q": "And?", "o": {"text": ["one", "two", "three"], "label": names}, "a": right},
+    ]
+    made = choice("letter", Columns(("q",), options=("o.text",), label="a"))
+    (reject,) = rows_of(tmp_path, rows, **made).rejects
+    assert (reject.place, reject.reason) == ("line 2", reason)
+
+
 def test_options_may_stand_in_columns_the_last_of_them_blank(tmp_path):
     columns = Columns(("q",), options=("x", "y", "z"), label="a")
     rows = [{"q": "Which?", "x": "one", "y": "two", "z": "", "a": "B"}]

@@ -4,12 +4,13 @@ What is written stands beside its place under a scratch name until it is on the 
 names are ours alone, so what a killed process left is known by its name (`sweep`).
 """
 
+import glob
 import hashlib
 import io
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +28,7 @@ def appearing(path: Path) -> Iterator[Path]:
     After any error what stood at `path` is still there, and the scratch is gone. The block
     writes by `synced`, so that a power cut after the rename finds whole files.
     """
-    scratch = path.with_name(f"{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    scratch = path.with_name(f"{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}-{_tail(path)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield scratch
@@ -67,6 +68,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
+def move_together(aside: Path, folder: Path, names: Sequence[str]) -> None:
+    """Put files that are worth something only together into `folder`, from another one.
+
+    The old ones go before the first new one comes, so that a kill leaves no mixture of two.
+    """
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    _sync_folder(folder)
+    for name in names:
+        os.replace(aside / name, folder / name)
+    _sync_folder(folder)
+
+
 def save_figure(path: Path, figure: Any, **look: Any) -> Path:
     """Write a matplotlib Figure in the format that the suffix of `path` names."""
     data = io.BytesIO()
@@ -79,6 +93,18 @@ def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`, where none may still write."""
     for left in folder.glob(f"{SCRATCH}*"):
         _remove(left)
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove what dead processes left half-written for `path`, where others may still write."""
+    for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
+        owner = left.name.removeprefix(SCRATCH).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            _remove(left)
+        except (ValueError, OSError):
+            continue
 
 
 def require_writable(folder: Path, flag: str = "--output_dir") -> None:
@@ -94,6 +120,11 @@ def require_writable(folder: Path, flag: str = "--output_dir") -> None:
 def file_digest(path: Path) -> str:
     """The sha256 of a small file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _tail(path: Path) -> str:
+    """How a scratch name tells what it is for; a name may have 255 bytes."""
+    return path.name[-30:]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -120,8 +120,9 @@ def locked(folder: Path | None, flag: str = "--output_dir") -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot lock {folder}: {error}: give another {flag}.") from error
     try:
-        for place in (folder, *(path for path in folder.glob("*") if path.is_dir())):
-            sweep(place)
+        inner = (path for path in folder.glob("*") if path.is_dir())
+        for place in (folder, *(path for path in inner if not (path / LOCK).exists())):
+            sweep(place)  # one with a lock of its own may be written to now
         yield
     finally:
         with suppress(OSError):  # while it is held, or it could be one that another has taken

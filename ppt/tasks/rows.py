@@ -47,7 +47,8 @@ def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
         "text_b": _text(fields, columns.text_b) if columns.text_b else None,
         "options": _options(fields, columns.options, len(task.labels)) if task.is_choice else None,
     }
-    row["label"] = _label(task, _field(fields, columns.label), row["options"])
+    names = option_list(fields.get(columns.option_names))
+    row["label"] = _label(task, _field(fields, columns.label), row["options"], names)
     row["id"] = content_id(row)
     if columns.id:
         row["id"] = _string(label_value(_field(fields, columns.id)), columns.id)
@@ -131,12 +132,16 @@ def option_list(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _label(task: Task, raw: Any, options: Sequence[str] | None) -> int:
-    """The number of the label that the column's value stands for."""
+def _label(task: Task, raw: Any, options: Sequence[str] | None, names: Sequence[Any] | None) -> int:
+    """The number of the label that the column's value stands for.
+
+    `names` are what the row itself calls its options, if it does: letters in one, 1 to 4 in
+    the next.
+    """
     value = label_value(raw)
     known = [label.value for label in task.labels]
     if task.answer == "letter":
-        known = list(LETTERS)
+        known = list(LETTERS if names is None else map(label_value, names))
     elif task.answer in FIRST:
         known = [str(number + FIRST[task.answer]) for number in range(len(task.labels))]
     elif task.answer == "option" and options is not None:

@@ -49,6 +49,15 @@ class Columns:
         last = (self.id,) if self.id else ()
         return (*self.text_a, *self.text_b, *self.options, self.label, *last)
 
+    @property
+    def option_names(self) -> str:
+        """The column of the options' own letters, which stands beside `choices.text` in some sets.
+
+        Its rows go before A, B, C where it is there.
+        """
+        whole, _, part = self.options[0].rpartition(".") if len(self.options) == 1 else ("",) * 3
+        return f"{whole}.label" if part == "text" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Hub:
