@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rich.console import Console
 
-from ppt.base.files import sweep_beside, write_atomically
+from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
 from ppt.errors import exit_status
 from ppt.results.folder import PAGE
@@ -75,7 +75,6 @@ def _run(argv: Sequence[str] | None) -> int:
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
     page = html_page(report).encode("utf-8", "replace")
-    sweep_beside(path)
     write_atomically(path, page)
     console = Console()
     for shots in shots_of(report.chosen):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
 
 # A slow machine is no failing property. The tests of a change see the same examples each time;
 # `make fuzz`, which sets PPT_FUZZ, sees others each time.
@@ -16,6 +17,27 @@ settings.load_profile("ours")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests run side by side: threads of one would take the cores of another, which waits for its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Half the time of a small build or run goes to drawing its plots, which few tests look at: those
+# ask for `drawn`. Commands in processes of their own, and pages, draw all the same.
+DRAW = Figure.savefig
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def save_at_once(figure, file, **look):
+    if look.get("format") == "png":
+        file.write(PNG)
+    else:
+        DRAW(figure, file, **look)
+
+
+Figure.savefig = save_at_once
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Plots are drawn, pixel by pixel."""
+    monkeypatch.setattr(Figure, "savefig", DRAW)
 
 
 def pytest_addoption(parser):

@@ -23,22 +23,30 @@ MISSING = (
     "zstandard", "accelerate",
 )  # fmt: skip
 
+END = "----"
 WITHOUT = f"""
-import sys
+import importlib, json, sys
 for name in {MISSING}: sys.modules[name] = None
-import ppt.{{module}} as command
-sys.exit(command.main(sys.argv[1:]))
+for module, argv in json.loads(sys.argv[1]):
+    print(importlib.import_module("ppt." + module).main(argv), file=sys.stderr)
+    print("{END}", file=sys.stderr)
 """
 
 
-def without(module, *argv, expect=0):
-    """What a command says where `MISSING` cannot be imported."""
+def without(*commands):
+    """What each command says to its standard error where `MISSING` cannot be imported.
+
+    They run in one process; the last line of each is its exit code.
+    """
+    given = json.dumps([(module, list(map(str, argv))) for module, *argv in commands])
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(module=module), *map(str, argv)],
+        [sys.executable, "-c", WITHOUT, given],
         cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == expect, done.stderr
-    return done
+    assert done.returncode == 0, done.stderr
+    *told, last = done.stderr.split(f"{END}\n")
+    assert last == ""
+    return told
 
 
 def test_ppt_trains_and_tunes_where_beam_nltk_datasets_and_plots_are_missing(tmp_path):
@@ -47,29 +55,37 @@ def test_ppt_trains_and_tunes_where_beam_nltk_datasets_and_plots_are_missing(tmp
     tiny = (f"--model={place / 'llama'}", "--max_steps=2", "--device=cpu", "--prompt_length=4")
     argv = ("--format=sentiment", f"--corpus={corpus}", f"--output_dir={run}", *tiny,
             "--max_length=56")  # fmt: skip
-    said = without("pretrain", *argv).stderr
+    few = (f"--task_file={place / 'toy.yaml'}", f"--prompt={run}", *tiny, "--max_length=96",
+           "--shots=4", "--seeds=1", f"--output_dir={results}")  # fmt: skip
+    trained, refused, tuned, reported, looked = without(
+        ("pretrain", *argv),
+        ("pretrain", *argv, "--overwrite_output_dir", "--tensorboard"),
+        ("fewshot.__main__", *few),
+        ("report", results),
+        ("inspect", corpus),
+    )
+    assert trained.endswith("\n0\n"), trained
     for what, extra in (("tensorboard/", "tensorboard"), ("loss.png", "plots")):
-        assert len(re.findall(f"note: {what} is left out.*\\[{extra}\\]'\n", said)) == 1, said
+        told = re.findall(f"note: {what} is left out.*\\[{extra}\\]'\n", trained)
+        assert len(told) == 1, trained
     assert json.loads((run / "result.json").read_text())["steps"] == 2
     assert json.loads((run / "config.json").read_text())["tensorboard"] is None
     assert "loss.png" not in (run / "README.md").read_text()
     assert not (run / "tensorboard").exists()
-    said = without("pretrain", *argv, "--overwrite_output_dir", "--tensorboard", expect=2).stderr
     cure = f"pip install '{PACKAGE}[tensorboard]'"
-    assert said == f"error: --tensorboard=true needs tensorboard: {cure}.\n"
-    few = (f"--task_file={place / 'toy.yaml'}", f"--prompt={run}", *tiny, "--max_length=96",
-           "--shots=4", "--seeds=1", f"--output_dir={results}")  # fmt: skip
-    said = without("fewshot.__main__", *few).stderr
-    assert said.count(f"There are no plots, as matplotlib is missing: pip install '{PACKAGE}") == 1
+    assert refused == f"error: --tensorboard=true needs tensorboard: {cure}.\n2\n"
+    assert tuned.endswith("\n0\n"), tuned
+    assert tuned.count(f"There are no plots, as matplotlib is missing: pip install '{PACKAGE}") == 1
     assert len((results / "results.jsonl").read_text().splitlines()) == 3
     assert "| ppt |" in (results / "results.md").read_text()
     assert not (results / "plots").exists()
-    said = without("report", results).stderr
-    assert "[plots]" in said
+    assert reported.endswith("\n0\n"), reported
+    assert "[plots]" in reported
     page = (results / "report.html").read_text()
     assert "There are no plots" in page
     assert "Box plots" not in page
-    without("inspect", corpus)
+    assert looked.endswith("\n0\n"), looked
+    assert looked.startswith("note: histograms.png is left out")
 
 
 def test_extras_are_those_of_the_project():

@@ -1,7 +1,6 @@
 """Every named step of commands killed with -9 once: the rerun ends as if it had not been.
 
-Here are ppt.pretrain, ppt.fewshot, ppt.report and pipelines.train_punkt; builds are in
-tests/test_build_kills.py, and ppt.inspect writes nothing.
+Builds are in tests/test_build_kills.py.
 
 A child process (forked, so that nothing is imported again) kills itself at the n-th call of a
 function, before it does anything. What is left must be gone on from, and the end be the same
@@ -24,6 +23,7 @@ from pipelines.train_punkt import main as learn
 from ppt.base.files import SCRATCH
 from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main as fewshot
+from ppt.inspect import main as inspect
 from ppt.pretrain import main as pretrain
 from ppt.report import main as report
 from ppt.results.folder import PAGE
@@ -232,11 +232,11 @@ def test_a_grid_killed_while_it_clears_begins_anew(place, made, tmp_path, step, 
 REPORTING = [
     ("ppt.report:make_report", 1),
     ("ppt.report:html_page", 1),
-    ("ppt.report:sweep_beside", 1),
     ("ppt.report:write_atomically", 1),
     ("ppt.base.files:write_synced", 1),
     ("ppt.base.files:os.fsync", 1),
     ("ppt.base.files:os.replace", 1),
+    ("ppt.base.files:_sweep_dead", 1),
     ("ppt.base.files:_sync_folder", 1),
     ("ppt.report:overview", 1),
 ]
@@ -289,6 +289,26 @@ def test_a_report_leaves_alone_what_a_living_grid_has_half_written(grid, reporte
         (tmp_path / "r" / name).touch()
     assert report([str(tmp_path / "r")]) == 0
     assert {name: (tmp_path / "r" / name).exists() for name in names} == names
+
+
+LOOKING = [
+    ("ppt.inspect:draw_histograms", 1),
+    *((f"ppt.base.files:{name}", 1) for name in ("write_synced", "os.replace", "_sync_folder")),
+]
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize(("step", "call"), LOOKING)
+def test_a_look_into_a_corpus_killed_at_any_step_leaves_what_it_leaves(
+    drawn, place, tmp_path, step, call
+):
+    folders = [tmp_path / name for name in ("whole", "cut")]
+    for folder in folders:
+        shutil.copytree(place / "corpora" / "sentiment", folder)
+    whole, cut = ([str(folder)] for folder in folders)
+    killed_at(step, call, inspect, cut)
+    assert inspect(cut) == inspect(whole) == 0
+    assert pages(folders[1]) == pages(folders[0])
 
 
 LEARNING = [

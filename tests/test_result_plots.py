@@ -259,7 +259,7 @@ def test_columns_fill_their_lines(count, most):
 # --- files and SVG ---------------------------------------------------------------------
 
 
-def test_plots_are_saved_and_are_not_empty(tmp_path):
+def test_plots_are_saved_and_are_not_empty(drawn, tmp_path):
     runs = grid(tasks=("sst2", "a/b"), methods=("ppt", "lora"), shots=(32, 64), seeds=2)
     plots = plots_of(runs, result_rows(runs))
     paths = save_plots(tmp_path / "plots", plots)

@@ -57,8 +57,12 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write or replace a file in one moment; raises OutputError, the old file then still there."""
+    """Write or replace a file in one moment; raises OutputError, the old file then still there.
+
+    What killed processes of this machine left half-written of it goes.
+    """
     try:
+        _sweep_dead(path)
         with appearing(path) as scratch:
             write_synced(scratch, data)
     except OSError as error:
@@ -95,18 +99,6 @@ def sweep(folder: Path) -> None:
         _remove(left)
 
 
-def sweep_beside(path: Path) -> None:
-    """Remove what dead processes left half-written for `path`, where others may still write."""
-    for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
-        owner = left.name.removeprefix(SCRATCH).partition("-")[0]
-        try:
-            os.kill(int(owner), 0)
-        except ProcessLookupError:
-            _remove(left)
-        except (ValueError, OSError):
-            continue
-
-
 def require_writable(folder: Path, flag: str = "--output_dir") -> None:
     """Refuse an output folder that is a file, or that cannot be made or written to."""
     above = folder.absolute().parents
@@ -123,8 +115,20 @@ def file_digest(path: Path) -> str:
 
 
 def _tail(path: Path) -> str:
-    """How a scratch name tells what it is for; a name may have 255 bytes."""
+    """What scratch names tell of their aim; a name may have 255 bytes."""
     return path.name[-30:]
+
+
+def _sweep_dead(path: Path) -> None:
+    """Remove what dead processes left half-written for `path`, where others may still write."""
+    for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
+        owner = left.name.removeprefix(SCRATCH).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            _remove(left)
+        except (ValueError, OSError):
+            continue
 
 
 def _sync_folder(folder: Path) -> None:
