@@ -138,6 +138,12 @@ class Output:
         if self.get(_PLAN) is None and is_local(self.root):
             found += Path(self.path(BUILDING)).glob("[!.]*")
         others = sorted(p for p in found if f"{p.parent.name}/{p.name}" not in known)
+        if broken := {p.parent for p in others if p.name == MANIFEST}:
+            folders = sorted({p.parent.name for p in others})
+            raise OutputError(
+                f"{min(broken) / MANIFEST} is broken, and it alone says which files are ours: move "
+                f"{' and '.join(folders)} out of {self.root}, or give another --output."
+            )
         if others:
             raise OutputError(
                 f"{others[0].parent} is not empty and no corpus alone (it has {others[0].name}, "
@@ -180,6 +186,16 @@ class Output:
             gone = self.path(f"{SCRATCH}{os.getpid()}-finished")
             Path(self.path(BUILDING)).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove plan and folders of a build that has not written anything yet."""
+        building, (planned, _) = Path(self.path(BUILDING)), self._plan()
+        files = {path.name for path in building.rglob("*") if path.is_file()}
+        if files <= {posixpath.basename(_PLAN)} and not any(map(self.sizes, planned)):
+            shutil.rmtree(building, ignore_errors=True)
+            for folder in {posixpath.dirname(name) for name in planned}:
+                with suppress(OSError):
+                    Path(self.path(folder)).rmdir()
 
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
@@ -243,14 +259,21 @@ def _note(key: ShardKey) -> str:
 
 @contextmanager
 def only_build(output: Output) -> Iterator[None]:
-    """Keep two builds out of one local folder. The lock ends with its process."""
+    """Keep two builds out of one local folder. The lock ends with its process.
+
+    A build that fails before it has written anything leaves nothing behind.
+    """
     if not is_local(output.root):
         yield
         return
-    with told_plainly(output.root):
-        Path(output.root).mkdir(parents=True, exist_ok=True)
     with locked(Path(output.root), "--output"):
-        yield
+        goes_on = Path(output.path(BUILDING)).exists()
+        try:
+            yield
+        except Exception:
+            if not goes_on:
+                output.forget()
+            raise
 
 
 @contextmanager

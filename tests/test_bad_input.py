@@ -228,8 +228,8 @@ REFUSED = {
     "mistyped flag": (["--overwite"], "Did you mean --overwrite"),
     "stray argument": (["corpora"], "unknown argument corpora"),
     "multi_threading": (["--direct_running_mode", "multi_threading"], "loses elements"),
-    "output is a file": (["--output", "{tmp}/in.jsonl"], "a file stands"),
-    "output below a file": (["--output", "{tmp}/in.jsonl/c"], "a file stands"),
+    "output is a file": (["--output", "{tmp}/in.jsonl"], "is a file: give another --output"),
+    "output below a file": (["--output", "{tmp}/in.jsonl/c"], "is a file: give another --output"),
     "output that cannot be": (["--output", "/proc/ppt/corpora"], "cannot write"),
 }
 

@@ -24,6 +24,7 @@ from tests.builds import (
     ROOT,
     build,
     build_apart,
+    digests,
     good_documents,
     ledger_holds,
     manifest,
@@ -401,6 +402,28 @@ def test_flags_that_cannot_be_are_one_line_and_leave_nothing(tmp_path, capsys, f
     assert said.count("\n") == 1
     assert message in said
     assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_a_broken_manifest_is_told_with_what_to_move(tmp_path, capsys, more):
+    source = write_jsonl(tmp_path / "in.jsonl", [*good_documents(8), {"text": ""}])
+    flags = ("--input", source, "--output", tmp_path / "c")
+    build(*flags, "--formats", "sentence_pair,unified")
+    path = tmp_path / "c/unified" / MANIFEST
+    path.write_text(path.read_text()[:-40])
+    before = digests(tmp_path / "c")
+    capsys.readouterr()
+    build(*flags, "--formats", "unified", *more, expect=2)
+    assert capsys.readouterr().err == (
+        f"error: {path} is broken, and it alone says which files are ours: move unified out of"
+        f" {tmp_path / 'c'}, or give another --output.\n"
+    )
+    assert digests(tmp_path / "c") == before
+    (tmp_path / "c/unified").rename(tmp_path / "away")
+    build(*flags, "--formats", "unified", *more)
+    for name in ("sentence_pair", "unified"):
+        open_corpus(tmp_path / "c" / name, verify="full")
 
 
 def refused_by_inspect(folder, capsys, *flags):

@@ -118,7 +118,7 @@ def locked(folder: Path | None, flag: str = "--output_dir") -> Iterator[None]:
             f"another process is writing to {folder}: wait for it, or give another {flag}."
         ) from None
     except OSError as error:
-        raise OutputError(f"cannot lock {folder}: {error}: give another {flag}.") from error
+        raise OutputError(f"cannot write to {folder}: {error}: give another {flag}.") from error
     try:
         inner = (path for path in folder.glob("*") if path.is_dir())
         for place in (folder, *(path for path in inner if not (path / LOCK).exists())):
