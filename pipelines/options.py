@@ -1,5 +1,9 @@
 """What the flags of `build_corpus` mean: a `Job`."""
 
+from collections.abc import Container
+from dataclasses import fields
+from typing import Any
+
 from pipelines.config import BuildConfig
 from pipelines.flags import BuildFlags
 from pipelines.job import Job
@@ -9,47 +13,24 @@ from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
 
-_PLAIN_FIELDS = (
-    "splitter",
-    "labeller",
-    "min_sentences",
-    "min_sentence_chars",
-    "max_sentence_chars",
-    "validation_fraction",
-)
-"""Flags that are fields of `BuildConfig` by the same name."""
-
-_JOB_FIELDS = (
-    "input",
-    "output",
-    "input_format",
-    "num_shards",
-    "shard_mb",
-    "overwrite",
-    "workers",
-    "runner",
-    "verbose",
-    "beam",
-)
-"""Flags that are fields of `Job` by the same name."""
-
 
 def job_of(flags: BuildFlags) -> Job:
     """Flags → a `Job`. Raises PPTError for whatever is wrong with them."""
     examples = FormatOptions(
-        seed=flags.seed,
-        adjacency=flags.adjacency,
-        max_examples_per_document=flags.max_examples_per_document,
-        max_text_chars=flags.max_text_chars,
-        max_option_chars=flags.max_option_chars,
         mixture=Mixture.parse(flags.unified_mixture),
         thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
+        **_by_name(flags, FormatOptions),
     )
-    read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
     formats = tuple(name.strip() for name in flags.formats.split(","))
-    settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
-    config = BuildConfig(formats, examples, read, **settings)
-    return Job(config=config, **{name: getattr(flags, name) for name in _JOB_FIELDS})
+    read = ReadOptions(**_by_name(flags, ReadOptions))
+    same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
+    return Job(config=BuildConfig(formats, examples, read, **same), **_by_name(flags, Job))
+
+
+def _by_name(flags: BuildFlags, kind: type[Any], aside: Container[str] = ()) -> dict[str, Any]:
+    """The flags that are fields of `kind` by the same name."""
+    names = {one.name for one in fields(flags)} & {one.name for one in fields(kind)}
+    return {name: getattr(flags, name) for name in names if name not in aside}
 
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:

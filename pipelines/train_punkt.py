@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.logs import quiet
-from ppt.base.files import SCRATCH, move_together
+from ppt.base.files import SCRATCH, move_together, writing
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
-from ppt.errors import InputError, OutputError, exit_status
+from ppt.errors import InputError, exit_status
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
 
@@ -172,13 +172,11 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _save(parameters: PunktParameters, folder: Path) -> None:
     """Write the four files; at no moment does the folder hold a mixture of two models."""
-    with locked(folder, "--output"):
-        aside = folder / f"{SCRATCH}{os.getpid()}"
+    aside = folder / f"{SCRATCH}{os.getpid()}"
+    with locked(folder, "--output"), writing(folder, "give another --output"):
         try:
             save_punkt(parameters, aside)
             move_together(aside, folder, PUNKT_FILES)
-        except OSError as error:
-            raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

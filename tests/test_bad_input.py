@@ -297,7 +297,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path):
         assert not list(disk.glob("c/*/manifest.json"))
         assert not list(disk.rglob(f"{SCRATCH}*"))
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
-        build_apart(*flags)
+        build(*flags)
         ledger_holds(disk / "c")
     finally:
         subprocess.run(["umount", disk], check=True)

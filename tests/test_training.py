@@ -419,7 +419,7 @@ def test_a_killed_save_leaves_no_litter(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-2"]
 
 
-def test_logs_for_people(tmp_path, llama):
+def test_logs_for_people(drawn, tmp_path, llama):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run(llama, tmp_path, tensorboard=True)

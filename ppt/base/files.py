@@ -20,6 +20,17 @@ from ppt.errors import OutputError
 SCRATCH = ".ppt-scratch-"
 """How the names of scratch files and folders begin; the process's number follows."""
 
+TO_GO_ON = "free some space and run the same command again to go on"
+
+
+@contextmanager
+def writing(what: Path | str, cure: str) -> Iterator[None]:
+    """Turn an OSError of what writes into an OutputError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {what}: {error.strerror or error}: {cure}.") from error
+
 
 @contextmanager
 def appearing(path: Path) -> Iterator[Path]:
@@ -61,15 +72,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     What killed processes of this machine left half-written of it goes.
     """
-    try:
+    with writing(path, "free some space there, or write to another folder"):
         _sweep_dead(path)
         with appearing(path) as scratch:
             write_synced(scratch, data)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}: free some space there, or write to"
-            " another folder."
-        ) from error
 
 
 def move_together(aside: Path, folder: Path, names: Sequence[str]) -> None:

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import appearing, file_digest, write_synced
-from ppt.errors import InputError, OutputError, PPTError, first_line
+from ppt.base.files import TO_GO_ON, appearing, file_digest, write_synced, writing
+from ppt.errors import InputError, PPTError, first_line
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
 FOLDER, ADAPTER = "prompt", "adapter"
@@ -115,12 +115,10 @@ def save_prompt(
     known = {"model": model, "kind": kind, "prompt_length": length, "hidden_size": hidden_size}
     files = {WEIGHTS: _weights(prompt), CONFIG: _json(config), CARD: _json({**known, **card})}
     folder = Path(folder)
-    try:
+    with writing(f"the prompt to {folder}", TO_GO_ON):
         for name, data in files.items():
             with appearing(folder / name) as scratch:
                 write_synced(scratch, data)
-    except OSError as error:
-        raise OutputError(f"cannot write the prompt to {folder}: {error}.") from error
 
 
 def read_values(

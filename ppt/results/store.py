@@ -13,7 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ppt.base.files import appearing, synced, write_atomically
+from ppt.base.files import TO_GO_ON, appearing, synced, write_atomically, writing
 from ppt.errors import InputError, OutputError, first_line
 from ppt.results.folder import PARTS, clear
 from ppt.results.lines import Lines, read_lines
@@ -131,17 +131,11 @@ class ResultStore:
                 f"{self._path} was changed meanwhile, by another process it seems: give each its"
                 " own --output_dir, and run this command again to go on."
             )
-        try:
-            with self._path.open("ab") as file:
-                file.truncate(self._whole)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self._path}: {error.strerror}: free some space and run the same"
-                " command again to go on."
-            ) from error
+        with writing(self._path, TO_GO_ON), self._path.open("ab") as file:
+            file.truncate(self._whole)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         self._whole += len(data)
         self._size, self._gap = self._whole, b""
 

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from ppt.base.extras import left_out, need
-from ppt.errors import OutputError
+from ppt.base.files import TO_GO_ON, writing
 from ppt.training.evaluation import Evaluation
 
 METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
@@ -69,12 +70,10 @@ class RunLog:
         self._path = folder / METRICS
         self._plan, self._step, self._evaluations = plan, step, evaluations
         self._began, self._start = time.monotonic(), plan.work(step, evaluations)
-        try:
+        with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
             self._events = _events(folder / EVENTS, step, tensorboard)
-        except OSError as error:
-            raise full(self._path, error) from error
         self._bar: Any = tqdm(
             total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
@@ -113,11 +112,9 @@ class RunLog:
 
     def offset(self) -> int:
         """The bytes of metrics.jsonl so far, which are on disk when this returns."""
-        try:
+        with self._writing():
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise full(self._path, error) from error
         return self._file.tell()
 
     def close(self) -> None:
@@ -125,21 +122,20 @@ class RunLog:
         self._bar.close()
         if self._events is not None:
             self._events.close()
-        try:
+        with self._writing():
             self._file.close()
-        except OSError as error:
-            raise full(self._path, error) from error
 
     def _write(self, split: str, row: Mapping[str, Any]) -> None:
-        try:
+        with self._writing():
             self._file.write((json.dumps({"split": split, **row}) + "\n").encode())
             self._file.flush()
             if self._events is not None:
                 for name, value in row.items():
                     if name != "step" and isinstance(value, int | float):
                         self._events.add_scalar(f"{split}/{name}", value, row["step"])
-        except OSError as error:
-            raise full(self._path, error) from error
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self._path, TO_GO_ON)
 
     def _show(self, **values: str) -> None:
         self._shown.update(values)
@@ -180,11 +176,3 @@ def _events(folder: Path, step: int, wanted: bool | None) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-
-
-def full(path: Path, error: OSError) -> OutputError:
-    """The error for a file that cannot be written while a run goes on."""
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}: free some space and run the same"
-        " command again to go on."
-    )

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import appearing, sweep, write_synced
-from ppt.errors import InputError, OutputError
+from ppt.base.files import TO_GO_ON, appearing, sweep, write_synced, writing
+from ppt.errors import InputError
 from ppt.prompts.files import read_bytes, read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
@@ -50,19 +50,14 @@ def save_state(folder: Path, state: State, keep: int) -> Path:
     values = json.loads(json.dumps({"version": STATE_VERSION, **state.values}))
     values["digest"] = _digest(values, tensors)
     files = {TENSORS: tensors, VALUES: (json.dumps(values, indent=1) + "\n").encode()}
-    try:
+    last = latest(folder)
+    begin = f"step {step_of(last)}" if last else "the beginning"
+    with writing(target, f"{TO_GO_ON} from {begin}"):
         sweep(folder)  # what a process left that was killed
         with appearing(target) as scratch:
             scratch.mkdir()
             for name, data in files.items():
                 write_synced(scratch / name, data)
-    except OSError as error:
-        last = latest(folder)
-        on = f"step {step_of(last)}" if last else "the beginning"
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}: free some space and run the same"
-            f" command again to go on from {on}."
-        ) from error
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
