@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ppt.errors import ConfigError
 from ppt.prompts.batches import collate, pack
-from ppt.prompts.order import BatchOrder, evaluation_batches, padding_share, part
+from ppt.prompts.order import BatchOrder, evaluation_batches, part
 from ppt.prompts.rendering import Rendered
 from ppt.prompts.tensors import LabelWords
 
@@ -69,6 +69,15 @@ def test_an_order_resumed_anywhere_goes_on_as_if_uninterrupted(size, before, aft
         assert next(resumed).tolist() == expected
         assert next(sought).tolist() == expected
     assert resumed.state_dict() == sought.state_dict() == order.state_dict()
+
+
+def padding_share(lengths, batches):
+    """The share of positions that are padding when each batch is padded to its longest row."""
+    real = total = 0
+    for batch in batches:
+        real += int(lengths[batch].sum())
+        total += int(lengths[batch].max(initial=0)) * len(batch)
+    return 1 - real / total if total else 0.0
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():

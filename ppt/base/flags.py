@@ -74,6 +74,13 @@ def flag(
     return field(default=default, metadata=known | more)
 
 
+def again(command: "type[Command]", name: str, default: Any = MISSING, **changes: Any) -> Any:
+    """The flag `name` of another command, with another default or other words (`help`)."""
+    known: dict[str, Field[Any]] = {one.name: one for one in fields(command)}
+    own = known[name].default if default is MISSING else default
+    return field(default=own, metadata={**known[name].metadata, **changes})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Command:
     """Base of all commands: every value is checked when one is made.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 from ppt.backbones.sources import DEFAULT_MODEL
-from ppt.base.flags import Rule, at_least, flag
+from ppt.base.flags import Rule, again, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, Method, find_method
 from ppt.results.trial import changed
@@ -18,6 +18,7 @@ from ppt.training.settings import (
     RATE,
     STEPS,
     MachineSettings,
+    PretrainConfig,
     StepSettings,
 )
 
@@ -73,12 +74,7 @@ class FewshotConfig(StepSettings, MachineSettings):
         "test on that many rows, always the same ones", group=DATA, default=None,
         rule=at_least(1), unset="all",
     )  # fmt: skip
-    max_length: int = flag(
-        "tokens of an example at most, prompt aside; longer texts are cut fairly",
-        group=DATA,
-        default=256,
-        rule=at_least(8),
-    )
+    max_length: int = again(PretrainConfig, "max_length")
     output_dir: str = flag(
         "where results.jsonl, predictions and adapters go; finished runs in it are not repeated",
         group=DATA,
@@ -127,14 +123,10 @@ class FewshotConfig(StepSettings, MachineSettings):
         rule=Rule(bool, "words"),
         unset="a sentence with the label words",
     )
-    learning_rate: float | None = flag(
-        "one rate for all methods",
-        group=OPTIMISER,
-        default=None,
-        rule=RATE,
-        unset="each method's own",
+    learning_rate: float | None = again(
+        StepSettings, "learning_rate", help="one rate for all methods", unset="each method's own",
         free=True,
-    )
+    )  # fmt: skip
     grid: str | None = flag(
         f"rates to try for every trained method, such as 0.001,0.005; '{BY_METHOD}': each one's"
         f" own times {', '.join(f'{factor:g}' for factor in GRID)}. The validation examples choose",
@@ -143,25 +135,13 @@ class FewshotConfig(StepSettings, MachineSettings):
         unset="none",
         free=True,
     )
-    max_steps: int = flag("steps in all", group=STEPS, default=48, rule=at_least(1))
-    eval_steps: int = flag(
-        "steps between validations; there is one before and after training too",
-        group=STEPS,
-        default=8,
-        rule=at_least(1),
-    )
-    metric_for_best_model: str = flag(
-        "what the best step goes by; of equal accuracies the lower loss wins",
-        group=STEPS,
-        default="accuracy",
-        choices=("loss", "accuracy"),
-    )
-    early_stopping_patience: int = flag(
-        "stop after this many validations without a better one; 0: never",
-        group=STEPS,
-        default=0,
-        rule=at_least(0),
-    )
+    max_steps: int = again(StepSettings, "max_steps", 48)
+    eval_steps: int = again(StepSettings, "eval_steps", 8)
+    metric_for_best_model: str = again(
+        StepSettings, "metric_for_best_model", "accuracy",
+        help="what the best step goes by; of equal accuracies the lower loss wins",
+    )  # fmt: skip
+    early_stopping_patience: int = again(StepSettings, "early_stopping_patience", 0)
     side_by_side: int = flag(
         "runs of one task and method (seeds, rates) that are trained as one batch",
         group=MACHINE,

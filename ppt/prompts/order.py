@@ -17,7 +17,7 @@ differ by at most one row: for the one-process gradient, sum the loss over rows 
 divide by the rows of the *global* batch (`BatchOrder.batch`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -129,15 +129,6 @@ class BatchOrder(Iterator[Indices]):
             bucket = rows[self._bounds[start] : self._bounds[end]]
             bucket[:] = bucket[np.argsort(self._lengths[bucket], kind="stable")]
         return rows, _permutation(self.steps_per_epoch, self._seed, f"batches {epoch}")
-
-
-def padding_share(lengths: Indices, batches: Iterable[Indices]) -> float:
-    """The share of positions that are padding when each batch is padded to its longest row."""
-    real = total = 0
-    for batch in batches:
-        real += int(lengths[batch].sum())
-        total += int(lengths[batch].max(initial=0)) * len(batch)
-    return 1 - real / total if total else 0.0
 
 
 def _bounds(rows: int, batch_size: int) -> Indices:
