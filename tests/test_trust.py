@@ -240,10 +240,12 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path):
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/good.jsonl", good_documents(6))
     os.mkfifo(tmp_path / "in/a.jsonl")
-    build_apart("--input", tmp_path / "in/*", "--output", tmp_path / "c", "--workers", 1)
+    alone = ("--workers", 1)
+    build_apart("--input", tmp_path / "in/*", "--output", tmp_path / "c", *alone)
     (line,) = rejects(tmp_path / "c")
     assert (line["source"], line["reason"]) == ("a.jsonl", "unreadable_file")
-    done = build_apart("--input", tmp_path / "in/a.jsonl", "--output", tmp_path / "d", expect=2)
+    pipe = ("--input", tmp_path / "in/a.jsonl", "--output", tmp_path / "d")
+    done = build_apart(*pipe, *alone, expect=2)
     assert "1 unreadable_file" in done.stderr
 
 
@@ -346,7 +348,8 @@ def test_any_name_of_an_output_is_fine(tmp_path, capsys, name):
 def test_a_terminal_that_knows_ascii_only_is_served(tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
-    build_apart("--input", source, "--output", tmp_path / "c", env=ascii_only)
+    build_apart("--input", source, "--output", tmp_path / "c", "--workers", 1,
+                env=ascii_only)  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "ppt.inspect", tmp_path / "c/unified"],
         cwd=ROOT, env=ascii_only, capture_output=True, text=True,
