@@ -44,7 +44,7 @@ quickstart: setup
 	@echo 'The page:   results/quickstart/report.html'
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
