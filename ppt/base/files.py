@@ -129,12 +129,20 @@ def _sweep_dead(path: Path) -> None:
     """Remove what dead processes left half-written for `path`, where others may still write."""
     for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
         owner = left.name.removeprefix(SCRATCH).partition("-")[0]
-        try:
-            os.kill(int(owner), 0)
-        except ProcessLookupError:
+        if owner.isdecimal() and not _lives(int(owner)):
             _remove(left)
-        except (ValueError, OSError):
-            continue
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine is there; where asking would end it (Windows), True."""
+    try:
+        if os.name == "posix":
+            os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass  # somebody else's
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
