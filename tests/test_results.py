@@ -547,7 +547,8 @@ def test_markdown_tables_align_numbers():
 
 
 def test_results_from_memory_are_those_of_a_folder(tmp_path):
-    grid = synthetic_grid(tasks=("sst2",), shots=(32, 64), seeds=2, rates=(1e-3, 1e-2))
+    methods = ("zero_shot", "prompt_tuning", "ppt", "ensemble_vote", "lora")
+    grid = synthetic_grid(("sst2",), methods, (32, 64), seeds=2, rates=(1e-3, 1e-2))
     read = read_results(write_results(tmp_path, grid))
     made = results_of(runs_of(grid))
     assert made == read
