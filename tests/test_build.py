@@ -54,7 +54,7 @@ from tests.checker import Checker, Source
 from tests.test_labelling import save_classifier
 
 FLAGS = ("--num_shards", 4, "--validation_fraction", 0.2)
-KILLS = int(os.environ.get("PPT_KILLS", "2"))
+KILLS = int(os.environ.get("PPT_KILLS", "1"))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from tests.toys import toy_corpus
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = Path("prompt", "adapter_model.safetensors")
-KILLS = int(os.environ.get("PPT_KILLS", "2"))
+KILLS = int(os.environ.get("PPT_KILLS", "1"))
 
 
 @pytest.fixture(scope="module")
