@@ -79,7 +79,7 @@ def alone(commands, folder):
     given = json.dumps({name: (module, list(map(str, argv)))
                         for name, (module, argv) in commands.items()})  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", GUARD, given], timeout=120, capture_output=True, text=True,
+        [sys.executable, "-c", GUARD, given], timeout=600, capture_output=True, text=True,
         cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
