@@ -579,7 +579,7 @@ def test_the_forms_are_whole():
         assert names <= set(forms)
         for form in forms.values():
             assert {layout: set(styles) for layout, styles in form.items()} == {
-                layout: {"soft", "hybrid", "hard"} for layout in ("cloze", "suffix")
+                layout: {"soft", "hard"} for layout in ("cloze", "suffix")
             }
     assert {format_name for format_name, _ in SHAPES} == set(PROMPT_FORMATS)
     assert set(PROMPT_FORMATS.values()) == set(FORMATS)

@@ -18,9 +18,14 @@ from ppt.corpus.builders import (
 )
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.sentiment import LABELS
+from ppt.errors import unknown_name
 
 Form = Mapping[str, Mapping[str, str]]
-"""Layout → style → the text of a pattern; `ppt.prompts.patterns` reads and explains them."""
+"""Layout → soft or hard → the text of a pattern; `ppt.prompts.patterns` reads and explains
+them."""
+
+STYLES = {"soft": "soft", "hybrid": "hard", "hard": "hard"}
+"""Style → its text in a `Form`: hybrid shows the hard words too, beside the soft prompt."""
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 """What options are called, so the most that a row may have."""
@@ -48,52 +53,51 @@ class Format:
         return tuple(self.patterns)
 
 
+def pattern_text(form: Form, layout: str, style: str) -> str:
+    """The text of a form. Raises UnknownNameError."""
+    for what, name, known in (("layout", layout, form), ("style", style, STYLES)):
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return form[layout][STYLES[style]]
+
+
 _PAIR: Form = {
     "cloze": {
         "soft": "{text_a} {mask} {text_b}",
-        "hybrid": "{text_a}? {mask}. {text_b}",
-        "hard": "Question: {text_a}? Answer: {mask}. {text_b}",
+        "hard": "{text_a}? {mask}. {text_b}",
     },
     "suffix": {
         "soft": "{text_a}\n{text_b}\n=> {mask}",
-        "hybrid": "{text_b}\n{text_a}?\nAnswer: {mask}",
         "hard": "{text_b}\nQuestion: {text_a}?\nAnswer: {mask}",
     },
 }
 _CHOICE: Form = {
     "cloze": {
         "soft": "{text_a}? {options:sentences} The correct one is {mask}",
-        "hybrid": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
-        "hard": "Question: {text_a}? Choices: {options:sentences} The correct one is {mask}.",
+        "hard": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "Question: {text_a}\n{options:lines}\nThe correct one is {mask}",
         "hard": "Question: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
     },
 }
 _SENTIMENT: Form = {
     "cloze": {
         "soft": "{text_a} {mask}",
-        "hybrid": "{text_a} It was {mask}.",
         "hard": "{text_a} It was {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n=> {mask}",
-        "hybrid": "{text_a} It was {mask}",
         "hard": "Review: {text_a}\nIn one word, the reviewer describes it as {mask}",
     },
 }
 _CHOICE_OF_PAIR: Form = {
     "cloze": {
         "soft": "{text_a}? {text_b}. {options:sentences} The correct one is {mask}",
-        "hybrid": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
-        "hard": "{text_b} Question: {text_a}? Choices: {options:sentences}"
-        " The correct one is {mask}.",
+        "hard": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n{text_b}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "{text_b}\nQuestion: {text_a}?\n{options:lines}\nThe correct one is {mask}",
         "hard": "{text_b}\nQuestion: {text_a}?\nChoices:\n{options:lines}\nAnswer: {mask}",
     },
 }
@@ -134,9 +138,11 @@ FORMATS = {
 """`text_a` of a pair is the question or hypothesis, `text_b` the passage or premise, as
 published.
 
-*soft* cloze forms are those of PPT (Gu et al. 2022), *hybrid* adds hard words to the
-soft prompt, *hard* does without the prompt. Causal models read the label at the last
-token: ``=>`` makes it the same one in every row, and the space before the mask keeps
-words such as " terrible" one token. The hard words of sentiment were measured there
-(docs/decisions.md). Where a text changes, raise `ppt.prompts.patterns.PATTERNS_VERSION`.
+*soft* cloze forms and the hard words of cloze ones are those of PPT (Gu et al. 2022).
+There is one set of hard words: zero-shot shows them alone, *hybrid* beside a soft prompt, and
+the `lm:` labeller asks with them. Causal models read the label at the last token: ``=>``
+makes it the same one in every row, and the space before the mask keeps words such as
+" terrible" one token. Their hard words were measured on training rows
+(``python -m benchmarks.words``, docs/decisions.md). Where a text changes, raise
+`ppt.prompts.patterns.PATTERNS_VERSION`.
 """

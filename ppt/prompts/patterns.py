@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ppt.corpus.formats import FORMATS, Form
+from ppt.corpus.formats import FORMATS, Form, pattern_text
 from ppt.errors import ConfigError, InputError, unknown_name
 
 Example = Mapping[str, Any]
@@ -26,12 +26,16 @@ LAYOUTS = ("cloze", "suffix")
 LETTERS = "".join(FORMATS["unified"].words)
 SHOWN_MASK = "<X>"
 
-PATTERNS_VERSION = 2
+PATTERNS_VERSION = 3
 """Kept with every prompt and part of every trial's id; raise it when a text of the tables changes.
 
-2 changed the hard words of sentiment in the suffix layout, and nothing that is soft or
-hybrid: prompts of version 1 are shown as they were trained.
+2 changed the hard words of sentiment in the suffix layout; 3 made the hard words those of hybrid
+patterns too. What is soft never changed, so soft prompts of all versions are shown as they were
+trained.
 """
+
+HARD_WORDS_SINCE = 3
+"""The version whose hard words are those of today: prompts trained beside others do not fit."""
 
 PATTERNS: dict[str, Form] = {
     **{name: next(iter(known.patterns.values())) for name, known in FORMATS.items()},
@@ -203,14 +207,8 @@ def standard_texts(format_name: str, layout: str, style: str) -> dict[str, str]:
     """Kind of rows → the text of its pattern in a format. Raises UnknownNameError."""
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
-    texts = {}
-    for kind, form in FORMATS[format_name].patterns.items():
-        if layout not in form:
-            raise unknown_name("layout", layout, form)
-        if style not in form[layout]:
-            raise unknown_name("style", style, form[layout])
-        texts[kind] = form[layout][style]
-    return texts
+    forms = FORMATS[format_name].patterns
+    return {kind: pattern_text(form, layout, style) for kind, form in forms.items()}
 
 
 def standard_pattern(format_name: str, layout: str, style: str) -> Pattern:

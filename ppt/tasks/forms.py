@@ -7,11 +7,9 @@ that corpora have no rows for stand here: choice about a passage, topics, Chines
 
 from collections.abc import Mapping
 
+from ppt.corpus.formats import Form
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import PATTERNS
-
-Form = Mapping[str, Mapping[str, str]]
-"""Layout → style → the text of a pattern."""
 
 PROMPT_FORMATS = {
     "sentiment": "sentiment",
@@ -33,25 +31,20 @@ SHAPES = {
 _PASSAGE_CHOICE: Form = {
     "cloze": {
         "soft": "{text_b}; {text_a}? {options:sentences} The correct one is {mask}",
-        "hybrid": "{text_b} Question: {text_a} {options:sentences} The correct one is {mask}.",
-        "hard": "{text_b} Question: {text_a} Choices: {options:sentences}"
-        " The correct one is {mask}.",
+        "hard": "{text_b} Question: {text_a} {options:sentences} The correct one is {mask}.",
     },
     "suffix": {
         "soft": "{text_b}\n{text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "{text_b}\nQuestion: {text_a}\n{options:lines}\nThe correct one is {mask}",
         "hard": "{text_b}\nQuestion: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
     },
 }
 _TOPIC: Form = {
     "cloze": {
         "soft": "{text_a} {mask}",
-        "hybrid": "{text_a} This is about {mask}.",
         "hard": "{text_a} This is about {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n=> {mask}",
-        "hybrid": "{text_a} This is about {mask}",
         "hard": "{text_a} This is about {mask}",
     },
 }
@@ -59,72 +52,60 @@ _CHINESE: Mapping[str, Form] = {
     "sentiment": {
         "cloze": {
             "soft": "{text_a}{mask}",
-            "hybrid": "{text_a}评价：{mask}。",
             "hard": "{text_a}评价：{mask}。",
         },
         "suffix": {
             "soft": "{text_a}\n=> {mask}",
-            "hybrid": "{text_a}评价：{mask}",
             "hard": "{text_a}评价：{mask}",
         },
     },
     "topic": {
         "cloze": {
             "soft": "{text_a}{mask}",
-            "hybrid": "{text_a}主题：{mask}。",
             "hard": "{text_a}主题：{mask}。",
         },
         "suffix": {
             "soft": "{text_a}\n=> {mask}",
-            "hybrid": "{text_a}主题：{mask}",
             "hard": "{text_a}主题：{mask}",
         },
     },
     "sentence_pair": {
         "cloze": {
             "soft": "{text_a}{mask}{text_b}",
-            "hybrid": "{text_a}？{mask}。{text_b}",
             "hard": "问题：{text_a}？回答：{mask}。{text_b}",
         },
         "suffix": {
             "soft": "{text_a}\n{text_b}\n=> {mask}",
-            "hybrid": "{text_b}\n{text_a}？\n回答：{mask}",
             "hard": "{text_b}\n问题：{text_a}？\n回答：{mask}",
         },
     },
     "multiple_choice": {
         "cloze": {
             "soft": "{text_a}？{options:sentences}正确的是 {mask}",
-            "hybrid": "问题：{text_a}？{options:sentences}正确的是 {mask}。",
             "hard": "问题：{text_a}？选项：{options:sentences}正确的是 {mask}。",
         },
         "suffix": {
             "soft": "{text_a}\n{options:lines}\n正确的是 {mask}",
-            "hybrid": "问题：{text_a}\n{options:lines}\n正确的是 {mask}",
             "hard": "问题：{text_a}\n选项：\n{options:lines}\n答案是 {mask}",
         },
     },
     "passage_choice": {
         "cloze": {
             "soft": "{text_b}；{text_a}？{options:sentences}正确的是 {mask}",
-            "hybrid": "{text_b}问题：{text_a}{options:sentences}正确的是 {mask}。",
             "hard": "{text_b}问题：{text_a}选项：{options:sentences}正确的是 {mask}。",
         },
         "suffix": {
             "soft": "{text_b}\n{text_a}\n{options:lines}\n正确的是 {mask}",
-            "hybrid": "{text_b}\n问题：{text_a}\n{options:lines}\n正确的是 {mask}",
             "hard": "{text_b}\n问题：{text_a}\n选项：\n{options:lines}\n答案是 {mask}",
         },
     },
     "unified_pair": {
         "cloze": {
             "soft": "{text_a}？{text_b}。{options:sentences}正确的是 {mask}",
-            "hybrid": "{text_b}问题：{text_a}？{options:sentences}正确的是 {mask}。",
             "hard": "{text_b}问题：{text_a}？选项：{options:sentences}正确的是 {mask}。",
         },
         "suffix": {
             "soft": "{text_a}\n{text_b}\n{options:lines}\n正确的是 {mask}",
-            "hybrid": "{text_b}\n问题：{text_a}？\n{options:lines}\n正确的是 {mask}",
             "hard": "{text_b}\n问题：{text_a}？\n选项：\n{options:lines}\n答案是 {mask}",
         },
     },

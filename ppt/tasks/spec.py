@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ppt.base.names import check_name
+from ppt.corpus.formats import pattern_text
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
 from ppt.tasks.forms import task_form
@@ -136,10 +137,7 @@ class Task:
 
     def pattern(self, layout: str, style: str, unified: bool = False) -> Pattern:
         """How a row becomes text; for rows of `examples` with the same `unified`."""
-        form = self._form(unified)
-        for kind, name, known in (("layout", layout, form), ("style", style, form.get(layout))):
-            if known is not None and name not in known:
-                raise unknown_name(kind, name, known)
+        standard = pattern_text(self._form(unified), layout, style)
         prefix = "unified_" if unified else ""
         own = self.patterns.get(prefix + layout)
         if own is None and any(prefix + other in self.patterns for other in LAYOUTS):
@@ -147,7 +145,7 @@ class Task:
                 f"task {self.name} has an own {prefix}pattern, but none for {layout}: add one"
                 f"{', which ends with {mask}' if layout == 'suffix' else ''}."
             )
-        return parse_pattern(own or form[layout][style], layout)
+        return parse_pattern(own or standard, layout)
 
     def verbalizer(self, unified: bool = False) -> Verbalizer:
         """Label name → word; in the unified view, and for a choice, the letters."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from ppt.backbones.sources import EMBEDDED
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, read_card, readable
+from ppt.prompts.patterns import HARD_WORDS_SINCE, PATTERNS_VERSION
 
 
 def serves(prompt: Prompt, format_name: str, style: str) -> bool:
@@ -21,6 +22,13 @@ def serves(prompt: Prompt, format_name: str, style: str) -> bool:
         return True
     own = prompt.card.get("format"), prompt.card.get("style")
     return own == (format_name, style) and "task" not in prompt.card
+
+
+def words_changed(prompt: Prompt) -> bool:
+    """Whether the hard words that it was trained beside are others now."""
+    return prompt.card.get("style") == "hybrid" and (
+        prompt.card.get("patterns_version", PATTERNS_VERSION) < HARD_WORDS_SINCE
+    )
 
 
 def is_for(prompt: Prompt, model: str) -> bool:
@@ -60,6 +68,11 @@ def choose_prompt(
         f" --style={style} --output_dir=runs/{format_name}-{style}" if style != "soft" else ""
     )
     serving = [prompt for prompt in prompts if serves(prompt, format_name, style)]
+    if old := [prompt for prompt in serving if words_changed(prompt)]:
+        raise InputError(
+            f"{purpose}: the hybrid prompt in {old[0]} was trained beside other hard words than"
+            f" those of today: make it anew ({make})."
+        )
     fitting = [prompt for prompt in serving if is_for(prompt, model)]
     if serving and not fitting:
         one = serving[0]
