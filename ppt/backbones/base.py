@@ -132,6 +132,15 @@ class Backbone(ABC):
             scores = steps.masked_fill(beyond, 0.0).sum(-1)
         return scores.masked_fill(~batch.allowed, -torch.inf)
 
+    def score_after(self, batch: Batch, ids: Tensor) -> Tensor:
+        """Scores [R, L, C] float32 of the tokens `ids` [C] where each of the L words ends.
+
+        The last token of a word is not read: the scores are of what stands in its place.
+        """
+        words = batch.words
+        ends = predicted_by(words).take_along_dim(words.lengths[:, None] - 1, 1)[:, 0]
+        return self._logits(self._states(None, batch.right_padded())[:, ends], ids)
+
     @abstractmethod
     def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
         """The states [R, N, H] before the LM head, for a bank [K, P, H] or no prompt."""

@@ -9,17 +9,20 @@ from pathlib import Path
 
 from ppt.backbones.sources import EMBEDDED
 from ppt.errors import InputError
-from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, read_card, readable
+from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt, readable
 from ppt.prompts.patterns import HARD_WORDS_SINCE, PATTERNS_VERSION
 
+WHAT = {"prompt": "prompt", "lora": "LoRA adapter"}
+"""What is trained → what messages call it."""
 
-def serves(prompt: Prompt, format_name: str, style: str) -> bool:
-    """Whether it was pre-trained on that format in that style.
+
+def serves(prompt: Prompt, format_name: str, style: str, trains: str = "prompt") -> bool:
+    """Whether it is what is to be trained, and was pre-trained on that format in that style.
 
     One that was tuned on a task is no start for another.
     """
-    if not prompt.card:
-        return True
+    if not prompt.card or prompt.trains != trains:
+        return prompt.trains == trains
     own = prompt.card.get("format"), prompt.card.get("style")
     return own == (format_name, style) and "task" not in prompt.card
 
@@ -45,29 +48,36 @@ def find_prompts(places: Iterable[str]) -> list[Prompt]:
         here = Path(place)
         with readable(here):
             inside = sorted(here.iterdir()) if here.is_dir() else []
-            folders = [here, here / FOLDER, *inside, *(folder / FOLDER for folder in inside)]
-            prompts = [one for one in folders if one.name != ADAPTER and (one / CONFIG).is_file()]
+            folders = [run / own for run in (here, *inside) for own in ("", FOLDER, ADAPTER)]
+            prompts = [one for one in folders if (one / CONFIG).is_file()]
             what = "no prompt in" if here.exists() else "no folder"
         if not prompts:
             raise InputError(
                 f"there is {what} {here}: expected a folder of python -m ppt.pretrain such"
                 f" as runs/unified, a folder of them such as runs/, or one with {CONFIG}."
             )
-        found |= {folder: Prompt(read_card(folder), folder) for folder in prompts}
+        found |= {folder: open_prompt(folder) for folder in prompts}
     return list(found.values())
 
 
 def choose_prompt(
-    prompts: Sequence[Prompt], format_name: str, style: str, model: str, purpose: str
+    prompts: Sequence[Prompt],
+    format_name: str,
+    style: str,
+    model: str,
+    purpose: str,
+    trains: str = "prompt",
 ) -> Prompt:
-    """The one prompt for a format, a style and a backbone.
+    """The one prompt for a format, a style and a backbone; or adapter, where that is trained.
 
     `purpose` is who asks for it, for the message where there is none or several.
     """
+    made = trains if trains != "prompt" else style
     make = f"python -m ppt.pretrain --format={format_name}" + (
-        f" --style={style} --output_dir=runs/{format_name}-{style}" if style != "soft" else ""
+        f" --trains={trains}" * (trains != "prompt")
+        + f" --style={style} --output_dir=runs/{format_name}-{made}" * (style != "soft")
     )
-    serving = [prompt for prompt in prompts if serves(prompt, format_name, style)]
+    serving = [prompt for prompt in prompts if serves(prompt, format_name, style, trains)]
     if old := [prompt for prompt in serving if words_changed(prompt)]:
         raise InputError(
             f"{purpose}: the hybrid prompt in {old[0]} was trained beside other hard words than"
@@ -83,8 +93,8 @@ def choose_prompt(
     if not fitting:
         given = described(prompts) or "no --prompt"
         raise InputError(
-            f"{purpose}: it needs a prompt of format {format_name}, style {style}; got {given}:"
-            f" make one ({make}) and give its folder as --prompt."
+            f"{purpose}: it needs a {WHAT[trains]} of format {format_name}, style {style}; got"
+            f" {given}: make one ({make}) and give its folder as --prompt."
         )
     if len(fitting) > 1:
         places = ", ".join(map(str, fitting))
