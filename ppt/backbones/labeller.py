@@ -92,23 +92,35 @@ class LMLabeller:
 
     @cached_property
     def asked(self) -> LabelWords:
-        """The questions as tokens, [Q, W]; the last token of each stands for its answer."""
-        ids = [torch.tensor([*one, 0]) for one in self._after("", self.questions)]
-        lengths = torch.tensor([len(one) for one in ids])
-        return LabelWords(pad_sequence(ids, batch_first=True), lengths)
+        """What is read after a sentence, as tokens.
+
+        Where all words are single tokens, the questions [Q, W], each with a last one in the
+        answer's place, which is not read; else each question with each word, [Q * 2 * pairs, W].
+        """
+        questions = self._after("", self.questions)
+        if self.answers is not None:
+            return _words([[*one, 0] for one in questions])
+        return _words(
+            [
+                [*one, *word]
+                for one, question in zip(questions, self.questions, strict=True)
+                for word in self._after(question, self._opposite)
+            ]
+        )
 
     @cached_property
-    def answers(self) -> Tensor:
-        """The first tokens of the opposite words, [2 * pairs]: bad and good of each in turn."""
-        words = [word for pair in self.opposites for word in pair]
-        firsts = [ids[0] for ids in self._after(self.questions[0], words)]
-        for (bad, good), two in zip(self.opposites, _pairs(firsts), strict=True):
-            if two[0] == two[1]:
-                raise ConfigError(
-                    f"the words {bad!r} and {good!r} begin with one token for"
-                    f" {self.backbone.name!r}: take a labeller with another model."
-                )
-        return torch.tensor(firsts)
+    def answers(self) -> Tensor | None:
+        """The tokens of the opposite words, [2 * pairs]: bad and good of each in turn.
+
+        None where any is longer than a token.
+        """
+        words = self._after(self.questions[0], self._opposite)
+        single = all(len(ids) == 1 for ids in words)
+        return torch.tensor([ids[0] for ids in words]) if single else None
+
+    @property
+    def _opposite(self) -> list[str]:
+        return [word for pair in self.opposites for word in pair]
 
     def _after(self, before: str, texts: Iterable[str]) -> list[list[int]]:
         encoder = Encoder.of(self.backbone.tokenizer)
@@ -131,19 +143,23 @@ class LMLabeller:
         return mean
 
     def _log_probabilities(self, examples: Iterable[Example]) -> Tensor:
-        """Of the words of each pair, [N, Q, pairs, 2]."""
+        """Of the words of each pair, [N, Q, pairs, 2], but for what a question's words share."""
         rows = pack(self.renderer.rows(iter(examples)))
-        scores = torch.zeros(len(rows), *self.asked.ids.shape[:1], len(self.opposites), 2)
+        scores = torch.zeros(len(rows), len(self.questions), len(self.opposites), 2)
         if not len(rows):
             return scores
         device, pad = self.backbone.device, self.backbone.pad_id
-        answers = self.answers.to(device)
+        answers = None if self.answers is None else self.answers.to(device)
         batch_size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
         with torch.inference_mode():
             for indices in evaluation_batches(rows.lengths, batch_size):
                 batch = collate(rows, indices, self.asked, pad).to(device)
-                found = self.backbone.score_after(batch, answers).cpu()
-                scores[indices] = found.view(*found.shape[:2], -1, 2)
+                found = (
+                    self.backbone.score(None, batch)
+                    if answers is None
+                    else self.backbone.score_after(batch, answers)
+                )
+                scores[indices] = found.cpu().view(-1, *scores.shape[1:])
         if not bool(scores.isfinite().all()):
             raise ConfigError(
                 f"the backbone {self.backbone.name!r} gives scores that are not finite numbers:"
@@ -156,8 +172,9 @@ def _odds(two: Tensor) -> Tensor:
     return two[..., 1] - two[..., 0]
 
 
-def _pairs(values: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(values[::2], values[1::2], strict=True))
+def _words(rows: Sequence[Sequence[int]]) -> LabelWords:
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    return LabelWords(ids, torch.tensor([len(row) for row in rows]))
 
 
 def _example(sentence: str) -> Example:

@@ -264,8 +264,8 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
         found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
         raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
     with readable(file):
-        found: dict[str, Tensor] = load(read_bytes(file))
-    return dict(found)
+        tensors: dict[str, Tensor] = load(read_bytes(file))
+    return dict(tensors)
 
 
 def _tensor(folder: Path) -> Tensor:
