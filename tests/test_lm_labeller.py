@@ -160,7 +160,7 @@ def test_one_process_or_two_give_the_same_bytes(tmp_path):
         build(
             "--input", *files, "--output", tmp_path / f"c{workers}", "--num_shards", 2,
             "--formats", "sentiment,unified", "--labeller", name, "--workers", workers,
-            "--sentiment_thresholds", ",".join(["0.2"] * 5),  # a random model's answers seldom agree
+            "--sentiment_thresholds", ",".join(["0.2"] * 5),  # random answers seldom agree
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
     found = manifest(tmp_path / "c1", "sentiment")
