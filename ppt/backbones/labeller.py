@@ -14,7 +14,7 @@ kind of machine and number of threads.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,14 +27,14 @@ from torch.nn.utils.rnn import pad_sequence
 from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import content_free, label_prior
 from ppt.backbones.loading import fast_dtype, load_backbone
-from ppt.corpus.sentiment import spread
+from ppt.corpus.sentiment import LABELS, spread
 from ppt.errors import ConfigError
-from ppt.prompts.batches import collate, pack
+from ppt.prompts.batches import TokenRows, collate, pack
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.patterns import Example, Verbalizer, parse_pattern
 from ppt.prompts.rendering import LAYOUTS, Renderer
-from ppt.prompts.tensors import LabelWords
+from ppt.prompts.tensors import Batch, LabelWords
 
 PATTERNS = {
     "causal": "Review: {text_a}\nIn one word, {mask}",
@@ -138,34 +138,53 @@ class LMLabeller:
 
     def probabilities(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities [N, 5] of `LABELS`, in the sentences' order: the mean over the answers."""
-        position = 2 + self.odds(sentences).flatten(1).double().numpy() / CLASS_WIDTH
-        mean: NDArray[np.float32] = spread(position).mean(1).astype(np.float32)
-        return mean
+        return placed(self.odds(sentences).flatten(1))
 
     def _log_probabilities(self, examples: Iterable[Example]) -> Tensor:
         """Of the words of each pair, [N, Q, pairs, 2], but for what a question's words share."""
+        answers = None if self.answers is None else self.answers.to(self.backbone.device)
+
+        def score(batch: Batch) -> Tensor:
+            if answers is None:
+                return self.backbone.score(None, batch)
+            return self.backbone.score_after(batch, answers).flatten(1)
+
         rows = pack(self.renderer.rows(iter(examples)))
-        scores = torch.zeros(len(rows), len(self.questions), len(self.opposites), 2)
-        if not len(rows):
-            return scores
-        device, pad = self.backbone.device, self.backbone.pad_id
-        answers = None if self.answers is None else self.answers.to(device)
-        batch_size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
-        with torch.inference_mode():
-            for indices in evaluation_batches(rows.lengths, batch_size):
-                batch = collate(rows, indices, self.asked, pad).to(device)
-                found = (
-                    self.backbone.score(None, batch)
-                    if answers is None
-                    else self.backbone.score_after(batch, answers)
-                )
-                scores[indices] = found.cpu().view(-1, *scores.shape[1:])
-        if not bool(scores.isfinite().all()):
-            raise ConfigError(
-                f"the backbone {self.backbone.name!r} gives scores that are not finite numbers:"
-                " its weights are broken: take another model."
-            )
-        return scores
+        flat = score_in_batches(self.backbone, rows, self.asked, score)
+        return flat.view(len(rows), len(self.questions), len(self.opposites), 2)
+
+
+def score_in_batches(
+    backbone: Backbone, rows: TokenRows, words: LabelWords, score: Callable[[Batch], Tensor]
+) -> Tensor:
+    """What `score` makes of batches of rows of like length, [N, C], in the rows' order.
+
+    Raises ConfigError where that is no numbers.
+    """
+    device = backbone.device
+    if not len(rows):
+        return torch.zeros(0)
+    size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
+    batches = evaluation_batches(rows.lengths, size)
+    with torch.inference_mode():
+        parts = [
+            score(collate(rows, indices, words, backbone.pad_id).to(device)).cpu()
+            for indices in batches
+        ]
+    scores = torch.cat(parts)[torch.from_numpy(np.concatenate(batches).argsort())]
+    if not bool(scores.isfinite().all()):
+        raise ConfigError(
+            f"the backbone {backbone.name!r} gives scores that are not finite numbers:"
+            " its weights are broken: take another model."
+        )
+    return scores
+
+
+def placed(odds: Tensor) -> NDArray[np.float32]:
+    """The five classes [N, 5] of answers [N, A] in log-odds: each places a row, and the mean."""
+    position = len(LABELS) // 2 + odds.double().numpy() / CLASS_WIDTH
+    mean: NDArray[np.float32] = spread(position).mean(1).astype(np.float32)
+    return mean
 
 
 def _odds(two: Tensor) -> Tensor:
