@@ -13,13 +13,13 @@ import torch
 
 from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
+from ppt.backbones.converted import without_bars
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import (
     DEFAULT_MODEL,
     find_model,
     read_config,
     require_safetensors,
-    without_bars,
 )
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
 

@@ -114,6 +114,6 @@ def described(prompts: Iterable[Prompt]) -> str:
 def _name(model: str) -> str:
     """A model's name; of a local folder the one that every spelling of its path shares."""
     try:
-        return str(Path(model).resolve()) if Path(model).expanduser().is_dir() else model
+        return str(Path(model).resolve()) if Path(model).expanduser().exists() else model
     except (OSError, RuntimeError):  # too long for a path, the home of nobody
         return model
