@@ -5,7 +5,7 @@ rows, and how they become text. Add yours with ``FORMATS["name"] = Format(...)``
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ppt.corpus.builders import (
     CHOICES,
@@ -37,13 +37,15 @@ class Format:
 
     `patterns` has a form for each kind of rows: kind → layout → style → text. Its order is
     that of `Rows.kind`, and the words before the mask must be the same in all of them. Of
-    the kinds in `shrinking` texts are cut shorter the more options a row has.
+    the kinds in `shrinking` texts are cut shorter the more options a row has. `texts` are the
+    forms without letters, in which an option itself is the answer, for causal models.
     """
 
     words: tuple[str, ...]
     summary: str
     build: Builder
     patterns: Mapping[str, Form]
+    texts: Mapping[str, Form] = field(default_factory=dict)
     needs_labels: Callable[[FormatOptions], bool] = lambda _: False
     shrinking: tuple[str, ...] = ()
 
@@ -102,6 +104,10 @@ _CHOICE_OF_PAIR: Form = {
     },
 }
 
+_CONTINUED: Form = {
+    "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a} {mask}"},
+}
+
 FORMATS = {
     "sentence_pair": Format(
         words=PAIR_LABELS,
@@ -116,6 +122,7 @@ FORMATS = {
         "answer), one more is of the same document, four are of others.",
         build=multiple_choice,
         patterns={"choice": _CHOICE},
+        texts={"choice": _CONTINUED},
     ),
     "sentiment": Format(
         words=LABELS,
@@ -131,6 +138,7 @@ FORMATS = {
         "sentence, and sentence pairs and sentiment with their label words as options.",
         build=unified,
         patterns={"choice": _CHOICE, "pair": _CHOICE_OF_PAIR, "sentiment": _CHOICE},
+        texts={"choice": _CONTINUED, "pair": _PAIR, "sentiment": _SENTIMENT},
         needs_labels=lambda options: options.mixture.sentiment > 0,
         shrinking=("choice",),
     ),

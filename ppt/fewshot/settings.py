@@ -9,6 +9,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, PRETRAINED, Method, find_method
+from ppt.prompts.patterns import ANSWERS
 from ppt.results.trial import changed
 from ppt.training.settings import (
     DATA,
@@ -110,6 +111,13 @@ class FewshotConfig(StepSettings, MachineSettings):
         rule=NOT_EMPTY,
         unset="none",
         free=True,
+    )
+    answers: str = flag(
+        "what answers a row with options: its letter, or the text that is likeliest (a token's"
+        " mean log-probability), for causal models; other tasks have their label words",
+        group=METHOD,
+        default="letters",
+        choices=ANSWERS,
     )
     context_length: int = flag(
         "tokens of the examples that in_context shows, at most",

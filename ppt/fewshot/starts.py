@@ -115,7 +115,7 @@ LOWER = "lower --max_length"
 def beginnings(of: Beginning) -> tuple[list[Tensor], str]:
     """The prompt [P, H] that each lane begins with, and what is told of them."""
     make, init, length = prompt_init(of)
-    of.backbone.require_room(length, of.config.max_length, of.view.words, LOWER)
+    of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
     shape = (length, of.backbone.hidden_size)
     return [make(shape, torch.Generator().manual_seed(seed)) for seed in of.seeds], init
 
@@ -145,7 +145,7 @@ def context(of: Beginning) -> Start:
     encoder = Encoder.of(backbone.tokenizer)
     room = config.context_length
     if (most := backbone.positions) is not None:
-        room = min(room, most - config.max_length - view.words.ids.shape[1] + 1)
+        room = min(room, most - config.max_length - view.renderer.width + 1)
     layout = view.renderer.pattern.layout
     ids, count = demonstrations(of.train.tokens, view.words, encoder, layout, room)
     if not count:

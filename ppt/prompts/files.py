@@ -31,7 +31,7 @@ PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 CARD_FIELDS = {
     "model": str, "kind": str, "backbone": str, "format": str, "style": str, "task": str,
-    "prompt_length": int, "hidden_size": int, "patterns_version": int,
+    "answers": str, "prompt_length": int, "hidden_size": int, "patterns_version": int,
 }  # fmt: skip
 """What is read of `prompt.json`, if it is there; the rest is for people."""
 

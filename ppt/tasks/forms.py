@@ -19,14 +19,17 @@ PROMPT_FORMATS = {
 }
 """Format of a task → format of the pre-trained prompt that suits its plain form best."""
 
+VIEWS = ("plain", "unified", "texts")
+
 SHAPES = {
-    ("sentiment", False): ("sentiment", "unified"),
-    ("topic", False): ("topic", "unified"),
-    ("sentence_pair", True): ("sentence_pair", "unified_pair"),
-    ("multiple_choice", False): ("multiple_choice", "unified"),
-    ("multiple_choice", True): ("passage_choice", "passage_choice"),
+    ("sentiment", False): ("sentiment", "unified", "sentiment"),
+    ("topic", False): ("topic", "unified", "topic"),
+    ("sentence_pair", True): ("sentence_pair", "unified_pair", "sentence_pair"),
+    ("multiple_choice", False): ("multiple_choice", "unified", "answer"),
+    ("multiple_choice", True): ("passage_choice", "passage_choice", "passage_answer"),
 }
-"""(format, whether rows have a `text_b`) → names of the plain and of the unified form."""
+"""(format, whether rows have a `text_b`) → names of the forms of `VIEWS`: as the task is, as a
+choice among lettered options, and as one whose answers are the options themselves."""
 
 _PASSAGE_CHOICE: Form = {
     "cloze": {
@@ -36,6 +39,15 @@ _PASSAGE_CHOICE: Form = {
     "suffix": {
         "soft": "{text_b}\n{text_a}\n{options:lines}\nThe correct one is {mask}",
         "hard": "{text_b}\nQuestion: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
+    },
+}
+_ANSWER: Form = {
+    "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "Question: {text_a}\nAnswer: {mask}"},
+}
+_PASSAGE_ANSWER: Form = {
+    "suffix": {
+        "soft": "{text_b}\n{text_a}\n=> {mask}",
+        "hard": "{text_b}\nQuestion: {text_a}\nAnswer: {mask}",
     },
 }
 _TOPIC: Form = {
@@ -89,6 +101,15 @@ _CHINESE: Mapping[str, Form] = {
             "hard": "问题：{text_a}\n选项：\n{options:lines}\n答案是 {mask}",
         },
     },
+    "answer": {
+        "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "问题：{text_a}\n答案是 {mask}"},
+    },
+    "passage_answer": {
+        "suffix": {
+            "soft": "{text_b}\n{text_a}\n=> {mask}",
+            "hard": "{text_b}\n问题：{text_a}\n答案是 {mask}",
+        },
+    },
     "passage_choice": {
         "cloze": {
             "soft": "{text_b}；{text_a}？{options:sentences}正确的是 {mask}",
@@ -111,14 +132,20 @@ _CHINESE: Mapping[str, Form] = {
     },
 }
 FORMS: Mapping[str, Mapping[str, Form]] = {
-    "en": {**PATTERNS, "passage_choice": _PASSAGE_CHOICE, "topic": _TOPIC},
+    "en": {
+        **PATTERNS,
+        "answer": _ANSWER,
+        "passage_answer": _PASSAGE_ANSWER,
+        "passage_choice": _PASSAGE_CHOICE,
+        "topic": _TOPIC,
+    },
     "zh": {**_CHINESE, "unified": _CHINESE["multiple_choice"]},
 }
 """Language → name → form. The soft cloze forms are those of PPT (Gu et al. 2022): single
 ``s <X>``, pair ``a <X> b``, choice ``article; question? A. … The correct one is <X>``."""
 
 
-def task_form(format_name: str, language: str, *, pair: bool, unified: bool) -> Form:
+def task_form(format_name: str, language: str, *, pair: bool, view: str) -> Form:
     """The form of a kind of task; `pair` says whether its rows have a `text_b`."""
     if format_name not in PROMPT_FORMATS:
         raise unknown_name("format", format_name, PROMPT_FORMATS)
@@ -130,4 +157,4 @@ def task_form(format_name: str, language: str, *, pair: bool, unified: bool) -> 
             f"format {format_name} {'takes one text a row' if pair else 'needs two texts a row'}:"
             f" {cure} the columns, or take another format ({', '.join(PROMPT_FORMATS)})."
         )
-    return FORMS[language][SHAPES[format_name, pair][unified]]
+    return FORMS[language][SHAPES[format_name, pair][VIEWS.index(view)]]

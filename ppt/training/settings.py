@@ -12,6 +12,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
+from ppt.prompts.patterns import ANSWERS
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
 MACHINE, DATA = "the machine", "the data"
@@ -226,6 +227,13 @@ class PretrainConfig(TrainSettings, MachineSettings):
         group=DATA,
         default="soft",
         choices=("soft", "hybrid", "hard"),
+    )
+    answers: str = flag(
+        "what answers a row with options: its letter, or the text that is likeliest (a token's"
+        " mean log-probability), for causal models",
+        group=DATA,
+        default="letters",
+        choices=ANSWERS,
     )
     max_length: int = flag(
         "tokens of an example at most, prompt aside; longer texts are cut fairly",

@@ -68,7 +68,7 @@ class TunedLabeller:
             held.enter_context(lora(backbone, 0, prompt.folder))
             return cls(backbone, renderer, None, held)
         values = prompt.values(hidden_size=backbone.hidden_size, kind=backbone.kind)
-        backbone.require_room(len(values), MAX_TOKENS, renderer.words(), "take a shorter prompt")
+        backbone.require_room(len(values), MAX_TOKENS, renderer.width, "take a shorter prompt")
         return cls(backbone, renderer, values.to(backbone.device))
 
     @cached_property
