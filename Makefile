@@ -5,13 +5,14 @@
 # make wheel-test  wheel and sdist built, the wheel installed and run apart from the checkout
 # make faults      what docs/reliability.md promises, put to the test in full; writes its table
 # make fuzz        the same with mutated files
+# make gpu         what docs/performance.md says of a GPU, measured, and prompts trained there
 # make check       lint, types, tests and the wheel: what CI runs
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint wheel-test faults fuzz check clean
+.PHONY: setup quickstart test lint wheel-test faults fuzz gpu check clean
 
 setup: $(STAMP)
 
@@ -56,6 +57,9 @@ wheel-test: setup
 
 faults fuzz: setup
 	$(BIN)/python -m tests.reliability $@
+
+gpu: setup
+	$(BIN)/python -m benchmarks.gpu
 
 check: lint test wheel-test
 

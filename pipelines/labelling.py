@@ -90,6 +90,11 @@ LABELLERS = {
         "SentencePoolReader",
         LM_THRESHOLDS,
     ),
+    "tuned": _of_torch(
+        "tuned:<a run of ppt.pretrain, or an adapter of ppt.fewshot, on sentiment>",
+        "TunedPoolReader",
+        LM_THRESHOLDS,
+    ),
 }
 """What stands before the colon of a labeller's name → the labeller."""
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from ppt.backbones.labeller import LMLabeller
 from ppt.backbones.sources import find_model, read_config, require_safetensors
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError, first_line
+from ppt.transfer.teacher import TunedLabeller
 
 Pool = Sequence[str]
 Probabilities = NDArray[np.float32]
@@ -102,24 +103,32 @@ def one_thread() -> Iterator[None]:
 class SentencePoolReader(PoolHandler):
     """The handler of a language model: pools in, calibrated probabilities [N, 5] out."""
 
-    @staticmethod
-    def check(model: str) -> None:
+    labeller: ClassVar[type[LMLabeller | TunedLabeller]] = LMLabeller
+
+    @classmethod
+    def check(cls, model: str) -> None:
         """Load the model and label a sentence: only so does it show whether it can be served.
 
         Also an embedded backbone is then expanded before workers ask for it.
         """
-        LMLabeller.load(model, device="cpu").probabilities(["It was fine."])
+        cls.labeller.load(model, device="cpu").probabilities(["It was fine."])
 
-    def load_model(self) -> LMLabeller:
+    def load_model(self) -> LMLabeller | TunedLabeller:
         """Load the backbone; it takes the GPU if there is one."""
-        return LMLabeller.load(self._name)
+        return self.labeller.load(self._name)
 
     def probabilities(
-        self, pool: Pool, model: LMLabeller, args: Mapping[str, Any]
+        self, pool: Pool, model: LMLabeller | TunedLabeller, args: Mapping[str, Any]
     ) -> Probabilities:
         """Class probabilities [N, 5], from batches of sentences of like length."""
         assert not args, "a backbone's forward pass takes no further arguments"
         return model.probabilities(pool)
+
+
+class TunedPoolReader(SentencePoolReader):
+    """The handler of a prompt or LoRA adapter that was trained before."""
+
+    labeller = TunedLabeller
 
 
 SCALES = (

@@ -53,7 +53,7 @@ class Method:
     combine: str | None = None
 
     def __post_init__(self) -> None:
-        assert (self.trains == "prompt") == (self.init is not None), self
+        assert self.init == PRETRAINED or (self.trains == "prompt") == (self.init is not None), self
         assert (self.members > 1) == (self.combine is not None), self
 
     @property
@@ -72,12 +72,21 @@ class Method:
         return tuple(str(value) for name, value in vars(self).items() if name not in aside)
 
 
-def _untrained(summary: str, *, demonstrations: bool = False, calibrated: bool = False) -> Method:
+def _untrained(
+    summary: str,
+    style: str = "hard",
+    init: str | None = None,
+    *,
+    unified: bool = False,
+    demonstrations: bool = False,
+    calibrated: bool = False,
+) -> Method:
     return Method(
         summary,
         trains="nothing",
-        style="hard",
-        init=None,
+        style=style,
+        unified=unified,
+        init=init,
         rates={},
         demonstrations=demonstrations,
         calibrated=calibrated,
@@ -100,6 +109,11 @@ METHODS: dict[str, Method] = {
     "prompt_tuning_labels": Method("from the label words, then vocabulary", init="labels"),
     "prompt_tuning_text": Method("from the words of --init_text", init=TEXT),
     "hybrid_prompt_tuning": Method("a soft prompt beside hard words", style="hybrid"),
+    "pretrained": _untrained("a pre-trained soft prompt as it is", "soft", PRETRAINED),
+    "hybrid_pretrained": _untrained("the same beside hard words", "hybrid", PRETRAINED),
+    "unified_pretrained": _untrained(
+        "the one prompt for all tasks as it is", "soft", PRETRAINED, unified=True
+    ),
     "ppt": Method(
         "a soft prompt that was pre-trained on the task's format (Gu et al. 2022)",
         init=PRETRAINED,
@@ -132,6 +146,13 @@ METHODS: dict[str, Method] = {
         trains="lora",
         style="hard",
         init=None,
+        rates=LORA_RATES,
+    ),
+    "lora_ppt": Method(
+        "the same from adapters that were pre-trained on the task's format",
+        trains="lora",
+        style="hard",
+        init=PRETRAINED,
         rates=LORA_RATES,
     ),
     "fine_tuning": Method(

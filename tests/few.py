@@ -5,11 +5,13 @@ import json
 import numpy as np
 import torch
 
+from ppt.backbones.loading import load_backbone
 from ppt.fewshot.lanes import Lane
 from ppt.prompts.batches import pack
 from ppt.prompts.files import save_prompt
 from ppt.prompts.rendering import Renderer
 from ppt.training.settings import StepSettings
+from ppt.training.trainables import lora
 from tests.tiny import save_tiny
 from tests.toys import toy_rows
 
@@ -36,7 +38,21 @@ def toy_place(folder):
                 torch.randn(4, 32, generator=torch.Generator().manual_seed(len(style))),
                 kind=kind, model=str(folder / name), card=card,
             )  # fmt: skip
+        toy_adapter(folder / f"runs-{name}" / "sentiment-lora" / "adapter", folder / name)
     return folder
+
+
+def toy_adapter(folder, model, of=None):
+    """A LoRA adapter as `ppt.pretrain` keeps it, whose updates are not nothing.
+
+    Its card says that it is of the backbone `of`.
+    """
+    backbone = load_backbone(str(model), device="cpu")
+    card = {"backbone": str(of or model), "format": "sentiment", "style": "hard"}
+    with lora(backbone, seed=3) as weights, torch.no_grad():
+        for weight in weights.parameters(0):
+            weight.add_(0.02)
+        assert weights.save(0, folder, str(model), card)
 
 
 def toy_task(folder, train=40, test=13, flip_test=False):

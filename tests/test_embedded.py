@@ -13,6 +13,7 @@ import pytest
 import torch
 from tokenizers import pre_tokenizers
 
+from ppt.backbones import converted
 from ppt.backbones import sources as embedded
 from ppt.backbones.loading import load_backbone
 from ppt.backbones.sources import EMBEDDED, Embedded, embedded_folder, find_model, hub_folder
@@ -37,6 +38,7 @@ def write_gguf(path):
     writer.add_rope_dimension_count(HIDDEN // HEADS)
     writer.add_vocab_size(len(letters))
     writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
     writer.add_token_list(letters)
     writer.add_token_types(kinds)
     writer.add_token_merges(["a b"])
@@ -73,9 +75,7 @@ def tiny(package, tmp_path, monkeypatch):
     """The embedded backbone "tiny", with a cache of its own."""
     torch.set_num_threads(1)
     digest = sha256((package / "tiny_gguf" / "tiny.gguf").read_bytes()).hexdigest()
-    tiny = Embedded(
-        "tiny-gguf==1.0", "tiny_gguf", "tiny.gguf", digest, "some/tiny", "Apache-2.0", True
-    )
+    tiny = Embedded("tiny-gguf==1.0", "tiny_gguf", "tiny.gguf", digest, "some/tiny", "Apache-2.0")
     monkeypatch.setitem(EMBEDDED, "tiny", tiny)
     monkeypatch.setenv("PPT_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(package)
@@ -103,7 +103,7 @@ def test_an_embedded_backbone_is_converted_once_and_scores(tiny, package, monkey
     assert "tiny: ready" in capsys.readouterr().err  # the progress bar
     assert [file.name for file in folder.parent.iterdir()] == [folder.name]  # no scratch is left
     assert "Apache-2.0" in (folder / "SOURCE.md").read_text()
-    monkeypatch.setattr(embedded, "_convert", never)
+    monkeypatch.setattr(converted, "expand", never)
     backbone = load_backbone("tiny", device="cpu")
     assert backbone.name == "tiny"
     source = AutoModelForCausalLM.from_pretrained(
@@ -121,22 +121,22 @@ def test_an_embedded_backbone_is_converted_once_and_scores(tiny, package, monkey
 
 
 def test_a_killed_conversion_leaves_nothing_that_looks_complete(tiny, tmp_path, monkeypatch):
-    expand = embedded._expand
+    expand = converted.expand
 
     def killed(*arguments):
         expand(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "_expand", killed)
+    monkeypatch.setattr(converted, "expand", killed)
     with pytest.raises(KeyboardInterrupt):
         find_model("tiny")
     assert list((tmp_path / "cache").iterdir()) == []
-    monkeypatch.setattr(embedded, "_expand", expand)
+    monkeypatch.setattr(converted, "expand", expand)
     assert (find_model("tiny") / "model.safetensors").is_file()
 
 
 def test_only_old_leftovers_of_killed_conversions_are_swept(tiny, tmp_path):
-    stem = f".tiny-{tiny.sha256[:12]}-{embedded.CONVERSION}-"
+    stem = f".tiny-{tiny.sha256[:12]}-{converted.CONVERSION}-"
     old, running = (tmp_path / "cache" / (stem + word) for word in ("old", "running"))
     for folder in (old, running):
         (folder / "model").mkdir(parents=True)
@@ -147,15 +147,15 @@ def test_only_old_leftovers_of_killed_conversions_are_swept(tiny, tmp_path):
 
 
 def test_two_processes_at_once_are_safe(tiny, monkeypatch):
-    expand = embedded._expand
+    expand = converted.expand
 
     def overtaken(*arguments):
-        monkeypatch.setattr(embedded, "_expand", expand)
+        monkeypatch.setattr(converted, "expand", expand)
         others = find_model("tiny")  # another process converts meanwhile
         (others / "first").write_text("")
         expand(*arguments)
 
-    monkeypatch.setattr(embedded, "_expand", overtaken)
+    monkeypatch.setattr(converted, "expand", overtaken)
     folder = find_model("tiny")
     assert (folder / "first").is_file()
     assert [file.name for file in folder.parent.iterdir()] == [folder.name]
@@ -225,6 +225,35 @@ def test_a_cache_that_cannot_be_written_names_the_cure(tiny, tmp_path, monkeypat
     monkeypatch.setenv("PPT_CACHE", str(tmp_path / "file"))
     with pytest.raises(OutputError, match="PPT_CACHE to another folder"):
         find_model("tiny")
+
+
+def test_any_gguf_file_is_a_backbone(package, tmp_path, monkeypatch):
+    monkeypatch.setenv("PPT_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "mine.gguf"
+    file.write_bytes((package / "tiny_gguf/tiny.gguf").read_bytes())
+    backbone = load_backbone(str(file), device="cpu")
+    assert backbone.score(tiny_prompt(backbone), tiny_batch()).isfinite().sum() == 11
+    digest = sha256(file.read_bytes()).hexdigest()[:12]
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert folder.name == f"mine-{digest}-{converted.CONVERSION}"
+    assert "mine.gguf" in (folder / "SOURCE.md").read_text()
+    monkeypatch.setattr(converted, "expand", never)
+    assert find_model(str(file)) == folder
+
+
+@pytest.mark.parametrize("kind", ["cut", "text", "empty", "unknown"])
+def test_a_gguf_file_that_is_none_is_one_line(package, tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("PPT_CACHE", str(tmp_path / "cache"))
+    whole = (package / "tiny_gguf/tiny.gguf").read_bytes()
+    data = {
+        "cut": whole[: len(whole) // 2], "text": b"once upon a time", "empty": b"",
+        "unknown": whole.replace(b"llama", b"lamma"),
+    }[kind]  # fmt: skip
+    (tmp_path / "x.gguf").write_bytes(data)
+    with pytest.raises(InputError, match=r"x\.gguf") as caught:
+        find_model(str(tmp_path / "x.gguf"))
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_names_are_folders_hub_ids_or_errors(tmp_path, no_hub):

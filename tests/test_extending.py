@@ -88,7 +88,8 @@ def test_a_format_of_ones_own_is_built_opened_inspected_and_rendered(place, caps
     assert "label before" in shown
     assert rows[0]["text_b"].split()[0] in shown
     text = rendered_text(rows[0], standard_pattern("order", "suffix", "hybrid"))
-    assert text == f"{rows[0]['text_a']}\n{rows[0]['text_b']}\nIt stands <X>"
+    asked = f"{rows[0]['text_a']}\nWhere does this stand?\n{rows[0]['text_b']}\nIt stands <X>"
+    assert text == asked
     assert list(standard_verbalizer("order").words) == ["before", "after"]
 
 

@@ -1,9 +1,11 @@
 """The command, end to end on tiny models: every method, restarts, kill -9, errors."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import fields
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +18,9 @@ from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
 from ppt.results.folder import clear
 from ppt.results.run import Run, read_run
-from tests.few import toy_place, toy_task
+from tests.few import toy_adapter, toy_place, toy_task
 from tests.test_imports import loaded_after
+from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,6 +85,13 @@ def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys
     by_method = {row["method"]: row for row in rows if row["seed"] == 1}
     assert by_method["unified_ppt"]["format"] == "unified"
     assert by_method["hybrid_ppt"]["init"].endswith("sentiment-hybrid/prompt")
+    assert by_method["lora_ppt"]["init"].endswith("sentiment-lora/adapter")
+    for untouched in ("pretrained", "hybrid_pretrained", "unified_pretrained"):
+        own, tuned = by_method[untouched], by_method[untouched.replace("pretrained", "ppt")]
+        assert own["init"] == tuned["init"]
+        assert own["validation"]["loss"] == pytest.approx(tuned["curve"][0]["loss"], rel=1e-4)
+    first = by_method["lora_ppt"]["curve"][0]["loss"]
+    assert first != pytest.approx(by_method["lora"]["curve"][0]["loss"], rel=1e-3)
     assert by_method["ensemble_vote"]["parameters"] == 5 * by_method["prompt_tuning"]["parameters"]
     predictions = pd.read_parquet(output / "predictions.parquet")
     assert len(predictions) == 13 * len(rows)
@@ -139,12 +149,15 @@ def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(
     assert main(flags(place, whole, **changes)) == 0
     reached = [0]
     for _ in range(2):
-        process = get_context("fork").Process(target=main, args=(flags(place, cut, **changes),))
-        process.start()  # forked, so that nothing is imported again
-        while process.is_alive() and count(cut) < reached[-1] + 2:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ppt.fewshot", *flags(place, cut, **changes)], cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        while process.poll() is None and count(cut) < reached[-1] + 2:
             time.sleep(0.01)
         process.kill()
-        process.join()
+        process.communicate()
         reached.append(count(cut))
     assert reached[0] < reached[1] < reached[2] < 18, "all must have been cut off"
     with (cut / "results.jsonl").open("ab") as file:
@@ -183,7 +196,8 @@ def test_selection_never_looks_at_the_test(place, tmp_path):
 def test_without_methods_the_prompts_decide(place, tmp_path):
     assert main(flags(place, tmp_path / "all", seeds=1)) == 0
     methods = [row["method"] for row in rows_of(tmp_path / "all")]
-    assert methods == ["zero_shot", "prompt_tuning", "ppt", "hybrid_ppt", "unified_ppt"]
+    ppt = ["ppt", "hybrid_ppt", "unified_ppt", "lora_ppt"]
+    assert methods == ["zero_shot", "prompt_tuning", *ppt]
     one = place / "runs-llama" / "unified-soft"
     assert main(flags(place, tmp_path / "one", seeds=1, prompt=one)) == 0
     methods = [row["method"] for row in rows_of(tmp_path / "one")]
@@ -209,6 +223,8 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
     wide = tmp_path / "wide"
     save_prompt(wide, torch.ones(4, 16), kind="causal", model="x", card={
         **card, "backbone": str(place / "llama")})  # fmt: skip
+    misfit = tmp_path / "misfit"
+    toy_adapter(misfit, save_tiny(tmp_path / "m", hidden_size=64), of=place / "llama")
     (tmp_path / "file").touch()
     again = toy_task(tmp_path / "again")
     cases = {
@@ -232,6 +248,9 @@ def test_bad_input_is_one_line_and_exit_code_2(place, tmp_path, capsys):
             "data_dir": tmp_path / "pairs"},
         "give --task_file=mine.yaml": {"tasks": "sst2,mine.yaml"},
         "has hidden size 16, the backbone has 32": {"methods": "ppt", "prompt": wide},
+        "--trains=lora --style=hard --output_dir=runs/sentiment-lora": {
+            "methods": "lora_ppt", "prompt": place / "runs-llama" / "sentiment-soft"},
+        "the LoRA adapter in": {"methods": "lora_ppt", "prompt": misfit},
         "several prompts fit": {"methods": "ppt", "prompt": f"{place / 'runs-llama'},{wide}"},
         "--max_length 600 and label words of up to": {"methods": "zero_shot", "max_length": 600},
         "a prompt of 3 tokens, --max_length 507": {"max_length": 507,

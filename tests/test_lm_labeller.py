@@ -7,8 +7,8 @@ import transformers
 
 from pipelines.labelling import check_labeller, find_labeller
 from pipelines.model_labellers import SentencePoolReader, one_thread
-from ppt.backbones.labeller import LMLabeller
-from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
+from ppt.backbones.labeller import CLASS_WIDTH, OPPOSITES, QUESTIONS, LMLabeller
+from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, PPTError
 from tests.builds import DOCUMENTS, build, digests, good_documents, manifest, write_jsonl
 from tests.test_labelling import run_labeller
@@ -17,7 +17,11 @@ from tests.tiny import save_tiny, tiny_llama
 SENTENCES = ["It was great.", "", "a", "None of it was any good, none.", "Hm.", "So so", "</s>"]
 FREE = ["N/A", "[MASK]", ""]
 PLACES = {"max_position_embeddings": 256}
-FAMILIES = {"llama": PLACES, "gpt2": {"n_positions": 256}, "t5": {}}
+FAMILIES = {
+    "llama": PLACES,
+    "gpt2": {"n_positions": 256},
+    "t5": {"relative_attention_max_distance": 128},  # words are long in letters
+}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -27,49 +31,58 @@ def model(request, tmp_path_factory):
     return save_tiny(folder, request.param, **FAMILIES[request.param])
 
 
-def log_probability(model, tokenizer, sentence, word):
-    """Of a whole word after a sentence in its pattern, token by token, by the model itself."""
-    ids = tokenizer(word, add_special_tokens=False).input_ids
+def log_odds(model, tokenizer, sentence, question, words):
+    """Of the second word against the first after a sentence and a question, by the model itself."""
 
     def encode(text):
         return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
-    with torch.no_grad():
+    def log_probability(word):
+        asked, ids = encode(f" {question}"), encode(f" {word}")
         if model.config.is_encoder_decoder:
             mask = tokenizer.convert_tokens_to_ids("<extra_id_0>")
-            read = [*encode(f"Review: {sentence} In one word, it was"), mask, *encode(".")]
+            read = [*encode(f"Review: {sentence} In one word,"), mask, *encode(".")]
             start = [model.config.decoder_start_token_id, mask]
             logits = model(
-                input_ids=torch.tensor([read]), decoder_input_ids=torch.tensor([start + ids[:-1]])
-            ).logits[0, 1:]
+                input_ids=torch.tensor([read]),
+                decoder_input_ids=torch.tensor([start + asked + ids[:-1]]),
+            ).logits[0, -len(ids) :]
         else:
-            text = encode(f"Review: {sentence}\nIn one word, it was")
-            logits = model(torch.tensor([text + ids])).logits[0, len(text) - 1 : -1]
-    return float(logits.log_softmax(-1)[torch.arange(len(ids)), ids].sum())
+            text = encode(f"Review: {sentence}\nIn one word,")
+            logits = model(torch.tensor([text + asked + ids[:-1]])).logits[0, -len(ids) :]
+        return float(logits.log_softmax(-1)[torch.arange(len(ids)), ids].sum())
+
+    with torch.no_grad():
+        bad, good = map(log_probability, words)
+    return good - bad
 
 
 def reference(folder, sentences):
-    """Calibrated probabilities [N, 5], a sentence and a word at a time."""
+    """Probabilities [N, 5]: a sentence, a question and a pair of words at a time."""
     config = transformers.AutoConfig.from_pretrained(folder)
     auto = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
     model = getattr(transformers, auto).from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-
-    def distribution(text):
-        found = [log_probability(model, tokenizer, text, f" {word}") for word in LABELS]
-        weights = np.exp(np.array(found) - max(found))
-        return weights / weights.sum()
-
-    prior = np.mean([distribution(text) for text in FREE], axis=0)
-    rows = np.array([distribution(text) for text in sentences]) / prior
-    return rows / rows.sum(1, keepdims=True)
+    rows = np.zeros((len(sentences), 5))
+    for question in QUESTIONS:
+        for words in OPPOSITES:
+            free = [log_odds(model, tokenizer, text, question, words) for text in FREE]
+            good = np.mean([1 / (1 + np.exp(-odds)) for odds in free])
+            prior = np.log(good / (1 - good))
+            for row, text in zip(rows, sentences, strict=True):
+                odds = log_odds(model, tokenizer, text, question, words) - prior
+                place = min(max(2 + odds / CLASS_WIDTH, 0), 4)
+                low = min(int(place), 3)
+                row[low] += (low + 1 - place) / 4
+                row[low + 1] += (place - low) / 4
+    return rows
 
 
 def test_labels_are_those_of_a_plain_loop(model):
     found = LMLabeller.load(str(model)).probabilities(SENTENCES)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, reference(model, SENTENCES), rtol=2e-3, atol=1e-5)
-    assert np.ptp(found, axis=0).max() > 0.05, "the model tells no sentences apart"
+    np.testing.assert_allclose(found, reference(model, SENTENCES), rtol=2e-3, atol=1e-4)
+    assert np.ptp(found, axis=0).max() > 0.02, "the model tells no sentences apart"
 
 
 def test_pools_go_through_run_inference(model):
@@ -83,20 +96,46 @@ def test_pools_go_through_run_inference(model):
     np.testing.assert_allclose(found["two"][:7][::-1], found["one"], rtol=1e-3)
 
 
-def test_content_free_sentences_average_to_uniform(model):
+def test_content_free_sentences_are_neutral_on_average(model):
     labeller = LMLabeller.load(str(model))
-    raw = labeller.scores(FREE).softmax(-1)
-    assert raw.mean(0).max() > 0.21, "the model has no preference that could be taken off"
-    free = (raw / labeller.prior.exp()).mean(0)
-    torch.testing.assert_close(free, torch.ones(5), rtol=1e-4, atol=1e-4)
+    raw = labeller.odds(FREE) + labeller.prior
+    assert labeller.prior.abs().max() > 0.02, "the model has no preference that could be taken off"
+    torch.testing.assert_close(
+        raw.sigmoid().mean(0), labeller.prior.sigmoid(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_where_answers_disagree_no_class_gets_much():
+    labeller = LMLabeller.of(tiny_llama(**PLACES))
+    width = CLASS_WIDTH
+    for odds, best in (([2, 2, 2, 2], 1.0), ([-2, -2, 2, 2], 0.5), ([-2, -1, 1, 2], 0.25)):
+        answers = torch.tensor(odds, dtype=torch.float32).view(1, 2, 2) * width
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LMLabeller, "odds", lambda *_, found=answers: found)
+            (row,) = labeller.probabilities(["x"])
+        assert row.max() == pytest.approx(best)
+        assert row.sum() == pytest.approx(1)
 
 
 def test_long_sentences_are_cut_to_the_room_there_is(tmp_path):
-    short = save_tiny(tmp_path / "short", "gpt2")  # 64 positions: the pattern takes 29, a word 9
+    short = save_tiny(tmp_path / "short", "gpt2")
     labeller = LMLabeller.load(str(short))
-    assert labeller.renderer.max_length == 64 - 8
+    assert labeller.renderer.max_length == 64 + 1 - labeller.asked.ids.shape[1]
     one, other = labeller.probabilities(["good " * 200, "good " * 300])
     assert np.array_equal(one, other)
+
+
+def one_token_words(_labeller, before, texts):
+    return [[ord(text[0])] if before else [5 + len(text), 40 + ord(text[0])] for text in texts]
+
+
+def test_words_of_one_token_give_what_longer_ones_would(monkeypatch):
+    labeller = LMLabeller.of(tiny_llama(**PLACES), ("a", "bb"), (("c", "d"),))
+    monkeypatch.setattr(LMLabeller, "_after", one_token_words)
+    short = labeller.odds(SENTENCES)
+    whole = LMLabeller.of(labeller.backbone, ("a", "bb"), (("c", "d"),))
+    monkeypatch.setattr(LMLabeller, "answers", None)
+    torch.testing.assert_close(short, whole.odds(SENTENCES), rtol=1e-3, atol=1e-4)
 
 
 def test_labels_are_computed_on_one_thread(tmp_path, monkeypatch):
@@ -121,10 +160,10 @@ def test_one_process_or_two_give_the_same_bytes(tmp_path):
         build(
             "--input", *files, "--output", tmp_path / f"c{workers}", "--num_shards", 2,
             "--formats", "sentiment,unified", "--labeller", name, "--workers", workers,
+            "--sentiment_thresholds", ",".join(["0.2"] * 5),  # random answers seldom agree
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
     found = manifest(tmp_path / "c1", "sentiment")
-    assert found["config"]["thresholds"] == list(LM_THRESHOLDS)
     assert {"torch", "transformers"} <= found["versions"].keys()
     assert found["examples"]["rows"] > 0
 

@@ -165,20 +165,16 @@ MIXED = {**PAIR, "options": ["no", "maybe", "yes"]}
 
 GOLDEN = {
     ("sentence_pair", "cloze", "soft"): "The sea was calm. <X> The ship left.",
-    ("sentence_pair", "cloze", "hybrid"): "The sea was calm.? <X>. The ship left.",
-    ("sentence_pair", "cloze", "hard"): "Question: The sea was calm.? Answer: <X>. The ship left.",
+    ("sentence_pair", "cloze", "hard"): "The sea was calm.? <X>. The ship left.",
     ("sentence_pair", "suffix", "soft"): "The sea was calm.\nThe ship left.\n=> <X>",
-    ("sentence_pair", "suffix", "hybrid"): "The ship left.\nThe sea was calm.?\nAnswer: <X>",
     (
         "sentence_pair",
         "suffix",
         "hard",
     ): "The ship left.\nQuestion: The sea was calm.?\nAnswer: <X>",
     ("sentiment", "cloze", "soft"): "I liked it. <X>",
-    ("sentiment", "cloze", "hybrid"): "I liked it. It was <X>.",
     ("sentiment", "cloze", "hard"): "I liked it. It was <X>.",
     ("sentiment", "suffix", "soft"): "I liked it.\n=> <X>",
-    ("sentiment", "suffix", "hybrid"): "I liked it. It was <X>",
     ("sentiment", "suffix", "hard"): (
         "Review: I liked it.\nIn one word, the reviewer describes it as <X>"
     ),
@@ -187,17 +183,11 @@ GOLDEN = {
         "cloze",
         "soft",
     ): "Who left? A. A ship. B. It {was}. The correct one is <X>",
-    ("multiple_choice", "cloze", "hybrid"): (
-        "Question: Who left? A. A ship. B. It {was}. The correct one is <X>."
-    ),
     ("multiple_choice", "cloze", "hard"): (
-        "Question: Who left? Choices: A. A ship. B. It {was}. The correct one is <X>."
+        "Question: Who left? A. A ship. B. It {was}. The correct one is <X>."
     ),
     ("multiple_choice", "suffix", "soft"): (
         "Who left\nA. A ship\nB. It {was}\nThe correct one is <X>"
-    ),
-    ("multiple_choice", "suffix", "hybrid"): (
-        "Question: Who left\nA. A ship\nB. It {was}\nThe correct one is <X>"
     ),
     ("multiple_choice", "suffix", "hard"): (
         "Question: Who left\nChoices:\nA. A ship\nB. It {was}\nAnswer: <X>"
@@ -205,20 +195,12 @@ GOLDEN = {
     ("unified", "cloze", "soft"): (
         "The sea was calm.? The ship left.. A. no. B. maybe. C. yes. The correct one is <X>"
     ),
-    ("unified", "cloze", "hybrid"): (
-        "The ship left. Question: The sea was calm.? A. no. B. maybe. C. yes."
-        " The correct one is <X>."
-    ),
     ("unified", "cloze", "hard"): (
-        "The ship left. Question: The sea was calm.? Choices: A. no. B. maybe. C. yes."
+        "The ship left. Question: The sea was calm.? A. no. B. maybe. C. yes."
         " The correct one is <X>."
     ),
     ("unified", "suffix", "soft"): (
         "The sea was calm.\nThe ship left.\nA. no\nB. maybe\nC. yes\nThe correct one is <X>"
-    ),
-    ("unified", "suffix", "hybrid"): (
-        "The ship left.\nQuestion: The sea was calm.?\nA. no\nB. maybe\nC. yes\n"
-        "The correct one is <X>"
     ),
     ("unified", "suffix", "hard"): (
         "The ship left.\nQuestion: The sea was calm.?\nChoices:\n"
@@ -239,8 +221,11 @@ def test_golden_text(key):
 
 
 def test_the_golden_texts_are_all_patterns():
-    every = itertools.product(FORMATS, ("cloze", "suffix"), ("soft", "hybrid", "hard"))
+    every = itertools.product(FORMATS, ("cloze", "suffix"), ("soft", "hard"))
     assert set(GOLDEN) == set(every)
+    for name, layout in itertools.product(FORMATS, ("cloze", "suffix")):
+        hybrid, hard = (standard_pattern(name, layout, style) for style in ("hybrid", "hard"))
+        assert hybrid == hard  # one set of hard words
     assert set(PATTERNS) == {*FORMATS, "unified_pair"}
 
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -185,14 +184,13 @@ def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path, cases)
     chance = random.Random(7)
     reached = []
     for _ in range(KILLS):
-        process = get_context("fork").Process(target=main, args=(flags(place, cut, **changes),))
-        process.start()  # forked, so that nothing is imported again
+        process = command(*flags(place, cut, **changes))
         begun = len(reached) and reached[-1]
-        while process.is_alive() and _step(cut) <= begun + 20:
+        while process.poll() is None and _step(cut) <= begun + 20:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.3))
         process.kill()
-        process.join()
+        process.communicate()
         reached.append(_step(cut))
     assert reached == sorted(set(reached))
     assert reached[-1] < steps, "all of them must have been cut off"

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from ppt.errors import ConfigError
 from ppt.prompts.tensors import Batch, LabelWords
@@ -27,6 +28,10 @@ LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
     "t5": lambda config: config.d_model**-0.5 if config.scale_decoder_outputs else 1.0,
 }
 """Model types that scale what their LM head gives (T5 v1.0 does, v1.1 does not)."""
+
+
+LOGITS_AT_ONCE = 2**27
+"""Logits of the whole vocabulary that are held at a time: half a gigabyte in float32."""
 
 
 class Backbone(ABC):
@@ -92,12 +97,11 @@ class Backbone(ABC):
             return self._embed.weight.detach()
         return self._lookup(torch.arange(self.vocab_size, device=self.device))
 
-    def require_room(self, before: int, text: int, words: LabelWords, cure: str) -> None:
-        """Refuse a prompt and texts of so many tokens that there are no positions for.
+    def require_room(self, before: int, text: int, width: int, cure: str) -> None:
+        """Refuse a prompt, texts and label words of so many tokens that have no positions.
 
         `cure` is what users can do about it.
         """
-        width = words.ids.shape[1]
         asked = before + text + width - 1
         if self.positions is not None and asked > self.positions:
             prompt = f"a prompt of {before} tokens, " if before else ""
@@ -116,21 +120,54 @@ class Backbone(ABC):
         their logits or, with `full_vocabulary`, their log-probabilities among all V
         tokens, as in the published loss. Where a word is longer, scores are always
         log-probabilities, summed over its tokens: those of the whole word. They are
-        not divided by length, which would favour long words with a sure ending.
+        not divided by length, which would favour long words with a sure ending, unless the words
+        ask for it (`per_token`), as options of very different length do.
         """
         if not len(batch):
             return torch.zeros(batch.allowed.shape, device=self.device)
         batch, words = batch.right_padded(), batch.words
         states = self._states(self._bank(prompt, batch), batch)
-        if words.single and not full_vocabulary:
+        if words.single and not full_vocabulary and words.ids.ndim == 2:
             scores = self._logits(states[:, 0], words.ids[:, 0])
         else:
-            logits = self._logits(states)
-            at = predicted_by(words)
-            steps = logits[:, at, words.ids] - logits.logsumexp(-1)[:, at]
-            beyond = torch.arange(at.shape[1], device=at.device) >= words.lengths[:, None]
+            steps = self._log_probabilities(states, words)
+            beyond = torch.arange(steps.shape[-1], device=steps.device) >= words.lengths[..., None]
             scores = steps.masked_fill(beyond, 0.0).sum(-1)
-        return scores.masked_fill(~batch.allowed, -torch.inf)
+            scores = scores / words.lengths if words.per_token else scores
+        missing = batch.allowed.shape[1] - scores.shape[1]  # options that no row of it has
+        return functional.pad(scores, (0, missing)).masked_fill(~batch.allowed, -torch.inf)
+
+    def _log_probabilities(self, states: Tensor, words: LabelWords) -> Tensor:
+        """Of each token of the words, [R, L, W], from states [R, N, H].
+
+        Texts of options need states by the hundred: rows go through the LM head in parts then,
+        and again in the backward pass, so that no [R, N, V] is ever whole.
+        """
+        at, ids = predicted_by(words), words.ids.expand(len(states), -1, -1)
+
+        def part(states: Tensor, ids: Tensor) -> Tensor:
+            logits = self._logits(states)
+            rows = torch.arange(len(logits), device=logits.device)[:, None, None]
+            return logits[rows, at, ids] - logits.logsumexp(-1)[:, at]
+
+        size = max(1, LOGITS_AT_ONCE // (states.shape[1] * self.vocab_size))
+        if size >= len(states):
+            return part(states, ids)
+        return torch.cat(
+            [
+                checkpoint(part, *one, use_reentrant=False)
+                for one in zip(torch.split(states, size), torch.split(ids, size), strict=True)
+            ]
+        )
+
+    def score_after(self, batch: Batch, ids: Tensor) -> Tensor:
+        """Scores [R, L, C] float32 of the tokens `ids` [C] where each of the L words ends.
+
+        The last token of a word is not read: the scores are of what stands in its place.
+        """
+        words = batch.words
+        ends = predicted_by(words).take_along_dim(words.lengths[:, None] - 1, 1)[:, 0]
+        return self._logits(self._states(None, batch.right_padded())[:, ends], ids)
 
     @abstractmethod
     def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
@@ -201,9 +238,9 @@ def fuse_activations(model: nn.Module) -> None:
 def later_tokens(words: LabelWords) -> Tensor:
     """What is read after the text to predict whole words: all tokens but each word's last.
 
-    [L, W - 1]; [1, 0] where one position scores all words.
+    [..., L, W - 1]; [..., 1, 0] where one position scores all words.
     """
-    return words.ids[:1, :0] if words.single else words.ids[:, :-1]
+    return words.ids[..., :1, :0] if words.single else words.ids[..., :-1]
 
 
 def merge_states(states: Tensor) -> Tensor:
@@ -213,8 +250,8 @@ def merge_states(states: Tensor) -> Tensor:
 
 def predicted_by(words: LabelWords) -> Tensor:
     """The number of the state that predicts each token, [L, W]."""
-    count, width = words.ids.shape
-    at = torch.zeros_like(words.ids)
+    count, width = words.ids.shape[-2:]
+    at = torch.zeros(count, width, dtype=torch.long, device=words.ids.device)
     at[:, 1:] = 1 + torch.arange(count * (width - 1), device=at.device).view(count, width - 1)
     return at
 

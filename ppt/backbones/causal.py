@@ -81,7 +81,7 @@ class CausalBackbone(Backbone):
         Padding needs no mask: it stands to the right of all that is read.
         """
         rows, length = batch.input_ids.shape
-        branches = later_tokens(batch.words).flatten().expand(rows, -1)
+        branches = later_tokens(batch.words).flatten(-2).expand(rows, -1)
         embeds = self._lookup(torch.cat([batch.input_ids, branches], 1))
         seen = {} if batch.words.single else self._tree(batch, 0 if bank is None else bank.shape[1])
         if bank is not None and self._layers == {FULL} and llama.serves(self.model):
@@ -129,10 +129,11 @@ class CausalBackbone(Backbone):
     def _concatenated(self, bank: Tensor | None, batch: Batch, last: Tensor) -> Tensor:
         """The states of a pass over prompt, text and word side by side, a row for each word."""
         later = later_tokens(batch.words)
-        rows, (words, width) = len(batch), later.shape
+        rows, (words, width) = len(batch), later.shape[-2:]
         ids = functional.pad(repeat_rows(batch.input_ids, words), (0, width))
         places = repeat_rows(last, words) + 1 + torch.arange(width, device=last.device)
-        embeds = self._lookup(ids.scatter(1, places, later.repeat(rows, 1)))
+        later = later.expand(rows, -1, -1).flatten(0, 1)
+        embeds = self._lookup(ids.scatter(1, places, later))
         real = functional.pad(repeat_rows(batch.attention_mask, words), (0, width)).scatter(
             1, places, 1
         )
@@ -165,7 +166,7 @@ def tree(batch: Batch, before: int) -> tuple[Tensor, Tensor]:
     """
     real, device = batch.attention_mask.bool(), batch.attention_mask.device
     rows, length = real.shape
-    count, width = later_tokens(batch.words).shape
+    count, width = later_tokens(batch.words).shape[-2:]
     word = torch.arange(count, device=device).repeat_interleave(width)
     depth = torch.arange(width, device=device).repeat(count)
     text = torch.arange(length, device=device)

@@ -1,17 +1,20 @@
 """Sentiment pseudo-labels by a frozen language model: zero-shot, calibrated, no training.
 
-The model says which of the five label words follows a sentence in a fixed pattern. Left
-alone it favours some words whatever the sentence ("good", "great", hardly ever
-"maybe"); `ppt.backbones.calibration` takes that off. Patterns were chosen by measuring them
-(docs/decisions.md, ``python -m benchmarks.labellers``).
+The model is asked several questions of a sentence, each with several pairs of opposite words
+("In one word, the overall quality is": weak or strong?). How much likelier the good word is,
+in log-odds, less what that is for sentences without content (contextual calibration,
+`ppt.backbones.calibration`), places the sentence among the five classes; each answer does so
+by itself, and where they disagree no class gets much. Questions and words were chosen by
+measuring them on training rows (docs/decisions.md, ``python -m benchmarks.labellers``).
 
-The scores of a batch depend, in their last bits, on its rows and on the number of
-threads. So batches are cut from the sentences given, by length and in a fixed order:
-the same list gives the same bytes on one kind of machine and number of threads.
+The questions are branches after the one sentence, so it is read once. The scores of a batch
+depend, in their last bits, on its rows and on the number of threads. So batches are cut from
+the sentences given, by length and in a fixed order: the same list gives the same bytes on one
+kind of machine and number of threads.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,22 +22,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ppt.backbones.base import Backbone
-from ppt.backbones.calibration import calibrate, content_free, label_prior
-from ppt.backbones.loading import load_backbone
+from ppt.backbones.calibration import content_free, label_prior
+from ppt.backbones.loading import fast_dtype, load_backbone
+from ppt.corpus.sentiment import LABELS, spread
 from ppt.errors import ConfigError
-from ppt.prompts.batches import collate, pack
+from ppt.prompts.batches import TokenRows, collate, pack
+from ppt.prompts.encoder import Encoder
 from ppt.prompts.order import evaluation_batches
-from ppt.prompts.patterns import Example, parse_pattern, standard_verbalizer
+from ppt.prompts.patterns import Example, Verbalizer, parse_pattern
 from ppt.prompts.rendering import LAYOUTS, Renderer
-from ppt.prompts.tensors import LabelWords
+from ppt.prompts.tensors import Batch, LabelWords
 
 PATTERNS = {
-    "causal": "Review: {text_a}\nIn one word, it was {mask}",
-    "seq2seq": "Review: {text_a} In one word, it was {mask}.",
+    "causal": "Review: {text_a}\nIn one word, {mask}",
+    "seq2seq": "Review: {text_a} In one word, {mask}.",
 }
-"""Kind of backbone → pattern. The causal one was measured; T5 knows no line feed."""
+"""Kind of backbone → what stands around the questions. T5 knows no line feed, and was not
+measured."""
+
+QUESTIONS = ("the reviewer describes it as", "the overall quality is")
+OPPOSITES = (("negative", "positive"), ("weak", "strong"))
+
+CLASS_WIDTH = 1.3
+"""Log-odds from one class centre to the next: on SST-5's training rows this gives five classes
+of like size, and the most right labels."""
 
 MAX_TOKENS = 128
 """Of a sentence in its pattern; longer ones are cut, at about the 400 characters of a corpus."""
@@ -49,62 +63,137 @@ class LMLabeller:
 
     backbone: Backbone
     renderer: Renderer
+    questions: tuple[str, ...] = QUESTIONS
+    opposites: tuple[tuple[str, str], ...] = OPPOSITES
 
     @classmethod
     def load(cls, name: str, device: str | None = None) -> "LMLabeller":
         """Load the backbone `name`. Raises what `load_backbone` does, and `of`.
 
-        In float32 everywhere: 16 bits would make the labels of near-ties a matter of luck.
+        In 16 bits where the machine has units for them, else in float32: what is faster.
         """
-        return cls.of(load_backbone(name, device=device, dtype="float32"))
+        return cls.of(load_backbone(name, device=device, dtype=fast_dtype(device)))
 
     @classmethod
-    def of(cls, backbone: Backbone, pattern: str | None = None) -> "LMLabeller":
-        """With `pattern` in place of the one in `PATTERNS`. Raises ConfigError."""
-        parsed = parse_pattern(pattern or PATTERNS[backbone.kind], LAYOUTS[backbone.kind])
-        verbalizer = standard_verbalizer("sentiment")
-        renderer = Renderer(parsed, verbalizer, backbone.tokenizer, MAX_TOKENS)
+    def of(
+        cls,
+        backbone: Backbone,
+        questions: tuple[str, ...] = QUESTIONS,
+        opposites: tuple[tuple[str, str], ...] = OPPOSITES,
+    ) -> "LMLabeller":
+        """With questions and words of one's own. Raises ConfigError."""
+        pattern = parse_pattern(PATTERNS[backbone.kind], LAYOUTS[backbone.kind])
+        words = Verbalizer({word: word for pair in opposites for word in pair})
+        renderer = Renderer(pattern, words, backbone.tokenizer, MAX_TOKENS)
+        labeller = cls(backbone, renderer, questions, opposites)
         room = getattr(backbone.model.config, "max_position_embeddings", None) or math.inf
-        most = min(MAX_TOKENS, room + 1 - renderer.words().ids.shape[1])
-        return cls(backbone, replace(renderer, max_length=int(most)))
+        most = min(MAX_TOKENS, room + 1 - labeller.asked.ids.shape[1])
+        return replace(labeller, renderer=replace(renderer, max_length=int(most)))
 
     @cached_property
-    def words(self) -> LabelWords:
-        """The five label words as tokens."""
-        return self.renderer.words()
+    def asked(self) -> LabelWords:
+        """What is read after a sentence, as tokens.
+
+        Where all words are single tokens, the questions [Q, W], each with a last one in the
+        answer's place, which is not read; else each question with each word, [Q * 2 * pairs, W].
+        """
+        questions = self._after("", self.questions)
+        if self.answers is not None:
+            return _words([[*one, 0] for one in questions])
+        return _words(
+            [
+                [*one, *word]
+                for one, question in zip(questions, self.questions, strict=True)
+                for word in self._after(question, self._opposite)
+            ]
+        )
+
+    @cached_property
+    def answers(self) -> Tensor | None:
+        """The tokens of the opposite words, [2 * pairs]: bad and good of each in turn.
+
+        None where any is longer than a token.
+        """
+        words = self._after(self.questions[0], self._opposite)
+        single = all(len(ids) == 1 for ids in words)
+        return torch.tensor([ids[0] for ids in words]) if single else None
+
+    @property
+    def _opposite(self) -> list[str]:
+        return [word for pair in self.opposites for word in pair]
+
+    def _after(self, before: str, texts: Iterable[str]) -> list[list[int]]:
+        encoder = Encoder.of(self.backbone.tokenizer)
+        return encoder.after(f"In one word, {before}".rstrip(), [f" {text}" for text in texts])
 
     @cached_property
     def prior(self) -> Tensor:
-        """What the model says of sentences without content: log-probabilities [5]."""
-        return label_prior(self._scores(content_free(_example(""))))
+        """The log-odds of sentences without content, [Q, pairs]."""
+        two = self._log_probabilities(content_free(_example("")))
+        return _odds(label_prior(two.movedim(0, -2)))
 
-    def scores(self, sentences: Sequence[str]) -> Tensor:
-        """Uncalibrated scores [N, 5] of the sentences for `LABELS`, on the CPU."""
-        return self._scores(map(_example, sentences))
+    def odds(self, sentences: Sequence[str]) -> Tensor:
+        """Calibrated log-odds of good against bad, [N, Q, pairs], on the CPU."""
+        return _odds(self._log_probabilities(map(_example, sentences))) - self.prior
 
     def probabilities(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities [N, 5] of `LABELS`, in the sentences' order."""
-        calibrated = calibrate(self.scores(sentences), self.prior).exp()
-        probabilities: NDArray[np.float32] = calibrated.numpy()
-        return probabilities
+        """Probabilities [N, 5] of `LABELS`, in the sentences' order: the mean over the answers."""
+        return placed(self.odds(sentences).flatten(1))
 
-    def _scores(self, examples: Iterable[Example]) -> Tensor:
+    def _log_probabilities(self, examples: Iterable[Example]) -> Tensor:
+        """Of the words of each pair, [N, Q, pairs, 2], but for what a question's words share."""
+        answers = None if self.answers is None else self.answers.to(self.backbone.device)
+
+        def score(batch: Batch) -> Tensor:
+            if answers is None:
+                return self.backbone.score(None, batch)
+            return self.backbone.score_after(batch, answers).flatten(1)
+
         rows = pack(self.renderer.rows(iter(examples)))
-        scores = torch.zeros(len(rows), len(self.words.lengths))
-        if not len(rows):
-            return scores
-        device, pad = self.backbone.device, self.backbone.pad_id
-        batch_size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
-        with torch.inference_mode():
-            for indices in evaluation_batches(rows.lengths, batch_size):
-                batch = collate(rows, indices, self.words, pad).to(device)
-                scores[indices] = self.backbone.score(None, batch).cpu()
-        if not bool(scores.isfinite().all()):
-            raise ConfigError(
-                f"the backbone {self.backbone.name!r} gives scores that are not finite numbers:"
-                " its weights are broken: take another model."
-            )
-        return scores
+        flat = score_in_batches(self.backbone, rows, self.asked, score)
+        return flat.view(len(rows), len(self.questions), len(self.opposites), 2)
+
+
+def score_in_batches(
+    backbone: Backbone, rows: TokenRows, words: LabelWords, score: Callable[[Batch], Tensor]
+) -> Tensor:
+    """What `score` makes of batches of rows of like length, [N, C], in the rows' order.
+
+    Raises ConfigError where that is no numbers.
+    """
+    device = backbone.device
+    if not len(rows):
+        return torch.zeros(0)
+    size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
+    batches = evaluation_batches(rows.lengths, size)
+    with torch.inference_mode():
+        parts = [
+            score(collate(rows, indices, words, backbone.pad_id).to(device)).cpu()
+            for indices in batches
+        ]
+    scores = torch.cat(parts)[torch.from_numpy(np.concatenate(batches).argsort())]
+    if not bool(scores.isfinite().all()):
+        raise ConfigError(
+            f"the backbone {backbone.name!r} gives scores that are not finite numbers:"
+            " its weights are broken: take another model."
+        )
+    return scores
+
+
+def placed(odds: Tensor) -> NDArray[np.float32]:
+    """The five classes [N, 5] of answers [N, A] in log-odds: each places a row, and the mean."""
+    position = len(LABELS) // 2 + odds.double().numpy() / CLASS_WIDTH
+    mean: NDArray[np.float32] = spread(position).mean(1).astype(np.float32)
+    return mean
+
+
+def _odds(two: Tensor) -> Tensor:
+    return two[..., 1] - two[..., 0]
+
+
+def _words(rows: Sequence[Sequence[int]]) -> LabelWords:
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    return LabelWords(ids, torch.tensor([len(row) for row in rows]))
 
 
 def _example(sentence: str) -> Example:

@@ -13,13 +13,13 @@ import torch
 
 from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
+from ppt.backbones.converted import without_bars
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import (
     DEFAULT_MODEL,
     find_model,
     read_config,
     require_safetensors,
-    without_bars,
 )
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
 
@@ -78,15 +78,22 @@ def load_backbone(
     return as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
 
 
+def fast_dtype(device: str | None = None) -> str:
+    """The fastest precision on a machine, for what needs no last digits: 16 bits on AMX too."""
+    return "bfloat16" if _device(device).type == "cpu" and _has_amx() else "auto"
+
+
+def _has_amx() -> bool:
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from 2.10 on
+    return bool(capabilities.get("amx_bf16"))
+
+
 def dtype_hint(backbone: Backbone) -> str | None:
     """What users of float32 should know where the CPU has units for bfloat16.
 
     "auto" does not choose it there: results of CPUs should differ by rounding in float32 only.
     """
-    if backbone.device.type != "cpu" or backbone.dtype != torch.float32:
-        return None
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from 2.10 on
-    if not capabilities.get("amx_bf16"):
+    if backbone.device.type != "cpu" or backbone.dtype != torch.float32 or not _has_amx():
         return None
     return "hint: this CPU has units for bfloat16 (AMX): --dtype=bfloat16 is faster"
 

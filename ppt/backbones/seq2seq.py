@@ -55,6 +55,8 @@ class Seq2SeqBackbone(Backbone):
     def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
         text, mask = self._lookup(batch.input_ids), batch.attention_mask
         later, rows = later_tokens(batch.words), len(batch)
+        if later.ndim > 2:
+            raise ConfigError("answers by the texts of options need a causal model: take letters.")
         if bank is not None:
             text = torch.cat([repeat_rows(bank, rows // len(bank)), text], 1)
             mask = functional.pad(mask, (bank.shape[1], 0), value=1)

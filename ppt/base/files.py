@@ -116,8 +116,9 @@ def require_writable(folder: Path, flag: str = "--output_dir") -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a small file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tail(path: Path) -> str:

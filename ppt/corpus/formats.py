@@ -5,7 +5,7 @@ rows, and how they become text. Add yours with ``FORMATS["name"] = Format(...)``
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ppt.corpus.builders import (
     CHOICES,
@@ -18,9 +18,14 @@ from ppt.corpus.builders import (
 )
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.sentiment import LABELS
+from ppt.errors import unknown_name
 
 Form = Mapping[str, Mapping[str, str]]
-"""Layout → style → the text of a pattern; `ppt.prompts.patterns` reads and explains them."""
+"""Layout → soft or hard → the text of a pattern; `ppt.prompts.patterns` reads and explains
+them."""
+
+STYLES = {"soft": "soft", "hybrid": "hard", "hard": "hard"}
+"""Style → its text in a `Form`: hybrid shows the hard words too, beside the soft prompt."""
 
 LETTERS = "ABCDEFGHIJKLMNOP"
 """What options are called, so the most that a row may have."""
@@ -32,13 +37,15 @@ class Format:
 
     `patterns` has a form for each kind of rows: kind → layout → style → text. Its order is
     that of `Rows.kind`, and the words before the mask must be the same in all of them. Of
-    the kinds in `shrinking` texts are cut shorter the more options a row has.
+    the kinds in `shrinking` texts are cut shorter the more options a row has. `texts` are the
+    forms without letters, in which an option itself is the answer, for causal models.
     """
 
     words: tuple[str, ...]
     summary: str
     build: Builder
     patterns: Mapping[str, Form]
+    texts: Mapping[str, Form] = field(default_factory=dict)
     needs_labels: Callable[[FormatOptions], bool] = lambda _: False
     shrinking: tuple[str, ...] = ()
 
@@ -48,54 +55,57 @@ class Format:
         return tuple(self.patterns)
 
 
+def pattern_text(form: Form, layout: str, style: str) -> str:
+    """The text of a form. Raises UnknownNameError."""
+    for what, name, known in (("layout", layout, form), ("style", style, STYLES)):
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return form[layout][STYLES[style]]
+
+
 _PAIR: Form = {
     "cloze": {
         "soft": "{text_a} {mask} {text_b}",
-        "hybrid": "{text_a}? {mask}. {text_b}",
-        "hard": "Question: {text_a}? Answer: {mask}. {text_b}",
+        "hard": "{text_a}? {mask}. {text_b}",
     },
     "suffix": {
         "soft": "{text_a}\n{text_b}\n=> {mask}",
-        "hybrid": "{text_b}\n{text_a}?\nAnswer: {mask}",
         "hard": "{text_b}\nQuestion: {text_a}?\nAnswer: {mask}",
     },
 }
 _CHOICE: Form = {
     "cloze": {
         "soft": "{text_a}? {options:sentences} The correct one is {mask}",
-        "hybrid": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
-        "hard": "Question: {text_a}? Choices: {options:sentences} The correct one is {mask}.",
+        "hard": "Question: {text_a}? {options:sentences} The correct one is {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "Question: {text_a}\n{options:lines}\nThe correct one is {mask}",
         "hard": "Question: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
     },
 }
 _SENTIMENT: Form = {
     "cloze": {
         "soft": "{text_a} {mask}",
-        "hybrid": "{text_a} It was {mask}.",
         "hard": "{text_a} It was {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n=> {mask}",
-        "hybrid": "{text_a} It was {mask}",
         "hard": "Review: {text_a}\nIn one word, the reviewer describes it as {mask}",
     },
 }
 _CHOICE_OF_PAIR: Form = {
     "cloze": {
         "soft": "{text_a}? {text_b}. {options:sentences} The correct one is {mask}",
-        "hybrid": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
-        "hard": "{text_b} Question: {text_a}? Choices: {options:sentences}"
-        " The correct one is {mask}.",
+        "hard": "{text_b} Question: {text_a}? {options:sentences} The correct one is {mask}.",
     },
     "suffix": {
         "soft": "{text_a}\n{text_b}\n{options:lines}\nThe correct one is {mask}",
-        "hybrid": "{text_b}\nQuestion: {text_a}?\n{options:lines}\nThe correct one is {mask}",
         "hard": "{text_b}\nQuestion: {text_a}?\nChoices:\n{options:lines}\nAnswer: {mask}",
     },
+}
+
+_CONTINUED: Form = {
+    "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a} {mask}"},
 }
 
 FORMATS = {
@@ -112,6 +122,7 @@ FORMATS = {
         "answer), one more is of the same document, four are of others.",
         build=multiple_choice,
         patterns={"choice": _CHOICE},
+        texts={"choice": _CONTINUED},
     ),
     "sentiment": Format(
         words=LABELS,
@@ -127,6 +138,7 @@ FORMATS = {
         "sentence, and sentence pairs and sentiment with their label words as options.",
         build=unified,
         patterns={"choice": _CHOICE, "pair": _CHOICE_OF_PAIR, "sentiment": _CHOICE},
+        texts={"choice": _CONTINUED, "pair": _PAIR, "sentiment": _SENTIMENT},
         needs_labels=lambda options: options.mixture.sentiment > 0,
         shrinking=("choice",),
     ),
@@ -134,9 +146,11 @@ FORMATS = {
 """`text_a` of a pair is the question or hypothesis, `text_b` the passage or premise, as
 published.
 
-*soft* cloze forms are those of PPT (Gu et al. 2022), *hybrid* adds hard words to the
-soft prompt, *hard* does without the prompt. Causal models read the label at the last
-token: ``=>`` makes it the same one in every row, and the space before the mask keeps
-words such as " terrible" one token. The hard words of sentiment were measured there
-(docs/decisions.md). Where a text changes, raise `ppt.prompts.patterns.PATTERNS_VERSION`.
+*soft* cloze forms and the hard words of cloze ones are those of PPT (Gu et al. 2022).
+There is one set of hard words: zero-shot shows them alone, *hybrid* beside a soft prompt, and
+the `lm:` labeller asks with them. Causal models read the label at the last token: ``=>``
+makes it the same one in every row, and the space before the mask keeps words such as
+" terrible" one token. Their hard words were measured on training rows
+(``python -m benchmarks.words``, docs/decisions.md). Where a text changes, raise
+`ppt.prompts.patterns.PATTERNS_VERSION`.
 """

@@ -20,9 +20,9 @@ LABELS = ("terrible", "bad", "maybe", "good", "great")
 PUBLISHED_THRESHOLDS = (0.95, 0.5, 0.5, 0.5, 0.7)
 """The confidence that a pseudo-label of each class needs to be kept (PPT)."""
 
-LM_THRESHOLDS = (0.3,) * 5
-"""The same for a zero-shot language model, which is seldom sure among five words: measured
-(docs/decisions.md)."""
+LM_THRESHOLDS = (0.5,) * 5
+"""The same for a zero-shot language model, whose confidence is how far its answers agree:
+measured (docs/decisions.md)."""
 
 _CENTRE = len(LABELS) // 2
 _CLASSES_PER_UNIT = 1 / 0.3  # one over the distance of two class centres
@@ -35,9 +35,13 @@ def class_distribution(compound: Floats) -> Floats:
     moves a sentence by about 0.4, two of them by about 0.7. Between two centres the
     mass is shared linearly; beyond the outermost all of it lies there.
     """
-    position = np.clip(compound * _CLASSES_PER_UNIT + _CENTRE, 0, len(LABELS) - 1)
-    distance = np.abs(position[:, None] - np.arange(len(LABELS)))
-    return np.maximum(1.0 - distance, 0.0)
+    return spread(compound * _CLASSES_PER_UNIT + _CENTRE)
+
+
+def spread(position: Floats) -> Floats:
+    """Places [...] on the scale of the class numbers → the two nearest classes, [..., 5]."""
+    inside = np.clip(position, 0, len(LABELS) - 1)
+    return np.maximum(1.0 - np.abs(inside[..., None] - np.arange(len(LABELS))), 0.0)
 
 
 def keep(

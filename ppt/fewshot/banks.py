@@ -44,7 +44,8 @@ class Workbench:
         """The task as the method shows it."""
         key = task, method.style, method.unified
         if key not in self._views:
-            limits = self.config.max_length, self.config.max_test_examples
+            config = self.config
+            limits = config.max_length, config.max_test_examples, config.answers
             self._views[key] = TaskView.of(self.tasks[task], method, self.backbone, *limits)
         return self._views[key]
 
@@ -56,7 +57,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
         method, prompt = METHODS[name], bench.prompts.get((task, name))
         view = bench.view(task, method)
         train = view.draw(config.shot_counts[0], seed=0).train
-        backbone.require_room(0, config.max_length, view.words, LOWER)
+        backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
         with started(Beginning(method, backbone, view, train, [0], config, prompt)):
             pass
 

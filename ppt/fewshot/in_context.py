@@ -7,6 +7,7 @@ once a row.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,8 +31,11 @@ def demonstrations(
     ids, count = list(encoder.start), 0
     (between,) = encoder.encode([BETWEEN])
     for one in alternating(rows.labels.tolist()):
-        spoken = int(words.lengths[rows.labels[one]]) - (words.end if layout == "cloze" else 0)
-        word = words.ids[rows.labels[one], :spoken].tolist()  # a line's end stands in texts too
+        label = rows.labels[one]
+        spoken = int(words.lengths[label]) - (words.end if layout == "cloze" else 0)
+        word = words.ids[label, :spoken].tolist()  # a line's end stands in texts too
+        if rows.choices is not None:
+            word = rows.choices.of(one, label)
         row = rows.ids[rows.starts[one] : rows.starts[one + 1]].tolist()
         answered = _answered(row[len(encoder.start) :], word, encoder, layout) + between
         if len(ids) + len(answered) <= room:
@@ -55,7 +59,7 @@ def without_start(rows: TokenRows, start: Ids) -> TokenRows:
     for offset in range(len(start)):
         keep[rows.starts[:-1] + offset] = False
     starts = rows.starts - len(start) * np.arange(len(rows) + 1)
-    return TokenRows(rows.ids[keep], starts, rows.labels, rows.options)
+    return replace(rows, ids=rows.ids[keep], starts=starts)
 
 
 def alternating(labels: Iterable[int]) -> list[int]:

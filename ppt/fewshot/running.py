@@ -133,11 +133,12 @@ def choose_methods(
         for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
             method = METHODS[method_name]
             wanted = "unified" if method.unified else own, method.style
+            more = "lora" if method.trains == "lora" else "prompt", config.answers
             if method.init != PRETRAINED:
                 chosen[name, method_name] = None
-            elif named or any(serves(prompt, *wanted) for prompt in prompts):
+            elif named or any(serves(one, *wanted, *more) for one in prompts):
                 chosen[name, method_name] = choose_prompt(
-                    prompts, *wanted, config.model, f"{method_name} on {name}"
+                    prompts, *wanted, config.model, f"{method_name} on {name}", *more
                 )
     if prompts and not named and not any(chosen.values()):
         suiting = {"unified", *(PROMPT_FORMATS[data.task.format] for data in tasks.values())}

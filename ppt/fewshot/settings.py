@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, flag
 from ppt.errors import ConfigError
-from ppt.methods import GRID, METHODS, Method, find_method
+from ppt.methods import GRID, METHODS, PRETRAINED, Method, find_method
 from ppt.results.trial import changed
 from ppt.training.settings import (
     DATA,
@@ -107,6 +107,7 @@ class FewshotConfig(StepSettings, MachineSettings):
         unset="none",
         free=True,
     )
+    answers: str = again(PretrainConfig, "answers", group=METHOD)
     context_length: int = flag(
         "tokens of the examples that in_context shows, at most",
         group=METHOD,
@@ -239,4 +240,6 @@ def numbers(name: str, text: str, kind: Callable[[str], T], rule: Rule) -> list[
 DEFAULT_METHODS = ("zero_shot", "prompt_tuning")
 """What is run where ``--methods`` is left out, before the kinds of PPT."""
 
-PPT_METHODS = tuple(name for name, one in METHODS.items() if one.init == "pretrained")
+PPT_METHODS = tuple(
+    name for name, one in METHODS.items() if one.init == PRETRAINED and one.is_trained
+)

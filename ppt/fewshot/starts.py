@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ppt.backbones.base import Backbone
 from ppt.errors import ConfigError
@@ -73,17 +74,15 @@ def started(beginning: Beginning) -> Iterator[Start]:
 @contextmanager
 def _prompts(of: Beginning) -> Iterator[Start]:
     """A prompt [P, H] for each lane."""
-    make, init, length = prompt_init(of)
-    of.backbone.require_room(length, of.config.max_length, of.view.words, LOWER)
-    shape = (length, of.backbone.hidden_size)
-    prompts = [make(shape, torch.Generator().manual_seed(seed)) for seed in of.seeds]
+    prompts, init = beginnings(of)
     yield Start(PromptBank(of.backbone, prompts), init)
 
 
 @contextmanager
 def _lora(of: Beginning) -> Iterator[Start]:
-    with lora(of.backbone, of.seeds[0]) as weights:
-        yield Start(weights)
+    place = of.prompt.folder if of.prompt else None
+    with lora(of.backbone, of.seeds[0], place) as weights:
+        yield Start(weights, f"checkpoint:{place}" if place else None)
 
 
 @contextmanager
@@ -94,7 +93,11 @@ def _everything(of: Beginning) -> Iterator[Start]:
 
 @contextmanager
 def _nothing(of: Beginning) -> Iterator[Start]:
-    yield context(of) if of.method.demonstrations else Start(Trainable(of.backbone, len(of.seeds)))
+    if of.method.demonstrations:
+        yield context(of)
+        return
+    prompts, init = beginnings(of) if of.method.init else ([None], None)
+    yield Start(Trainable(of.backbone, len(of.seeds), before=prompts[0]), init)
 
 
 STARTS: Mapping[str, Callable[[Beginning], AbstractContextManager[Start]]] = {
@@ -107,6 +110,14 @@ STARTS: Mapping[str, Callable[[Beginning], AbstractContextManager[Start]]] = {
 
 LOWER = "lower --max_length"
 """What users can do about too few positions."""
+
+
+def beginnings(of: Beginning) -> tuple[list[Tensor], str]:
+    """The prompt [P, H] that each lane begins with, and what is told of them."""
+    make, init, length = prompt_init(of)
+    of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
+    shape = (length, of.backbone.hidden_size)
+    return [make(shape, torch.Generator().manual_seed(seed)) for seed in of.seeds], init
 
 
 def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
@@ -134,7 +145,7 @@ def context(of: Beginning) -> Start:
     encoder = Encoder.of(backbone.tokenizer)
     room = config.context_length
     if (most := backbone.positions) is not None:
-        room = min(room, most - config.max_length - view.words.ids.shape[1] + 1)
+        room = min(room, most - config.max_length - view.renderer.width + 1)
     layout = view.renderer.pattern.layout
     ids, count = demonstrations(of.train.tokens, view.words, encoder, layout, room)
     if not count:

@@ -65,12 +65,14 @@ class TaskView:
     @classmethod
     def of(
         cls, data: TaskData, method: Method, backbone: Backbone, max_length: int,
-        max_test_examples: int | None,
+        max_test_examples: int | None, answers: str = "letters",
     ) -> "TaskView":  # fmt: skip
         """The view that a method has."""
         task, unified = data.task, method.unified
-        pattern = task.pattern(LAYOUTS[backbone.kind], method.style, unified)
-        renderer = Renderer(pattern, task.verbalizer(unified), backbone.tokenizer, max_length)
+        by_text = answers == "texts" and (task.is_choice or unified)
+        pattern = task.pattern(LAYOUTS[backbone.kind], method.style, unified, by_text=by_text)
+        words = task.verbalizer(unified)
+        renderer = Renderer(pattern, words, backbone.tokenizer, max_length, by_text)
         return cls(data, renderer, unified, max_test_examples)
 
     @cached_property
@@ -107,7 +109,8 @@ class TaskView:
 
         Else they would all be the same, and those of one row serve all.
         """
-        each = shown.examples if self.renderer.pattern.lettered else shown.examples[:1]
+        options = self.renderer.by_text or self.renderer.pattern.lettered
+        each = shown.examples if options else shown.examples[:1]
         examples = [free for one in each for free in content_free(one)]
         return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)
 

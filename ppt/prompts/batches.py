@@ -15,53 +15,101 @@ from ppt.prompts.tensors import Batch, LabelWords
 
 
 @dataclass(frozen=True)
+class Choices:
+    """The options of N rows as tokens: option m is ``ids[starts[m]:starts[m + 1]]``.
+
+    Those of row i are ``firsts[i]`` to ``firsts[i + 1]``.
+    """
+
+    ids: NDArray[np.int32]
+    starts: Indices
+    firsts: Indices
+
+    def tokens(self) -> Indices:
+        """Tokens of all options of each row, [N]."""
+        return np.diff(self.starts[self.firsts])
+
+    def of(self, row: int, label: int) -> list[int]:
+        """The tokens of one option."""
+        one = self.firsts[row] + label
+        ids: list[int] = self.ids[self.starts[one] : self.starts[one + 1]].tolist()
+        return ids
+
+
+@dataclass(frozen=True)
 class TokenRows:
     """N rendered examples, packed at 4 bytes a token (lists of Python integers take 36).
 
     Row i is ``ids[starts[i]:starts[i + 1]]``; `labels` and `options` are [N], as in
-    `Rendered`.
+    `Rendered`. `choices` are the options, where these are the answers themselves.
     """
 
     ids: NDArray[np.int32]
     starts: Indices
     labels: Indices
     options: Indices
+    choices: Choices | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def lengths(self) -> Indices:
-        """Tokens of each row, [N]."""
-        return np.diff(self.starts)
+        """Tokens of each row, [N]; its options too, as they are read with it."""
+        own = np.diff(self.starts)
+        return own if self.choices is None else own + self.choices.tokens()
 
 
 def pack(rendered: Iterable[Rendered]) -> TokenRows:
     """Gather rendered examples; takes them one by one, so they may come from a generator."""
     ids, starts, labels, options = array("i"), array("q", [0]), array("q"), array("q")
+    chosen, ends, firsts = array("i"), array("q", [0]), array("q", [0])
     for row in rendered:
         ids.extend(row.ids)
         starts.append(len(ids))
         labels.append(row.label)
         options.append(row.options)
+        for one in row.choices:
+            chosen.extend(one)
+            ends.append(len(chosen))
+        firsts.append(len(ends) - 1)
+    choices = Choices(_ids(chosen), np.array(ends, np.int64), np.array(firsts, np.int64))
     return TokenRows(
-        np.frombuffer(ids, np.int32) if ids else np.zeros(0, np.int32),
+        _ids(ids),
         np.array(starts, np.int64),
         np.array(labels, np.int64),
         np.array(options, np.int64),
+        choices if chosen else None,
     )
+
+
+def _ids(values: "array[int]") -> NDArray[np.int32]:
+    return np.frombuffer(values, np.int32) if values else np.zeros(0, np.int32)
 
 
 def join(parts: Sequence[TokenRows]) -> TokenRows:
     """The rows of all parts, one part after another."""
-    bases = np.cumsum([0, *(len(part.ids) for part in parts)])
-    starts = [part.starts[:-1] + base for part, base in zip(parts, bases[:-1], strict=True)]
+    choices = [part.choices for part in parts if part.choices is not None]
     return TokenRows(
         np.concatenate([part.ids for part in parts]),
-        np.concatenate([*starts, bases[-1:]]),
+        _chained([part.starts for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.options for part in parts]),
+        Choices(
+            np.concatenate([part.ids for part in choices]),
+            _chained([part.starts for part in choices]),
+            _chained([part.firsts for part in choices]),
+        )
+        if choices
+        else None,
     )
+
+
+def _chained(parts: Sequence[Indices]) -> Indices:
+    """Bounds [n + 1] of things, each part from 0, as those of all things in one row."""
+    bases = np.cumsum([0, *(part[-1] for part in parts)])
+    moved = [part[:-1] + base for part, base in zip(parts, bases[:-1], strict=True)]
+    return np.concatenate([*moved, bases[-1:]])
 
 
 def collate(rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 0) -> Batch:
@@ -88,6 +136,25 @@ def collate(rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 
         torch.from_numpy(ids),
         torch.from_numpy(real.astype(np.int64)),
         torch.from_numpy(labels),
-        words,
+        words if rows.choices is None else own_words(rows.choices, indices, pad_id, words),
         torch.from_numpy(allowed),
     )
+
+
+def own_words(choices: Choices, indices: Indices, pad_id: int, like: LabelWords) -> LabelWords:
+    """The options of the rows at `indices` as words of their own, [B, L, W], on `like`'s device.
+
+    L is the most options that any of them has; what a row lacks is one token, never allowed.
+    """
+    firsts, counts = choices.firsts[indices], np.diff(choices.firsts)[indices]
+    place = np.arange(counts.max(initial=1))
+    there = place < counts[:, None]
+    option = np.where(there, firsts[:, None] + place, 0)
+    begin = choices.starts[option]
+    lengths = np.where(there, choices.starts[option + 1] - begin, 1)
+    column = np.arange(lengths.max())
+    real = there[:, :, None] & (column < lengths[:, :, None])
+    ids = np.full(real.shape, pad_id, np.int64)
+    ids[real] = choices.ids[(begin[:, :, None] + column)[real]]
+    own = LabelWords(torch.from_numpy(ids), torch.from_numpy(lengths), per_token=True)
+    return own.to(like.ids.device)

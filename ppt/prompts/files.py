@@ -1,4 +1,4 @@
-"""A prompt on disk: a PEFT adapter folder with our own `prompt.json` beside it.
+"""A prompt, or a LoRA adapter, on disk: PEFT's folder with our own `prompt.json` beside it.
 
 `PeftModel.from_pretrained` loads it with equal logits. Each file is replaced by a
 rename, the weights first, so that a process killed at any moment leaves a prompt that
@@ -31,7 +31,7 @@ PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 CARD_FIELDS = {
     "model": str, "kind": str, "backbone": str, "format": str, "style": str, "task": str,
-    "prompt_length": int, "hidden_size": int,
+    "answers": str, "prompt_length": int, "hidden_size": int, "patterns_version": int,
 }  # fmt: skip
 """What is read of `prompt.json`, if it is there; the rest is for people."""
 
@@ -46,12 +46,14 @@ TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 class Prompt:
     """A soft prompt and what is known of it: in memory (`tensor` [P, H]) or in a `folder`.
 
-    A prompt made elsewhere has an empty card: any format may be its own.
+    A prompt made elsewhere has an empty card: any format may be its own. In a folder it may be
+    a LoRA adapter too (`trains` is "lora"), which has no values of that kind.
     """
 
     card: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     tensor: Tensor | None = None
+    trains: str = "prompt"
 
     def values(self, *, hidden_size: int | None = None, kind: str | None = None) -> Tensor:
         """The prompt [P, H] float32; raises InputError where it is not for such a backbone."""
@@ -87,6 +89,12 @@ def load_prompt(path: str | Path) -> Prompt:
     return Prompt(read_card(folder), folder, read_values(folder))
 
 
+def open_prompt(folder: Path) -> Prompt:
+    """The prompt or adapter of an adapter's own folder, by its config and card alone."""
+    lora = _adapter_config(folder).get("peft_type") == "LORA"
+    return Prompt(read_card(folder), folder, trains="lora" if lora else "prompt")
+
+
 def prompt_folder(path: str | Path) -> Path:
     """The adapter's own folder, of it or of the run folder that it is in."""
     inside = Path(path) / FOLDER
@@ -114,7 +122,15 @@ def save_prompt(
     }
     known = {"model": model, "kind": kind, "prompt_length": length, "hidden_size": hidden_size}
     files = {WEIGHTS: _weights(prompt), CONFIG: _json(config), CARD: _json({**known, **card})}
-    folder = Path(folder)
+    _write(Path(folder), files)
+
+
+def save_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write what is to be known of an adapter that PEFT saves itself."""
+    _write(folder, {CARD: _json(card)})
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     with writing(f"the prompt to {folder}", TO_GO_ON):
         for name, data in files.items():
             with appearing(folder / name) as scratch:
@@ -222,8 +238,23 @@ def _adapter_config(folder: Path) -> dict[str, Any]:
     return read_object(file)
 
 
-def _tensor(folder: Path) -> Tensor:
-    """The only tensor of an adapter's weights."""
+def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the weights of a LoRA adapter; raises InputError where it is none."""
+    config = _adapter_config(folder)
+    if config.get("peft_type") != "LORA":
+        raise InputError(
+            f"{folder} has peft_type {_told(config.get('peft_type'))}, expected LORA: give the run"
+            " folder of python -m ppt.pretrain --trains=lora."
+        )
+    tensors = _tensors(folder)
+    odd = [name for name, one in tensors.items() if one.dtype not in PRECISIONS]
+    if odd or not all(one.isfinite().all() for one in tensors.values()):
+        what = f"{_told(odd[0])} is {tensors[odd[0]].dtype}" if odd else "NaN or infinite weights"
+        raise InputError(f"the adapter in {folder} is broken ({what}): train it again.")
+    return config, tensors
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
     file = folder / WEIGHTS
     if not file.exists():
         pickled = (folder / "adapter_model.bin").is_file()
@@ -231,7 +262,13 @@ def _tensor(folder: Path) -> Tensor:
         found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
         raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
     with readable(file):
-        tensors = load(read_bytes(file))
+        tensors: dict[str, Tensor] = load(read_bytes(file))
+    return dict(tensors)
+
+
+def _tensor(folder: Path) -> Tensor:
+    """The only tensor of a prompt's weights."""
+    file, tensors = folder / WEIGHTS, _tensors(folder)
     if set(tensors) != {TENSOR}:
         raise InputError(
             f"{file} holds {_told(', '.join(sorted(tensors)))}, expected {TENSOR} alone."

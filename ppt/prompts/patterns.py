@@ -8,12 +8,12 @@ is about text; `ppt.prompts.rendering` makes tokens of it.
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ppt.corpus.formats import FORMATS, Form
+from ppt.corpus.formats import FORMATS, Form, pattern_text
 from ppt.errors import ConfigError, InputError, unknown_name
 
 Example = Mapping[str, Any]
@@ -26,12 +26,16 @@ LAYOUTS = ("cloze", "suffix")
 LETTERS = "".join(FORMATS["unified"].words)
 SHOWN_MASK = "<X>"
 
-PATTERNS_VERSION = 2
+PATTERNS_VERSION = 3
 """Kept with every prompt and part of every trial's id; raise it when a text of the tables changes.
 
-2 changed the hard words of sentiment in the suffix layout, and nothing that is soft or
-hybrid: prompts of version 1 are shown as they were trained.
+2 changed the hard words of sentiment in the suffix layout; 3 made the hard words those of hybrid
+patterns too. What is soft never changed, so soft prompts of all versions are shown as they were
+trained.
 """
+
+HARD_WORDS_SINCE = 3
+"""The version whose hard words are those of today: prompts trained beside others do not fit."""
 
 PATTERNS: dict[str, Form] = {
     **{name: next(iter(known.patterns.values())) for name, known in FORMATS.items()},
@@ -137,14 +141,7 @@ class Pattern:
         """The texts of the row that are shown, by field name or option letter."""
         cells: dict[str, Any] = {name: example.get(name) for name in self.fields}
         if self.lettered:
-            options = example.get("options") or ()
-            if not 0 <= example["label"] < len(options) <= len(LETTERS):
-                raise InputError(
-                    f"label {example['label']} of {len(options)} options in {example!r:.200}:"
-                    f" expected 1 to {len(LETTERS)} options and the index of one: mend the row,"
-                    " or take a pattern without {options}."
-                )
-            cells.update(zip(LETTERS, options, strict=False))
+            cells.update(zip(LETTERS, answers_of(example), strict=False))
         for name, text in cells.items():
             if not isinstance(text, str):
                 raise InputError(
@@ -161,6 +158,18 @@ class Pattern:
         """The texts before the mask (without its `space`) and after it."""
         before = "".join([part.fill(cells) for part in self.before])
         return before, "".join([part.fill(cells) for part in self.after])
+
+
+def answers_of(example: Example) -> Sequence[str]:
+    """The options of a row; raises InputError where the right one is not among them."""
+    options: Sequence[str] = example.get("options") or ()
+    if not 0 <= example["label"] < len(options) <= len(LETTERS):
+        raise InputError(
+            f"label {example['label']} of {len(options)} options in {example!r:.200}:"
+            f" expected 1 to {len(LETTERS)} options and the index of one: mend the row,"
+            " or take a pattern without {options}."
+        )
+    return options
 
 
 def parse_pattern(text: str, layout: str = "cloze") -> Pattern:
@@ -199,23 +208,33 @@ def _slot_name(name: str | None, form: str | None, conversion: str | None) -> st
     return slot
 
 
-def standard_texts(format_name: str, layout: str, style: str) -> dict[str, str]:
-    """Kind of rows → the text of its pattern in a format. Raises UnknownNameError."""
+ANSWERS = ("letters", "texts")
+"""``--answers``: what stands for an option where rows have options, its letter or itself."""
+
+
+def standard_texts(
+    format_name: str, layout: str, style: str, answers: str = "letters"
+) -> dict[str, str]:
+    """Kind of rows → the text of its pattern in a format. Raises UnknownNameError, ConfigError."""
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
-    texts = {}
-    for kind, form in FORMATS[format_name].patterns.items():
-        if layout not in form:
-            raise unknown_name("layout", layout, form)
-        if style not in form[layout]:
-            raise unknown_name("style", style, form[layout])
-        texts[kind] = form[layout][style]
-    return texts
+    if answers not in ANSWERS:
+        raise unknown_name("answers", answers, ANSWERS)
+    known = FORMATS[format_name]
+    if answers == "texts" and not (known.texts and layout == "suffix"):
+        raise ConfigError(
+            "answers by the texts of options need a format with options and a causal model, got"
+            f" format {format_name}, layout {layout}: take letters."
+        )
+    forms = known.texts if answers == "texts" else known.patterns
+    return {kind: pattern_text(form, layout, style) for kind, form in forms.items()}
 
 
-def standard_pattern(format_name: str, layout: str, style: str) -> Pattern:
+def standard_pattern(
+    format_name: str, layout: str, style: str, answers: str = "letters"
+) -> Pattern:
     """The pattern of a format, with those of other kinds of rows where the format has any."""
-    texts = standard_texts(format_name, layout, style)
+    texts = standard_texts(format_name, layout, style, answers)
     forms = {kind: parse_pattern(text, layout) for kind, text in texts.items()}
     first = next(iter(forms.values()))
     return replace(first, kinds={kind: form for kind, form in forms.items() if form != first})

@@ -19,13 +19,13 @@ without a prompt.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from dataclasses import dataclass, replace
+from itertools import chain, islice, pairwise, tee
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, InputError
 from ppt.prompts.encoder import Encoder, Ids, mask_id, word_ends
 from ppt.prompts.patterns import (
     Cells,
@@ -33,6 +33,7 @@ from ppt.prompts.patterns import (
     Literal,
     Pattern,
     Verbalizer,
+    answers_of,
     standard_pattern,
     standard_verbalizer,
 )
@@ -42,18 +43,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+OPTION_TOKENS = 48
+"""Of an option that is an answer; longer ones tell enough by then."""
+
 ROWS_AT_ONCE = 2000
 """Rows tokenised in one call: enough to keep all cores busy, some 100 MB of encodings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An example as tokens. `options` is how many letters it shows; 0: every label may be right."""
+    """An example as tokens. `options` is how many it has; 0: every label may be right.
+
+    `choices` are their tokens, where the texts of options are the answers.
+    """
 
     ids: Ids
     label: int
     options: int
     cut: bool
+    choices: tuple[Ids, ...] = ()
 
 
 def render(
@@ -231,20 +239,31 @@ LAYOUTS = {"causal": "suffix", "seq2seq": "cloze"}
 
 @dataclass(frozen=True)
 class Renderer:
-    """How rows become tokens: pattern, words, the backbone's tokenizer, tokens at most."""
+    """How rows become tokens: pattern, words, the backbone's tokenizer, tokens at most.
+
+    `by_text` says that a row's answers are the texts of its options, not the verbalizer's words.
+    """
 
     pattern: Pattern
     verbalizer: Verbalizer
     tokenizer: Any
     max_length: int
+    by_text: bool = False
 
     @classmethod
     def standard(
-        cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int
-    ) -> "Renderer":
+        cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int,
+        answers: str = "letters",
+    ) -> "Renderer":  # fmt: skip
         """The renderer of a corpus format for a kind of backbone."""
-        pattern = standard_pattern(format_name, LAYOUTS[kind], style)
-        return cls(pattern, standard_verbalizer(format_name), tokenizer, max_length)
+        pattern = standard_pattern(format_name, LAYOUTS[kind], style, answers)
+        words = standard_verbalizer(format_name)
+        return cls(pattern, words, tokenizer, max_length, by_text=answers == "texts")
+
+    @property
+    def width(self) -> int:
+        """Tokens of the longest answer."""
+        return OPTION_TOKENS if self.by_text else self.words().ids.shape[1]
 
     def words(self) -> LabelWords:
         """The label words as tokens at the pattern's mask."""
@@ -252,4 +271,34 @@ class Renderer:
 
     def rows(self, examples: Iterator[Example]) -> Iterator[Rendered]:
         """Each example as tokens, lazily."""
-        return render_batch(examples, self.pattern, self.tokenizer, self.max_length)
+        if not self.by_text:
+            return render_batch(examples, self.pattern, self.tokenizer, self.max_length)
+        ours, theirs = tee(examples)
+        rendered = render_batch(ours, self.pattern, self.tokenizer, self.max_length)
+        choices = option_tokens(theirs, self.pattern, self.tokenizer)
+        return (
+            replace(row, choices=own, options=len(own))
+            for row, own in zip(rendered, choices, strict=True)
+        )
+
+
+def option_tokens(
+    examples: Iterable[Example], pattern: Pattern, tokenizer: "PreTrainedTokenizerBase"
+) -> Iterator[tuple[Ids, ...]]:
+    """The options of each example as the tokens that they are at the mask of its pattern.
+
+    They are cut after `OPTION_TOKENS`. Raises InputError for a row without its right option.
+    """
+    encoder, rest = Encoder.of(tokenizer), iter(examples)
+    while chunk := list(islice(rest, ROWS_AT_ONCE)):
+        spaces = [pattern.form(example).space for example in chunk]
+        options = [
+            [space + text for text in answers_of(example)]
+            for space, example in zip(spaces, chunk, strict=True)
+        ]
+        tokens = iter(encoder.encode(list(chain.from_iterable(options))))
+        for own in options:
+            found = tuple(next(tokens)[:OPTION_TOKENS] for _ in own)
+            if not all(found):
+                raise InputError(f"an option of {own!r:.200} has no tokens: give it some text.")
+            yield found

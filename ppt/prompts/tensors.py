@@ -14,21 +14,24 @@ from torch import Tensor
 class LabelWords:
     """The verbalizer as tokens: `ids` [L, W] int64, right-padded; `lengths` [L] int64, 1..W.
 
-    The last `end` tokens of every word only say that it ends (`rendering.label_words`).
+    Where rows have words of their own, the texts of their options, they are [B, L, W] and [B, L].
+    The last `end` tokens of every word only say that it ends (`rendering.label_words`). The
+    score of a word is the sum of its tokens' or, `per_token`, their mean.
     """
 
     ids: Tensor
     lengths: Tensor
     end: int = 0
+    per_token: bool = False
 
     @property
     def single(self) -> bool:
         """Whether every label word is one token, so that one position scores them all."""
-        return self.ids.shape[1] == 1
+        return self.ids.shape[-1] == 1
 
     def to(self, device: torch.device) -> "LabelWords":
         """The same words on `device`."""
-        return LabelWords(self.ids.to(device), self.lengths.to(device), self.end)
+        return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device))
 
 
 @dataclass(frozen=True)

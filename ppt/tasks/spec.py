@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ppt.base.names import check_name
+from ppt.corpus.formats import Form, pattern_text
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
 from ppt.tasks.forms import task_form
@@ -143,20 +144,31 @@ class Task:
         """The label words, in the order of the label numbers."""
         return tuple(label.word for label in self.labels)
 
-    def pattern(self, layout: str, style: str, unified: bool = False) -> Pattern:
-        """How a row becomes text; for rows of `examples` with the same `unified`."""
-        form = self._form(unified)
-        for kind, name, known in (("layout", layout, form), ("style", style, form.get(layout))):
-            if known is not None and name not in known:
-                raise unknown_name(kind, name, known)
+    def pattern(
+        self, layout: str, style: str, unified: bool = False, *, by_text: bool = False
+    ) -> Pattern:
+        """How a row becomes text; for rows of `examples` with the same `unified`.
+
+        With `by_text`, without its options: their texts are the answers. Raises ConfigError.
+        """
         prefix = "unified_" if unified else ""
-        own = self.patterns.get(prefix + layout)
+        own = self.patterns.get(("" if by_text and not self.is_choice else prefix) + layout)
+        if by_text and layout != "suffix":
+            raise ConfigError(
+                "answers by the texts of options need a causal model: take --answers letters."
+            )
+        if by_text and own is not None and self.is_choice:
+            raise ConfigError(
+                f"task {self.name} has an own pattern, which shows letters: take --answers letters,"
+                " or leave its pattern out."
+            )
         if own is None and any(prefix + other in self.patterns for other in LAYOUTS):
             raise ConfigError(
                 f"task {self.name} has an own {prefix}pattern, but none for {layout}: add one"
                 f"{', which ends with {mask}' if layout == 'suffix' else ''}."
             )
-        return parse_pattern(own or form[layout][style], layout)
+        form = self._form(unified, by_text=by_text)
+        return parse_pattern(own or pattern_text(form, layout, style), layout)
 
     def verbalizer(self, unified: bool = False) -> Verbalizer:
         """Label name → word; in the unified view, and for a choice, the letters."""
@@ -182,9 +194,10 @@ class Task:
         options = list(self.words)
         return [{**row, "options": options} for row in rows]
 
-    def _form(self, unified: bool) -> Mapping[str, Mapping[str, str]]:
+    def _form(self, unified: bool, *, by_text: bool = False) -> Form:
         pair = bool(self.columns.text_b)
-        return task_form(self.format, self.language, pair=pair, unified=unified)
+        view = "texts" if by_text else "unified" if unified else "plain"
+        return task_form(self.format, self.language, pair=pair, view=view)
 
     def _check_pattern(self, key: str, text: str) -> None:
         known = {layout: layout for layout in LAYOUTS}

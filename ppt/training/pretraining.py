@@ -22,7 +22,6 @@ from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
-from ppt.prompts.tensors import LabelWords
 from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
@@ -144,10 +143,10 @@ def pretrain(
     """
     processes = processes or Processes()
     renderer = Renderer.standard(
-        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length
-    )
-    words = renderer.words()
-    with started(config, backbone, words) as trainable:
+        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
+        config.answers,
+    )  # fmt: skip
+    with started(config, backbone, renderer) as trainable:
         examples = load_examples(
             corpus,
             renderer,
@@ -190,12 +189,13 @@ def pretrain(
 
 
 @contextmanager
-def _prompt(config: PretrainConfig, backbone: Backbone, words: LabelWords) -> Iterator[Trainable]:
+def _prompt(config: PretrainConfig, backbone: Backbone, renderer: Renderer) -> Iterator[Trainable]:
     """A soft prompt; its start is the same in every process and on every device."""
     backbone.require_room(
-        config.prompt_length, config.max_length, words, "lower --prompt_length or --max_length"
-    )
-    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, words)
+        config.prompt_length, config.max_length, renderer.width,
+        "lower --prompt_length or --max_length",
+    )  # fmt: skip
+    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, renderer.words())
     generator = torch.Generator().manual_seed(config.seed)
     shape = (config.prompt_length, backbone.hidden_size)
     values = initialiser(config.init, vocabulary)(shape, generator)
@@ -204,14 +204,14 @@ def _prompt(config: PretrainConfig, backbone: Backbone, words: LabelWords) -> It
 
 
 @contextmanager
-def _lora(config: PretrainConfig, backbone: Backbone, words: LabelWords) -> Iterator[Trainable]:
-    backbone.require_room(0, config.max_length, words, "lower --max_length")
+def _lora(config: PretrainConfig, backbone: Backbone, renderer: Renderer) -> Iterator[Trainable]:
+    backbone.require_room(0, config.max_length, renderer.width, "lower --max_length")
     with lora(backbone, config.seed) as weights:
         yield weights
 
 
 TRAINS: Mapping[
-    str, Callable[[PretrainConfig, Backbone, LabelWords], AbstractContextManager[Trainable]]
+    str, Callable[[PretrainConfig, Backbone, Renderer], AbstractContextManager[Trainable]]
 ] = {"prompt": _prompt, "lora": _lora}
 """``--trains`` → what is trained, ready; the backbone is as before when the block ends."""
 
@@ -223,10 +223,10 @@ PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 
 
 def started(
-    config: PretrainConfig, backbone: Backbone, words: LabelWords
+    config: PretrainConfig, backbone: Backbone, renderer: Renderer
 ) -> AbstractContextManager[Trainable]:
     """What `config` trains, as it begins."""
-    return TRAINS[config.trains](config, backbone, words)
+    return TRAINS[config.trains](config, backbone, renderer)
 
 
 def facts_of(
@@ -234,7 +234,7 @@ def facts_of(
 ) -> dict[str, str]:
     """What a card tells people of where a prompt comes from."""
     embedded = EMBEDDED.get(config.model)
-    texts = standard_texts(config.format, renderer.pattern.layout, config.style)
+    texts = standard_texts(config.format, renderer.pattern.layout, config.style, config.answers)
     return {
         "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
@@ -259,6 +259,7 @@ def card_of(config: PretrainConfig, renderer: Renderer, facts: Mapping[str, str]
         "patterns_version": PATTERNS_VERSION,
         "label_words": list(renderer.verbalizer.words.values()),
         "loss": config.loss,
+        "answers": config.answers,
         "corpus_sha256": facts["corpus manifest sha256"],
     }
 

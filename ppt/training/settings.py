@@ -12,6 +12,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
+from ppt.prompts.patterns import ANSWERS
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
 MACHINE, DATA = "the machine", "the data"
@@ -227,19 +228,18 @@ class PretrainConfig(TrainSettings, MachineSettings):
         default="soft",
         choices=("soft", "hybrid", "hard"),
     )
+    answers: str = flag(
+        "what answers a row with options: its letter, or the text that is likeliest (a token's"
+        " mean log-probability), for causal models", group=DATA, default="letters", choices=ANSWERS,
+    )  # fmt: skip
     max_length: int = flag(
-        "tokens of an example at most, prompt aside; longer texts are cut fairly",
-        group=DATA,
-        default=256,
-        rule=at_least(8),
-    )
+        "tokens of an example at most, prompt aside; longer texts are cut fairly", group=DATA,
+        default=256, rule=at_least(8),
+    )  # fmt: skip
     max_train_examples: int | None = flag(
-        "take only the first; shards are shuffled, so that is a fair sample",
-        group=DATA,
-        default=None,
-        rule=at_least(1),
-        unset="as many as the steps take",
-    )
+        "take only the first; shards are shuffled, so that is a fair sample", group=DATA,
+        default=None, rule=at_least(1), unset="as many as the steps take",
+    )  # fmt: skip
     max_eval_examples: int | None = flag(
         "the same for validation; 'auto' takes all", group=DATA, default=256, rule=at_least(1),
         unset="all",

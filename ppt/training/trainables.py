@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from ppt.backbones.base import Backbone
 from ppt.base.extras import need
-from ppt.prompts.files import TASK_TYPES, save_prompt
+from ppt.errors import InputError
+from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
 
@@ -144,12 +145,17 @@ class Weights(Trainable):
             return super().save(lane, folder, base, card)
         self._adapted.peft_config["default"].base_model_name_or_path = base
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
+        save_card(folder, {"model": base, "kind": self.backbone.kind, **card})
         return True
 
 
 @contextmanager
-def lora(backbone: Backbone, seed: int) -> Iterator[Weights]:
-    """Low-rank updates, in float32, of every linear layer but the LM head."""
+def lora(backbone: Backbone, seed: int, start: Path | None = None) -> Iterator[Weights]:
+    """Low-rank updates, in float32, of every linear layer but the LM head.
+
+    They begin as nothing, or as the adapter in the folder `start`. Raises InputError where that
+    is not for this backbone.
+    """
     need("peft", "method lora")
     from peft import LoraConfig, get_peft_model
 
@@ -165,10 +171,28 @@ def lora(backbone: Backbone, seed: int) -> Iterator[Weights]:
         adapted = get_peft_model(backbone.model, config)
     try:
         adapted.eval()
+        if start is not None:
+            _take_up(adapted, start)
         weights = [weight for weight in adapted.parameters() if weight.requires_grad]
         yield Weights(backbone, weights, adapted=adapted)
     finally:
         adapted.unload()
+
+
+def _take_up(adapted: Any, start: Path) -> None:
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    config, found = read_adapter(start)
+    own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    shapes = [{name: tuple(one.shape) for name, one in some.items()} for some in (own, found)]
+    scale = config.get("r"), config.get("lora_alpha")
+    if shapes[0] != shapes[1] or scale != (LORA_RANK, LORA_ALPHA):
+        raise InputError(
+            f"the LoRA adapter in {start} does not fit the backbone: expected rank {LORA_RANK} and"
+            f" alpha {LORA_ALPHA} in all linear layers of its own: give the backbone that it was"
+            " trained for, or train it anew (python -m ppt.pretrain --trains=lora)."
+        )
+    set_peft_model_state_dict(adapted, found)
 
 
 @contextmanager

@@ -8,19 +8,36 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ppt.backbones.sources import EMBEDDED
+from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
-from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, read_card, readable
+from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt, readable
+from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION
+
+LETTERS = ANSWERS[0]
+
+WHAT = {"prompt": "prompt", "lora": "LoRA adapter"}
+"""What is trained → what messages call it."""
 
 
-def serves(prompt: Prompt, format_name: str, style: str) -> bool:
-    """Whether it was pre-trained on that format in that style.
+def serves(
+    prompt: Prompt, format_name: str, style: str, trains: str = "prompt", answers: str = LETTERS
+) -> bool:
+    """Whether it is what is to be trained, and was pre-trained on that format in that style.
 
     One that was tuned on a task is no start for another.
     """
-    if not prompt.card:
-        return True
-    own = prompt.card.get("format"), prompt.card.get("style")
-    return own == (format_name, style) and "task" not in prompt.card
+    if not prompt.card or prompt.trains != trains:
+        return prompt.trains == trains
+    own = prompt.card.get("format"), prompt.card.get("style"), prompt.card.get("answers", LETTERS)
+    wanted = format_name, style, answers if FORMATS[format_name].texts else LETTERS
+    return own == wanted and "task" not in prompt.card
+
+
+def words_changed(prompt: Prompt) -> bool:
+    """Whether the hard words that it was trained beside are others now."""
+    return prompt.card.get("style") == "hybrid" and (
+        prompt.card.get("patterns_version", PATTERNS_VERSION) < HARD_WORDS_SINCE
+    )
 
 
 def is_for(prompt: Prompt, model: str) -> bool:
@@ -37,29 +54,43 @@ def find_prompts(places: Iterable[str]) -> list[Prompt]:
         here = Path(place)
         with readable(here):
             inside = sorted(here.iterdir()) if here.is_dir() else []
-            folders = [here, here / FOLDER, *inside, *(folder / FOLDER for folder in inside)]
-            prompts = [one for one in folders if one.name != ADAPTER and (one / CONFIG).is_file()]
+            folders = [run / own for run in (here, *inside) for own in ("", FOLDER, ADAPTER)]
+            prompts = [one for one in folders if (one / CONFIG).is_file()]
             what = "no prompt in" if here.exists() else "no folder"
         if not prompts:
             raise InputError(
                 f"there is {what} {here}: expected a folder of python -m ppt.pretrain such"
                 f" as runs/unified, a folder of them such as runs/, or one with {CONFIG}."
             )
-        found |= {folder: Prompt(read_card(folder), folder) for folder in prompts}
+        found |= {folder: open_prompt(folder) for folder in prompts}
     return list(found.values())
 
 
 def choose_prompt(
-    prompts: Sequence[Prompt], format_name: str, style: str, model: str, purpose: str
+    prompts: Sequence[Prompt],
+    format_name: str,
+    style: str,
+    model: str,
+    purpose: str,
+    trains: str = "prompt",
+    answers: str = LETTERS,
 ) -> Prompt:
-    """The one prompt for a format, a style and a backbone.
+    """The one prompt for a format, a style and a backbone; or adapter, where that is trained.
 
     `purpose` is who asks for it, for the message where there is none or several.
     """
+    made = trains if trains != "prompt" else style
     make = f"python -m ppt.pretrain --format={format_name}" + (
-        f" --style={style} --output_dir=runs/{format_name}-{style}" if style != "soft" else ""
+        f" --trains={trains}" * (trains != "prompt")
+        + f" --answers={answers}" * (answers != LETTERS and bool(FORMATS[format_name].texts))
+        + f" --style={style} --output_dir=runs/{format_name}-{made}" * (style != "soft")
     )
-    serving = [prompt for prompt in prompts if serves(prompt, format_name, style)]
+    serving = [prompt for prompt in prompts if serves(prompt, format_name, style, trains, answers)]
+    if old := [prompt for prompt in serving if words_changed(prompt)]:
+        raise InputError(
+            f"{purpose}: the hybrid prompt in {old[0]} was trained beside other hard words than"
+            f" those of today: make it anew ({make})."
+        )
     fitting = [prompt for prompt in serving if is_for(prompt, model)]
     if serving and not fitting:
         one = serving[0]
@@ -70,8 +101,8 @@ def choose_prompt(
     if not fitting:
         given = described(prompts) or "no --prompt"
         raise InputError(
-            f"{purpose}: it needs a prompt of format {format_name}, style {style}; got {given}:"
-            f" make one ({make}) and give its folder as --prompt."
+            f"{purpose}: it needs a {WHAT[trains]} of format {format_name}, style {style}; got"
+            f" {given}: make one ({make}) and give its folder as --prompt."
         )
     if len(fitting) > 1:
         places = ", ".join(map(str, fitting))
@@ -91,6 +122,6 @@ def described(prompts: Iterable[Prompt]) -> str:
 def _name(model: str) -> str:
     """A model's name; of a local folder the one that every spelling of its path shares."""
     try:
-        return str(Path(model).resolve()) if Path(model).expanduser().is_dir() else model
+        return str(Path(model).resolve()) if Path(model).expanduser().exists() else model
     except (OSError, RuntimeError):  # too long for a path, the home of nobody
         return model
