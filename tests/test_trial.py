@@ -81,7 +81,7 @@ DEFAULTS = {
         "max_grad_norm": 1.0, "per_device_train_batch_size": 16, "max_steps": 48, "eval_steps": 8,
         "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
         "max_test_examples": None, "max_length": 256, "model": "smollm2-135m",
-        "context_length": 1024, "prompt_length": 20, "init_text": None,
+        "context_length": 1024, "prompt_length": 20, "init_text": None, "answers": "letters",
     },
     Method: {
         "trains": "prompt", "style": "soft", "unified": False, "init": "vocabulary",
