@@ -3,6 +3,9 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
 
 NEAR_EQUAL_LETTERS = 48
 """Two sentences are near-equal when this many leading letters of theirs agree."""
@@ -16,6 +19,14 @@ _ASCII_FOLDED = bytes(range(128)).lower().translate(
     bytes.maketrans(b"123456789", b"000000000")
 ) + bytes(range(128, 256))
 _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+_SIGNS_IN_LINES = _ASCII_SIGNS.replace(b"\n", b"")
+_TYPOGRAPHIC = "‘’“”–—…"
+"""The signs outside ASCII that most texts have, if any."""
+
+_ASCII = bytes(range(128))
+_ASCII_SPACES = bytes(ord(" ") if chr(code).isspace() else code for code in range(128))
+_SPACED = _ASCII_SPACES + bytes(range(128, 256))
+_RARE_SPACE = re.compile("|".join(filter(str.isspace, map(chr, range(128, 0x3001)))).encode())
 
 
 def normalise(text: str) -> str:
@@ -45,7 +56,15 @@ def document_key(text: str) -> bytes:
 
     `text` must be normalised. The key decides split, shard and identity.
     """
-    return hashlib.blake2b(fold_whitespace(text).encode(), digest_size=16).digest()
+    data = text.encode()
+    if not text.isascii() and _RARE_SPACE.search(data.translate(None, _ASCII)):
+        data = fold_whitespace(text).encode()
+    else:  # the same, without a string a word
+        signs = np.frombuffer(data.translate(_SPACED), np.uint8)
+        spaces = signs == ord(" ")
+        signs = np.delete(signs, np.flatnonzero(spaces[1:] & spaces[:-1]))
+        data = signs.tobytes().strip(b" ")
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def content_key(sentence: str) -> str:
@@ -59,6 +78,23 @@ def content_key(sentence: str) -> str:
         letters = start.encode().translate(_ASCII_FOLDED, _ASCII_SIGNS)
         return letters[:NEAR_EQUAL_LETTERS].decode()
     return _DIGITS.sub("0", _NOT_LETTERS.sub("", start.casefold())[:NEAR_EQUAL_LETTERS])
+
+
+def content_keys(sentences: Sequence[str]) -> list[str]:
+    """The content key of each of a document's sentences, in few passes over all of them."""
+    lines = "\n".join([s if len(s) <= SHORTEST_CUT else cut(s, SHORTEST_CUT) for s in sentences])
+    if lines.count("\n") != len(sentences) - 1:  # one of them has a line feed
+        return [content_key(sentence) for sentence in sentences]
+    if not lines.isascii():
+        for sign in _TYPOGRAPHIC:
+            lines = lines.replace(sign, "")
+    letters = lines.encode("ascii", "ignore").translate(_ASCII_FOLDED, _SIGNS_IN_LINES).decode()
+    keys = [line[:NEAR_EQUAL_LETTERS] for line in letters.split("\n")]
+    if not lines.isascii():
+        for i, line in enumerate(lines.split("\n")):
+            if not line.isascii():
+                keys[i] = content_key(sentences[i])
+    return keys
 
 
 def cut(text: str, limit: int) -> str:
