@@ -23,10 +23,12 @@ _SIGNS_IN_LINES = _ASCII_SIGNS.replace(b"\n", b"")
 _TYPOGRAPHIC = "‘’“”–—…"
 """The signs outside ASCII that most texts have, if any."""
 
-_ASCII = bytes(range(128))
-_ASCII_SPACES = bytes(ord(" ") if chr(code).isspace() else code for code in range(128))
-_SPACED = _ASCII_SPACES + bytes(range(128, 256))
-_RARE_SPACE = re.compile("|".join(filter(str.isspace, map(chr, range(128, 0x3001)))).encode())
+_SEPARATORS = bytes(range(0x1C, 0x20))
+_COMMON = bytes(code for code in range(128) if code not in _SEPARATORS)
+_SPACED = b"".join(b" " if chr(code).isspace() else bytes([code]) for code in range(128)) + bytes(
+    range(128, 256)
+)
+_WHITE_SPACE = re.compile(r"\s")
 
 
 def normalise(text: str) -> str:
@@ -51,20 +53,27 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:half]} […] {text[-half:]}"
 
 
+def has_uncommon_space(text: str) -> bool:
+    """Whether there is white space outside ASCII, or one of ASCII's four separators.
+
+    Nearly all text goes before it is looked at: that takes a third of the time of a search.
+    """
+    signs = text.encode("utf-8", "surrogatepass").translate(None, _COMMON)
+    return bool(signs and _WHITE_SPACE.search(signs.decode("utf-8", "surrogatepass")))
+
+
 def document_key(text: str) -> bytes:
     """16 bytes that are equal exactly for documents that differ in white space only.
 
     `text` must be normalised. The key decides split, shard and identity.
     """
-    data = text.encode()
-    if not text.isascii() and _RARE_SPACE.search(data.translate(None, _ASCII)):
-        data = fold_whitespace(text).encode()
+    if has_uncommon_space(text):
+        folded = fold_whitespace(text).encode()
     else:  # the same, without a string a word
-        signs = np.frombuffer(data.translate(_SPACED), np.uint8)
+        signs = np.frombuffer(text.encode().translate(_SPACED), np.uint8)
         spaces = signs == ord(" ")
-        signs = np.delete(signs, np.flatnonzero(spaces[1:] & spaces[:-1]))
-        data = signs.tobytes().strip(b" ")
-    return hashlib.blake2b(data, digest_size=16).digest()
+        folded = np.delete(signs, np.flatnonzero(spaces[1:] & spaces[:-1])).tobytes().strip(b" ")
+    return hashlib.blake2b(folded, digest_size=16).digest()
 
 
 def content_key(sentence: str) -> str:
