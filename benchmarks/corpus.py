@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from pipelines.readers import ReadOptions, expand, read
+from pipelines.logs import quiet
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.records import Document
 
@@ -73,9 +73,9 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def texts(path: str) -> Iterator[str]:
+def texts(path: str | Path) -> Iterator[str]:
     """The texts of a JSONL file."""
-    with open(path, encoding="utf-8") as file:
+    with Path(path).open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)["text"]
 
@@ -190,12 +190,29 @@ def pipeline(path: Path, folder: Path, formats: str, workers: int, *flags: str) 
     )  # fmt: skip
 
 
-def gather(patterns: list[str], megabytes: float, copies: int, path: Path) -> float:
+_OPENING_QUOTE = re.compile(r"""(?<![^\s(\[—-])["']""")
+
+
+def typographic(text: str) -> str:
+    """Curly quotes and dashes for straight ones, as printed books have them."""
+    text = _OPENING_QUOTE.sub(lambda quote: {'"': "“", "'": "‘"}[quote[0]], text.replace("--", "—"))
+    return text.translate({ord('"'): "”", ord("'"): "’"})
+
+
+def gather(
+    patterns: list[str],
+    megabytes: float,
+    path: Path,
+    copies: int = 1,
+    change: Callable[[str], str] = str,
+) -> float:
     """Write documents as JSONL until `megabytes` of text, then copies of other letters.
 
     Copies have their letters moved along the alphabet, so that nothing in them
     is a duplicate of anything. Returns the megabytes of text written.
     """
+    from pipelines.readers import ReadOptions, expand, read  # Beam comes in here
+
     written = 0.0
     alphabet = "abcdefghijklmnopqrstuvwxyz"
     with path.open("w", encoding="utf-8") as file:
@@ -206,67 +223,117 @@ def gather(patterns: list[str], megabytes: float, copies: int, path: Path) -> fl
                 for record in read(part, ReadOptions()):
                     if not isinstance(record, Document) or budget <= 0:
                         continue
-                    text = record.text.translate(moved) if copy else record.text
+                    text = change(record.text.translate(moved) if copy else record.text)
                     budget -= len(text)
                     written += len(text) / 1e6
-                    file.write(json.dumps({"id": f"{record.id}-{copy}", "text": text}) + "\n")
+                    row = {"id": f"{record.id}-{copy}", "text": text}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return written
 
 
-def report(patterns: list[str], megabytes: float, copies: int) -> None:
-    """Measure all and print the table."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        whole, small, larger = (
-            folder / "whole.jsonl",
-            folder / "small.jsonl",
-            folder / "large.jsonl",
+def scatter(path: Path, folder: Path, number: int) -> float:
+    """Write `number` small files of the paragraphs of a JSONL file, and all as one JSONL beside.
+
+    Returns the megabytes of text.
+    """
+    folder.mkdir()
+    paragraphs = [one for text in texts(path) for one in text.split("\n") if len(one) > 150]
+    written = 0
+    with folder.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
+        for n in range(number):
+            text = f"{paragraphs[n % len(paragraphs)]}\nWith these words ends part {n:b} of it."
+            (folder / f"{n}.txt").write_text(text, encoding="utf-8")
+            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+            written += len(text)
+    return written / 1e6
+
+
+def row(what: str, cpu: float, cost: Cost | None = None) -> None:
+    """Print a row of the table."""
+    cells = [f"{cpu:.3f}", "", "", "", ""]
+    if cost:
+        worker = f"{cost.worker:.0f}" if cost.worker else "the same"
+        cells[1:] = [f"{cost.wall:.1f}", f"{cost.rate:.2f}", f"{cost.launcher:.0f}", worker]
+    print(f"| {what} | {' | '.join(cells)} |", flush=True)
+
+
+ALL = ",".join(FORMATS)
+
+
+def of_kind(kind: str, path: Path, mb: float) -> str:
+    """Rows of one kind of text; a line on what all four formats cost beside NLTK."""
+    nltk, splitter, vader = (run_part(name, path) / mb for name in ("nltk", "splitter", "vader"))
+    row(f"{kind}: NLTK's Punkt alone", nltk)
+    row("— our Punkt alone, the same boundaries", splitter)
+    row("— our VADER, every sentence, the same scores", vader)
+    cost = pipeline(path, path.with_suffix(""), ALL, 1)
+    row("— pipeline, all four, 1 process", cost.cpu / mb, cost)
+    rest = cost.cpu / mb - vader
+    row("— the same without the labeller's calls", rest)
+    again = run_part("nltk", path) / mb
+    row("— NLTK's Punkt alone, once more", again)
+    nltk = (nltk + again) / 2
+    return (
+        f"- {kind}: all four formats cost {cost.cpu / mb / nltk:.2f} of NLTK's Punkt alone, "
+        f"without the labeller's calls {rest / nltk:.2f}."
+    )
+
+
+def of_small_files(path: Path, number: int) -> str:
+    """Rows of many small files and of their texts in one."""
+    folder = path.with_name("small")
+    mb = scatter(path, folder, number)
+    many = pipeline(folder / "*.txt", path.with_name("of-small"), ALL, 1)
+    one = pipeline(folder.with_suffix(".jsonl"), path.with_name("of-one"), ALL, 1)
+    row(f"pipeline, all four, {number:,} files", many.cpu / mb, many)
+    row("— the same texts in one file", one.cpu / mb, one)
+    return (
+        f"- {number:,} small files cost {many.cpu / one.cpu:.2f} times what one of them all does."
+    )
+
+
+def of_processes(whole: Path, mb: float, larger: Path, more: float) -> str:
+    """Rows of each format, of two processes, and of a larger input."""
+    out = whole.with_name("c")
+    for format_name in FORMATS:
+        cost = pipeline(whole, out, format_name, 1)
+        row(f"pipeline, {format_name}, 1 process", cost.cpu / mb, cost)
+    told = []
+    for path, size in ((whole, mb), (larger, more)):
+        one, two = (pipeline(path, out, ALL, workers) for workers in (1, 2))
+        row(f"pipeline, all four, 1 process, {size:.0f} MB", one.cpu / size, one)
+        row(f"pipeline, all four, 2 processes, {size:.0f} MB", two.cpu / size, two)
+        told.append(
+            f"- 2 processes over 1 at {size:.0f} MB: throughput {two.rate / one.rate:.2f}, "
+            f"whole command {one.wall / two.wall:.2f}."
         )
-        mb = gather(patterns, megabytes, 1, whole)
-        sample = gather(patterns, min(SAMPLE_MEGABYTES, megabytes), 1, small)
+    return "\n".join(told)
+
+
+def report(flags: argparse.Namespace) -> None:
+    """Measure all and print the table."""
+    patterns, megabytes = flags.input, flags.megabytes
+    with tempfile.TemporaryDirectory() as name:
+        whole, curly, small, larger = (
+            Path(name) / f"{file}.jsonl" for file in ("whole", "curly", "sample", "larger")
+        )
+        mb = gather(patterns, megabytes, whole)
+        curly_mb = gather(patterns, megabytes, curly, change=typographic)
+        sample = gather(patterns, min(SAMPLE_MEGABYTES, megabytes), small)
         print(f"{mb:.1f} MB of text; references on {sample:.1f} MB of it where marked *\n")
         print(
             "| | CPU-s per MB | wall s | MB/s while working | launcher MB | largest worker MB |\n"
             "|---|---|---|---|---|---|"
         )
-
-        def row(what: str, cpu: float, cost: Cost | None = None) -> None:
-            cells = [f"{cpu:.3f}", "", "", "", ""]
-            if cost:
-                worker = f"{cost.worker:.0f}" if cost.worker else "the same"
-                cells[1:] = [f"{cost.wall:.1f}", f"{cost.rate:.2f}", f"{cost.launcher:.0f}", worker]
-            print(f"| {what} | {' | '.join(cells)} |", flush=True)
-
-        nltk = run_part("nltk", whole) / mb
-        row("NLTK's Punkt alone", nltk)
-        row("our Punkt alone, the same boundaries", run_part("splitter", whole) / mb)
-        row("vaderSentiment, every sentence *", run_part("vadersentiment", small) / sample)
-        vader = run_part("vader", whole) / mb
-        row("our VADER, every sentence, the same scores", vader)
-        row("plain-Python builder (NLTK, oracle, our VADER) *", run_part("oracle", small) / sample)
-        for format_name in FORMATS:
-            cost = pipeline(whole, folder / "c", format_name, 1)
-            row(f"pipeline, {format_name}, 1 process", cost.cpu / mb, cost)
-        one = pipeline(whole, folder / "c", ",".join(FORMATS), 1)
-        row("pipeline, all four, 1 process", one.cpu / mb, one)
-        row("— without the labeller's calls", one.cpu / mb - vader)
-        two = pipeline(whole, folder / "c", ",".join(FORMATS), 2)
-        row("pipeline, all four, 2 processes", two.cpu / mb, two)
-        if copies > 1:
-            more = gather(patterns, megabytes, copies, larger)
-            for workers in (1, 2):
-                big = pipeline(larger, folder / "c", ",".join(FORMATS), workers)
-                row(
-                    f"pipeline, all four, {workers} process{'es' * (workers > 1)}, {more:.0f} MB",
-                    big.cpu / more,
-                    big,
-                )
-        rest = one.cpu / mb - vader
-        print(f"\nAll four without the labeller over NLTK alone: {rest / nltk:.2f}")
-        print(
-            f"2 processes over 1: throughput {two.rate / one.rate:.2f}, "
-            f"whole command {one.wall / two.wall:.2f}"
-        )
+        told = [of_kind("as given", whole, mb), of_kind("typographic", curly, curly_mb)]
+        told.append(of_small_files(curly, flags.files))
+        if flags.copies > 1:
+            row("vaderSentiment, every sentence *", run_part("vadersentiment", small) / sample)
+            oracle = run_part("oracle", small) / sample
+            row("plain-Python builder (NLTK, oracle, our VADER) *", oracle)
+            more = gather(patterns, megabytes, larger, flags.copies)
+            told.append(of_processes(whole, mb, larger, more))
+        print("", *told, sep="\n")
 
 
 def main() -> None:
@@ -276,13 +343,20 @@ def main() -> None:
     )
     parser.add_argument("--input", nargs="+", default=["data/documents/*.jsonl"])
     parser.add_argument("--megabytes", type=float, default=60)
-    parser.add_argument("--copies", type=int, default=4, help="how much larger the large run is")
+    parser.add_argument(
+        "--copies",
+        type=int,
+        default=4,
+        help="how much larger the large run is; 1: only the kinds of text and small files",
+    )
+    parser.add_argument("--files", type=int, default=20_000, help="how many small files")
     parser.add_argument("--part", nargs=2, metavar=("PART", "FILE"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
+    quiet()
     if flags.part:
         PARTS[flags.part[0]](flags.part[1])
     else:
-        report(flags.input, flags.megabytes, flags.copies)
+        report(flags)
 
 
 if __name__ == "__main__":

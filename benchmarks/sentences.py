@@ -9,7 +9,7 @@
 import argparse
 from pathlib import Path
 
-from pipelines.readers import ReadOptions, expand, read
+from pipelines.logs import quiet
 from ppt.base.text import normalise
 from ppt.corpus.records import Document
 from ppt.text.punkt import PunktParameters, sentence_spans
@@ -20,6 +20,8 @@ OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
 
 def compare(pattern: str, ours: PunktParameters, reference: PunktParameters, size: float) -> str:
     """One row of the table, from up to `size` characters of what `pattern` matches."""
+    from pipelines.readers import ReadOptions, expand, read  # Beam comes in here
+
     only_ours = only_theirs = both = 0
     for part in expand([pattern]):
         for record in read(part, ReadOptions()):
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--input", nargs="+", default=["data/documents/*.jsonl"])
     parser.add_argument("--megabytes", type=float, default=3, help="of each input (default: 3)")
     flags = parser.parse_args()
+    quiet()
     ours, reference = load_punkt(OURS), load_punkt(flags.reference)
     print("| text | precision | recall | F1 | only ours | only the reference's | both |")
     print("|---|---|---|---|---|---|---|")

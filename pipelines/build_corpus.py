@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
 from pipelines.logs import quiet
 from ppt.base.flags import parse
+from ppt.base.imports import quick_imports
 from ppt.errors import exit_status
 
 LEAN = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
@@ -27,8 +28,9 @@ def _run(argv: Sequence[str] | None) -> int:
         BuildFlags, argv, prog="python -m pipelines.build_corpus", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
-    from pipelines.job import run
-    from pipelines.options import job_of  # Beam comes in here: --help is quick
+    with quick_imports():
+        from pipelines.job import run
+        from pipelines.options import job_of  # Beam comes in here: --help is quick
 
     run(job_of(flags))
     return 0

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -22,12 +23,35 @@ MAX_SHARDS = 99_999
 """Their numbers have five digits in file names."""
 
 
+_NAMES = 10
+"""So many inputs are named; a list of all would stand in every manifest."""
+
+
+class Inputs(NamedTuple):
+    """What a corpus was built from: how many files of how many bytes; the `first` of their names
+    in order; `digest` of all names and sizes.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    first: tuple[str, ...] = ()
+    digest: str = ""
+
+    @classmethod
+    def of(cls, slices: Iterable[FileSlice]) -> "Inputs":
+        """Tell the files of all slices."""
+        found = sorted({(part.name, part.size) for part in slices})
+        digest = hashlib.blake2b(json.dumps(found).encode(), digest_size=16).hexdigest()
+        names = tuple(name for name, _ in found[:_NAMES])
+        return cls(len(found), sum(size for _, size in found), names, digest)
+
+
 @dataclass(frozen=True)
 class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
-    `inputs` are (name, bytes) of every file, `num_shards` the shards of the training split;
-    a job sets both. `splitter_source` is what the workers load, if not `splitter`.
+    `inputs` tells the files, `num_shards` the shards of the training split; a job sets both.
+    `splitter_source` is what the workers load, if not `splitter`.
     """
 
     formats: tuple[str, ...] = field(default_factory=lambda: tuple(FORMATS))
@@ -41,7 +65,7 @@ class BuildConfig:
     max_sentence_chars: int = 600
     validation_fraction: float = 0.05
     num_shards: int = 1
-    inputs: tuple[tuple[str, int], ...] = ()
+    inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -112,7 +136,7 @@ class BuildConfig:
         data = asdict(self)
         del data["formats"], data["splitter_source"]
         examples, read = data.pop("examples"), data.pop("read")
-        data["inputs"] = [{"name": name, "bytes": size} for name, size in self.inputs]
+        data["inputs"] = self.inputs._asdict()
         return {**data, **examples, **read}
 
     def fingerprint(self) -> str:
@@ -143,8 +167,3 @@ def _arrived(
 
 ShardKey = tuple[str, int]
 """A split and the number of a shard in it."""
-
-
-def input_names(slices: list[FileSlice]) -> tuple[tuple[str, int], ...]:
-    """(name, bytes) of every file, by name."""
-    return tuple(sorted({(part.name, part.size) for part in slices}))

@@ -1,14 +1,9 @@
-"""Finding input files on any file system Beam knows, and reading their bytes.
+"""Reading the bytes of input files on any file system Beam knows.
 
 Files are opened uncompressed and decompressed here: Beam's own decompression and
 zstandard's readers take a file that was cut short for a complete one.
 """
 
-# Patterns are Beam's strings, and os.path answers False where pathlib raises.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH116, PTH120, PTH202
-
-import os
-import re
 import stat
 import sys
 import tempfile
@@ -16,17 +11,19 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import takewhile
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import zstandard
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from ppt.errors import InputError, OutputError, visible
-
 _BLOCK = 1 << 20
 _IN_MEMORY = 64 << 20
+_BUNDLE = 4 << 20
+_OPENING = 16 << 10
+"""Opening a file takes about as long as reading so many bytes."""
+
 _GROWTH = 200
 """Of a Parquet file that is compressed once more; it is compressed within already."""
 
@@ -66,121 +63,24 @@ class FileSlice:
         return self.end if self.end < self.size else sys.maxsize
 
 
-# ---- finding
+@dataclass(frozen=True)
+class Bundle:
+    """Slices that one worker reads in turn: small files would each cost more than they hold."""
 
-_GLOB = re.compile(r"[\[*?]")
-
-
-def match(pattern: str) -> dict[str, int]:
-    """Return path → size of the files that `pattern`, a path or a glob, names.
-
-    As in Beam, ``*`` stays within a folder and ``**`` does not; only files match. Local links
-    to nowhere and pipes are listed too: they become rejects. Raises InputError where a folder
-    that the pattern reaches cannot be listed; links to folders are passed over and told.
-    """
-    if FileSystems.get_scheme(pattern) is None:
-        return _match_locally(os.path.abspath(pattern))
-    try:
-        found = FileSystems.match([pattern])[0].metadata_list
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot list {pattern!r}: {error}") from error
-    return _some({file.path: file.size_in_bytes for file in found}, pattern)
+    slices: tuple[FileSlice, ...]
 
 
-def _match_locally(pattern: str) -> dict[str, int]:
-    if os.path.isdir(pattern):
-        raise InputError(f"{pattern!r} is a folder; for the files in it give '{pattern}/*'.")
-    if os.path.lexists(pattern):  # a path may hold "[" and be no glob
-        return {pattern: _size(pattern)}
-
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise InputError(
-                f"cannot list {error.filename!r}, which {pattern!r} reaches: {error.strerror}; "
-                "make it readable, or give patterns that leave it out."
-            ) from error
-
-    sizes: dict[str, int] = {}
-    matches, reaches = _matcher(pattern), _reach(pattern)
-    top = os.path.dirname(_GLOB.split(pattern)[0])
-    for folder, folders, names in os.walk(top, onerror=refuse):
-        paths = (os.path.join(folder, name) for name in names)
-        sizes |= {path: _size(path) for path in paths if matches(path)}
-        folders[:] = [name for name in folders if reaches(os.path.join(folder, name))]
-        for path in (os.path.join(folder, name) for name in folders):
-            if os.path.islink(path):
-                note = f"note: {visible(path)} is a link to a folder and is not followed"
-                print(f"{note}; to read it give it by name", file=sys.stderr)
-    return _some(sizes, pattern)
-
-
-def _some(sizes: dict[str, int], pattern: str) -> dict[str, int]:
-    if not sizes:
-        raise InputError(f"no file matches {pattern!r}; for a folder's files give 'folder/*'.")
-    return sizes
-
-
-def _size(path: str) -> int:
-    """Its bytes; 0 of a link to nowhere."""
-    return os.path.getsize(path) if os.path.exists(path) else 0
-
-
-def _matcher(pattern: str) -> Callable[[str], object]:
-    """What tells whether a path matches a pattern of Beam's, to its end."""
-    return re.compile(FileSystems.get_filesystem(pattern).translate_pattern(pattern)).match
-
-
-def _reach(pattern: str) -> Callable[[str], bool]:
-    """What tells whether files that match may be in a folder: by its levels up to a ``**``."""
-    levels = pattern.split("/")
-    deep = next((i for i, level in enumerate(levels) if "**" in level), len(levels))
-    heads = ["/".join(levels[:n]) for n in range(1, deep + 1)]
-    known = [_matcher(head) for head in heads]
-
-    def reaches(folder: str) -> bool:
-        depth = folder.count("/") + 1
-        if depth > deep:
-            return deep < len(levels) and bool(known[-1]("/".join(folder.split("/")[:deep])))
-        return depth < len(levels) and bool(known[depth - 1](folder))
-
-    return reaches
-
-
-def refuse_overlap(
-    patterns: Iterable[str], slices: Iterable[FileSlice], output: str, names: Iterable[str]
-) -> None:
-    """Refuse an output that holds an input, or whose files, `names` below it, would be input.
-
-    The first would be lost or mixed with what is built, the second read by a rerun. Local
-    paths are compared behind all links. Raises OutputError.
-    """
-    local = FileSystems.get_scheme(output) is None
-    place = os.path.realpath(output) if local else output.rstrip("/")
-    cure = "give an --output apart from the --input."
+def bundled(slices: Iterable[FileSlice]) -> list[Bundle]:
+    """All slices, in order, those of few bytes many together."""
+    bundles: list[list[FileSlice]] = []
+    room = 0
     for part in slices:
-        path = os.path.realpath(part.path) if local else part.path
-        if path.startswith(place + "/"):
-            raise OutputError(f"--output {output!r} contains the input {part.path!r}: {cure}")
-    files = [f"{place}/{name}" for name in names]
-    for pattern in filter(_GLOB.search, patterns):
-        aim = pattern
-        if local and FileSystems.get_scheme(pattern) is None:
-            fixed = os.path.dirname(_GLOB.split(os.path.abspath(pattern))[0])
-            aim = os.path.realpath(fixed) + os.path.abspath(pattern)[len(fixed) :]
-        hit = next(filter(_matcher(aim), files), None)
-        if hit:
-            raise OutputError(f"--input {pattern!r} would read the output's {hit!r}: {cure}")
-
-
-def short_names(paths: Iterable[str]) -> list[str]:
-    """Return the paths below the folder that all share; as UTF-8, which a path need not be."""
-    split = [path.split("/") for path in paths]
-    levels = zip(*(folders for *folders, _ in split), strict=False)
-    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
-    return ["/".join(parts[shared:]).encode(errors="backslashreplace").decode() for parts in split]
-
-
-# ---- reading
+        if room <= 0:
+            bundles.append([])
+            room = _BUNDLE
+        bundles[-1].append(part)
+        room -= part.end - part.start + _OPENING
+    return [Bundle(tuple(parts)) for parts in bundles]
 
 
 class _Codec(NamedTuple):
@@ -242,9 +142,10 @@ def unreadable(error: OSError) -> UnusableError:
 
 def _open(part: FileSlice) -> IO[bytes]:
     try:
-        local = FileSystems.get_scheme(part.path) is None
-        if local and not stat.S_ISREG(os.stat(part.path).st_mode):
-            raise UnusableError("unreadable_file", "a pipe or a device, and no file")
+        if FileSystems.get_scheme(part.path) is None:
+            if not stat.S_ISREG(Path(part.path).stat().st_mode):
+                raise UnusableError("unreadable_file", "a pipe or a device, and no file")
+            return Path(part.path).open("rb")  # as Beam does, which would look for what serves it
         file: IO[bytes] = FileSystems.open(
             part.path, compression_type=CompressionTypes.UNCOMPRESSED
         )

@@ -18,8 +18,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from rich.table import Table
 
 import ppt.errors
-from pipelines.config import MAX_SHARDS, BuildConfig, input_names
-from pipelines.files import refuse_overlap
+from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
+from pipelines.files import bundled
+from pipelines.finding import refuse_overlap
 from pipelines.flags import AUTO, LOCAL_RUNNERS
 from pipelines.labelling import check_labeller
 from pipelines.local import Totals, shown, totals
@@ -102,7 +103,7 @@ class Plan:
         slices = expand(job.input, job.input_format)
         by_size = estimated_text_bytes(slices) / 1e6 / job.shard_mb
         shards = job.num_shards or max(1, round(min(by_size, MAX_SHARDS + 1)))
-        config = replace(job.config, num_shards=shards, inputs=input_names(slices))
+        config = replace(job.config, num_shards=shards, inputs=Inputs.of(slices))
         workers = job.workers or os.cpu_count() or 1
         if job.local:
             workers = min(workers, len(config.all_shards()))
@@ -163,7 +164,7 @@ def build(job: Job, plan: Plan, output: Output) -> None:
     ):
         _ = (
             pipeline
-            | "Inputs" >> beam.Create([*plan.slices, *config.all_shards()])
+            | "Inputs" >> beam.Create([*bundled(plan.slices), *config.all_shards()])
             | BuildCorpora(config, output, local)
         )
 

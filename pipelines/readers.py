@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
-from pipelines.files import CODECS, FileSlice, UnusableError, content, match, short_names
+from pipelines.files import CODECS, FileSlice, UnusableError, content
+from pipelines.finding import match, short_names
 from pipelines.parquet import Row, rows
 from ppt.base.text import cut
 from ppt.corpus.records import Document, Reject

@@ -9,6 +9,7 @@ retries. Each DoFn only wraps functions that are tested without Beam.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +17,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.files import Bundle
 from pipelines.labelling import make_labeller
 from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
@@ -28,7 +30,7 @@ from pipelines.packets import (
     decode,
     encode,
 )
-from pipelines.readers import FileSlice, read
+from pipelines.readers import read
 from pipelines.shards import (
     SplitShard,
     build_shard,
@@ -64,7 +66,7 @@ class Local:
 
 
 class ReadAndShard(beam.DoFn):  # type: ignore[misc]
-    """A slice of a file → packets of normalised documents, keyed by their shard."""
+    """A bundle of slices → packets of normalised documents, keyed by their shard."""
 
     def __init__(self, config: BuildConfig, spool: Spool, progress: str) -> None:
         self._config = config
@@ -76,14 +78,14 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
 
-    def process(self, part: FileSlice | ShardKey) -> Iterator[tuple[ShardKey, Packet]]:
-        if not isinstance(part, FileSlice):
+    def process(self, part: Bundle | ShardKey) -> Iterator[tuple[ShardKey, Packet]]:
+        if not isinstance(part, Bundle):
             # Every shard is asked for by name, so that one without documents is written too.
             yield part, Spool().put([encode(Records())])[0]
             return
         found: dict[ShardKey, Records] = defaultdict(Records)
         held = 0
-        for record in read(part, self._config.read):
+        for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
             if isinstance(record, Reject):
                 shard = self._config.reject_shard(record.source, record.offset)
                 found[shard].rejects.append(record)

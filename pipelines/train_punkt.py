@@ -153,7 +153,7 @@ def _run(argv: Sequence[str] | None) -> int:
         PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
-    from pipelines.files import refuse_overlap  # Beam comes in here: --help is quick
+    from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 
     refuse_overlap(flags.input, (), flags.output, PUNKT_FILES)
     parameters = train_punkt(texts(flags.input, flags.text_field), flags.min_count)

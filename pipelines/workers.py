@@ -29,6 +29,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.transforms.environments import Environment
 from google.protobuf import json_format, text_format
 
+from ppt.base.imports import quick_imports
 from ppt.errors import WorkerError
 
 URN = "ppt:environment:process:v1"
@@ -240,7 +241,8 @@ def _end_with(launcher: int) -> None:
 def main(launcher: int) -> None:
     """Be a worker of the process `launcher`, and end soon after it, however it ended."""
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
-    from apache_beam.runners.worker import sdk_worker_main
+    with quick_imports():
+        from apache_beam.runners.worker import sdk_worker_main
 
     logging.basicConfig()
     sdk_worker_main.main(sys.argv[:1])

@@ -31,6 +31,7 @@ from pipelines.ledger import (
     ShardResult,
     pack_ids,
 )
+from pipelines.packets import Spool
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS
@@ -48,6 +49,7 @@ from tests.builds import (
     good_documents,
     ledger_holds,
     manifest,
+    rejects,
     write_jsonl,
 )
 from tests.checker import Checker, Source
@@ -127,6 +129,36 @@ def test_the_job_of_the_manual_runs_as_it_stands(tmp_path, monkeypatch):
 def test_jobs_that_cannot_be_are_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         Job(["x"], **wrong)
+
+
+def test_many_small_files_are_few_elements_and_a_short_manifest(tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    texts = [document["text"] for document in good_documents(60)]
+    for number, text in enumerate(texts):
+        (folder / f"{number:02}.txt").write_text(f"{text} File {number} ends here.")
+    (folder / "07.txt").write_bytes(b"\xff")
+    (folder / "31.txt").write_bytes(b"")
+    flags = ("--input", folder / "*.txt", "--formats", "sentence_pair", *FLAGS)
+    put, calls = Spool.put, []
+    monkeypatch.setattr(Spool, "put", lambda *args: calls.append(args) or put(*args))
+    build(*flags, "--output", tmp_path / "together")
+    assert len(calls) == 1 + 5  # the documents of all files; each shard by name
+    monkeypatch.setattr("pipelines.files._BUNDLE", 1)
+    build(*flags, "--output", tmp_path / "apart")
+    assert len(calls) > 60
+    assert digests(tmp_path / "together") == digests(tmp_path / "apart")
+    found = [
+        (line["source"], line["offset"], line["reason"]) for line in rejects(tmp_path / "apart")
+    ]
+    assert found == [("07.txt", 0, "invalid_utf8"), ("31.txt", 0, "blank")]
+    told = manifest(tmp_path / "apart")["config"]["inputs"]
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert (told["files"], told["bytes"]) == (60, size)
+    assert told["first"] == [f"{number:02}.txt" for number in range(10)]
+    names = [[path.name, path.stat().st_size] for path in sorted(folder.iterdir())]
+    digest = hashlib.blake2b(json.dumps(names).encode(), digest_size=16).hexdigest()
+    assert told["digest"] == digest
 
 
 def test_direct_runner_is_the_same_runner(tmp_path, inputs, reference):

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -354,10 +353,22 @@ def test_read_error_in_parquet_is_no_corruption(tmp_path: Path) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     (part,) = expand([str(tmp_path / "a.parquet")])
-    with mock.patch.object(FileSystems, "open", return_value=Broken(b"x" * 99)):
+    with mock.patch.object(Path, "open", return_value=Broken(b"x" * 99)):
         assert list(read(part, OPTIONS)) == [
             Reject("a.parquet", 0, "unreadable_file", os.strerror(errno.EIO))
         ]
+
+
+@given(st.lists(st.integers(0, 6 << 20), max_size=60))
+def test_small_files_are_read_many_at_a_time(sizes: list[int]) -> None:
+    slices = [FileSlice(str(n), str(n), "text", "", 0, size, size) for n, size in enumerate(sizes)]
+    bundles = files.bundled(slices)
+    assert [part for bundle in bundles for part in bundle.slices] == slices
+    for bundle in bundles:  # without its last slice each has room for one more
+        weights = [part.size + files._OPENING for part in bundle.slices]
+        assert sum(weights[:-1]) < files._BUNDLE
+    for bundle in bundles[:-1]:
+        assert sum(part.size + files._OPENING for part in bundle.slices) >= files._BUNDLE
 
 
 def test_full_disk_is_raised_not_blamed_on_the_file(tmp_path: Path) -> None:

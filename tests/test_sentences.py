@@ -1,6 +1,7 @@
 """Sentence splitting: NLTK is the oracle of every Punkt boundary; fixed examples for the rest."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -159,7 +160,8 @@ def test_documents_of_the_repository():
 @pytest.mark.parametrize(
     "text",
     ["x" * 300_000, "x." * 100_000, "a.'" * 100_000, " " * 300_000 + ".", "." * 300_000,
-     "?! " * 100_000, ". " * 150_000, "-" * 300_000, "a,'" * 100_000],
+     "?! " * 100_000, ". " * 150_000, "-" * 300_000, "a,'" * 100_000, "a.’" * 100_000,
+     "É.\xa0?”" * 50_000, "a.\n\n" * 80_000],
 )  # fmt: skip
 def test_time_is_linear_in_length(text):
     start = time.process_time()
@@ -174,6 +176,14 @@ def test_splitters_keep_every_character_but_white_space(text):
         found = get_splitter(name)(text) if name != "punkt:english" else ENGLISH(text)
         assert all(sentence and " ".join(sentence.split()) == sentence for sentence in found)
         assert "".join("".join(found).split()) == "".join(text.split())
+
+
+@given(st.lists(nasty_texts, max_size=4).map("\n \n".join))
+@settings(max_examples=200, deadline=None)
+def test_each_paragraph_is_split_as_nltk_splits_it(text):
+    paragraphs = re.split(r"\n\s*\n", text)
+    theirs = [one[a:b] for one in paragraphs for a, b in nltk_spans(one, ENGLISH.parameters)]
+    assert ENGLISH(text) == [" ".join(one.split()) for one in theirs if one.split()]
 
 
 def test_blank_lines_part_sentences():

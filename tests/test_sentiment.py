@@ -27,7 +27,15 @@ RULES = (
     "no or nor so this never without doubt least at very but kind of sort just enough"
     " n't don't couldn't CAN'T isn’t the a I table \u212aISS O\u212a İa ΣΑΣ ǅ ß"
 )
+# Emoji with skin tones, of several signs joined, flags and keycaps; signs beside them that have no
+# name; accents, composed or not; scripts without spaces.
+FOREIGN = (
+    "👍🏽 👩🏿\u200d🚀 👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 🇫🇷 1\ufe0f\u20e3 ☺\ufe0f 😂😭"
+    " \U00010400 \U0010ffff \ue000 ‼ ™ ★ é naïve cafe\u0301 SCHÖN Ça fiancé"
+    " 很好 今日は 好😀坏 bad很good"
+)
 SIGNS = ["", ",", ".", "!", "?", "!!", "???", "!!!!!", "...", "'", '"', "(", ")", "’", "-", "*"]
+SIGNS += ["“", "”", "‘", "…", "—", "–", "«", "😀", "❗", "🏽", "\u200d"]
 GAPS = [" ", " ", " ", "  ", "\n", "\u00a0", "\x1c", "\u200b", ""]
 CASES = [str, str, str.upper, str.title, str.swapcase]
 
@@ -38,6 +46,7 @@ words = st.one_of(
     st.sampled_from(sorted(SPECIAL_CASES)),
     st.sampled_from(RULES.split()),
     st.sampled_from(sorted(ORACLE.emojis)),
+    st.sampled_from(FOREIGN.split()),
     st.text(max_size=4),
 )
 tokens = st.builds(
@@ -86,6 +95,11 @@ def test_vader_equals_the_package(text):
         "least good, at least good, very least good",
         "fun😀fun 😀😀 ❤\ufe0f©❗",
         "O\u212a and \u212aISS me",
+        "“Don’t be SO silly — it’s GOOD!” he said…",
+        "‘VERY bad’, “not good”—but a GREAT—LOVE—hit",
+        "👍🏽 good 👩🏿\u200d🚀bad ❤\ufe0f\u200d🔥so 🇫🇷GREAT \U00010400LOVE\U0010ffff",
+        "Ein SCHÖNER, good Tag; ÉTÉ bad, cafe\u0301 nice",
+        "很好 good，很😀坏。GOOD！",
     ],
 )
 def test_vader_equals_the_package_on_chosen_texts(text):
@@ -95,6 +109,12 @@ def test_vader_equals_the_package_on_chosen_texts(text):
 def test_vader_knows_every_lexicon_entry_and_emoji():
     entries = [*ORACLE.lexicon, *ORACLE.emojis]
     texts = [*entries, *(f"so {entry}!" for entry in entries)]
+    assert vader_compound(texts).tolist() == [expected(text) for text in texts]
+
+
+def test_vader_takes_no_other_sign_for_an_emoji():
+    signs = "".join(map(chr, (*range(128, 0x3400, 7), *range(0x1F000, 0x1FB00, 3))))
+    texts = [f"good{sign}bad so{sign} great" for sign in signs]
     assert vader_compound(texts).tolist() == [expected(text) for text in texts]
 
 

@@ -1,5 +1,6 @@
 """Keys, cuts and the hashing that all randomness comes from."""
 
+import hashlib
 import re
 import unicodedata
 
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.base.streams import below, mix, seed_bits, stream, uniform
-from ppt.base.text import SHORTEST_CUT, content_key, cut, document_key, fold_whitespace, normalise
+from ppt.base.text import (
+    SHORTEST_CUT,
+    content_key,
+    content_keys,
+    cut,
+    document_key,
+    fold_whitespace,
+    normalise,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=300)
 ascii_texts = st.text(st.characters(max_codepoint=127), max_size=300)
@@ -23,6 +32,14 @@ def test_folding_is_what_split_and_join_do(text):
 def test_content_keys_are_leading_letters(text):
     letters = re.sub(r"[\W_]+", "", cut(text, SHORTEST_CUT).casefold())
     assert content_key(text) == re.sub(r"\d", "0", letters[:48])
+
+
+typographic = st.lists(st.sampled_from([*"aÉ ‘’“”–—…0٣ß_", "Ⅷ", "word", "\u0345"]), max_size=120)
+
+
+@given(st.lists(texts | ascii_texts | typographic.map("".join)))
+def test_content_keys_of_many_are_those_of_each(sentences):
+    assert content_keys(sentences) == [content_key(sentence) for sentence in sentences]
 
 
 def test_content_keys_ignore_case_digits_and_signs():
@@ -57,6 +74,15 @@ def test_document_keys_see_no_white_space_but_see_everything_else(text):
     assert document_key(text) == document_key(f"  {text}\n\n")
     assert document_key(text) != document_key(text + "x")
     assert len(document_key(text)) == 16
+
+
+spaces = st.sampled_from([chr(code) for code in range(0x3001) if chr(code).isspace()])
+
+
+@given(st.lists(spaces | st.sampled_from([" ", "\n", "a", "é", "“", "\u3000b", "😀"])).map("".join))
+def test_document_keys_are_those_of_the_folded_text(text):
+    folded = " ".join(text.split()).encode()
+    assert document_key(text) == hashlib.blake2b(folded, digest_size=16).digest()
 
 
 def test_seed_words_keep_their_parts_apart():

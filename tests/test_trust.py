@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_listed_is_refused_where_the_glob_reaches_it(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    from pipelines.files import match
+    from pipelines.finding import match
 
     for pattern in ("in/**", "in/*/*/*.jsonl", "in/a/s*/*"):
         with pytest.raises(InputError, match=r"cannot list .*shut.*Permission denied"):
@@ -230,7 +230,7 @@ def test_a_link_to_a_folder_is_told_and_not_followed(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/good.jsonl", good_documents(6))
     (tmp_path / "in/again").symlink_to(tmp_path / "in")
-    from pipelines.files import match
+    from pipelines.finding import match
 
     assert [*match(str(tmp_path / "in/**"))] == [str(tmp_path / "in/good.jsonl")]
     assert "in/again is a link to a folder and is not followed" in capsys.readouterr().err

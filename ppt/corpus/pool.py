@@ -5,7 +5,7 @@ order, so a document is a contiguous range, "another document" is everything
 outside that range, and all sampling is arithmetic on indices.
 
 Noise leaves here, once, for all formats: a sentence enters the pool only if
-its content key (`ppt.base.text.content_key`) occurs once in the whole shard. So no
+its content key (`ppt.base.text.content_keys`) occurs once in the whole shard. So no
 two options can be near-equal, no "other document" sentence also stands in the
 anchor's document, and boilerplate that repeats is neither anchor nor option.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from ppt.base.arrays import Bits, Indices, Mask
 from ppt.base.streams import mix, seed_bits
-from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key
+from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_keys
 
 SENTENCE_DROPS = {
     "too_short": "fewer characters than --min_sentence_chars",
@@ -94,7 +94,7 @@ def build_pool(
 
     Every sentence is either in the pool or counted in its `drops`.
     """
-    keys = [[content_key(sentence) for sentence in doc.sentences] for doc in documents]
+    keys = [content_keys(doc.sentences) for doc in documents]
     occurrences = Counter(chain.from_iterable(keys))
     text: list[str] = []
     document: list[int] = []
@@ -103,8 +103,8 @@ def build_pool(
     for number, (doc, document_keys) in enumerate(zip(documents, keys, strict=True)):
         place = -1
         for sentence, key in zip(doc.sentences, document_keys, strict=True):
-            place += has_letters(sentence)
-            reason = _unusable(sentence, key, occurrences[key], min_chars, max_chars)
+            place += (letters := has_letters(sentence))
+            reason = _unusable(sentence, key, letters, occurrences[key], min_chars, max_chars)
             if reason:
                 drops[reason] += 1
                 continue
@@ -120,16 +120,18 @@ def build_pool(
 
 def has_letters(sentence: str) -> bool:
     """Whether any sign of it is a letter, of any script."""
-    return any(map(str.isalpha, sentence))
+    return sentence[:1].isalpha() or any(map(str.isalpha, sentence))
 
 
-def _unusable(sentence: str, key: str, occurrences: int, min_chars: int, max_chars: int) -> str:
+def _unusable(
+    sentence: str, key: str, letters: bool, occurrences: int, min_chars: int, max_chars: int
+) -> str:
     """The reason word of `SENTENCE_DROPS` that applies, or ''."""
     if len(sentence) < min_chars:
         return "too_short"
     if len(sentence) > max_chars:
         return "too_long"
-    if not has_letters(sentence):
+    if not letters:
         return "too_few_letters"
     # A long sentence with a short key could be cut down to another one's text.
     if len(key) < (NEAR_EQUAL_LETTERS if len(sentence) > SHORTEST_CUT else _MIN_LETTERS):

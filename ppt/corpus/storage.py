@@ -6,7 +6,6 @@ built: read = kept + rejected + duplicates, and per format anchors = rows + drop
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,7 +169,7 @@ def features(format_name: str) -> str:
 
 def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, Shard]:
     """The Parquet bytes of a table, and their entry in the manifest."""
-    buffer = io.BytesIO()
+    buffer = pa.BufferOutputStream()
     with pq.ParquetWriter(
         buffer,
         table.schema,
@@ -185,7 +184,7 @@ def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, S
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({"huggingface": features(format_name)})
-    data = buffer.getvalue()
+    data = buffer.getvalue().to_pybytes()
     return data, Shard(name, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
 
 

@@ -46,7 +46,7 @@ class Phrases:
         texts = list(pool.text)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         self._caps = sorted(caps, reverse=True)
-        places = list(range(len(texts)))
+        places = np.arange(len(texts))
         self._places = np.empty((len(caps), len(places)), dtype=np.int64)
         for row, cap in enumerate(self._caps):
             for i in np.flatnonzero(lengths > cap).tolist():

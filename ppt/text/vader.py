@@ -10,6 +10,7 @@ import functools
 import math
 import re
 import string
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module, resources
@@ -58,6 +59,9 @@ _REACH = len(_FADING)
 _LONGEST_EMOTICON = 2  # letters; a token with no more keeps the signs around them
 
 
+_SECOND_PLANE = "\U00010000"
+
+
 _STRESSING = frozenset({"so", "this"})
 
 
@@ -81,12 +85,14 @@ class _Vader:
     shapers: frozenset[str]
     """With none of these near it a lexicon word counts as the lexicon has it."""
     emoji: re.Pattern[str]
+    """Finds all emoji, and other signs beyond the first plane."""
     emoji_names: Mapping[str, str]
+    """Each with a space before it."""
 
     def compound(self, text: str) -> float:
         """The compound score of one text; 0 if no word is in the lexicon."""
         if not text.isascii():
-            text = self.emoji.sub(lambda match: f" {self.emoji_names[match[0]]}", text)
+            text = self.emoji.sub(lambda match: self.emoji_names.get(match[0], match[0]), text)
         lexicon, signs = self.lexicon, string.punctuation
         lowered = text.lower()
         words = lowered.split()
@@ -173,8 +179,9 @@ class _Vader:
 
 def _loud(text: str, word: str, place: int) -> bool:
     """Whether `word`, token `place` of `text`, stands out by its capitals."""
-    # The first test is the cheap one and seldom true; it may miss signs such as the Kelvin.
-    return (word.upper() in text or not text.isascii()) and _capitals(text)[place]
+    # The first test is the cheap one and seldom true. Words with a value are ASCII, and the one
+    # capital outside ASCII that they can hide is the Kelvin sign.
+    return (word.upper() in text or "\u212a" in text) and _capitals(text)[place]
 
 
 @functools.lru_cache(maxsize=1)
@@ -211,9 +218,12 @@ def _vader() -> _Vader:
     )
     # The package names single characters only.
     emoji_names = {
-        sign: name for sign, name in _columns("emoji_utf8_lexicon.txt") if len(sign) == 1
+        sign: f" {name}" for sign, name in _columns("emoji_utf8_lexicon.txt") if len(sign) == 1
     }
+    # Signs of the first plane have a table in a pattern; others are compared one by one.
+    table = re.escape("".join(sign for sign in emoji_names if sign < _SECOND_PLANE))
     # The rules above lean on these laws of the data.
+    assert all(word.isascii() for word in lexicon if word.islower()), "a word outside ASCII"
     assert not lexicon.keys() & (boosters.keys() | negations), "a modifier has a value of its own"
     assert not any("n't" in word for word in (*lexicon, *boosters, *idioms)), "n't is not free"
     assert "not" in negations
@@ -224,7 +234,7 @@ def _vader() -> _Vader:
         idioms=idioms,
         phrases=phrases,
         shapers=phrases | negations | boosters.keys() | _STRESSING | {"no", "least", "kind"},
-        emoji=re.compile(f"[{re.escape(''.join(emoji_names))}]"),
+        emoji=re.compile(f"[{table}{_SECOND_PLANE}-{chr(sys.maxunicode)}]"),
         emoji_names=emoji_names,
     )
 

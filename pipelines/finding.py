@@ -1,0 +1,140 @@
+"""Finding input files by patterns, on any file system Beam knows."""
+
+# Patterns are Beam's strings, and os.path answers False where pathlib raises.
+# ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH120, PTH202
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import takewhile
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipelines.files import FileSlice
+from ppt.errors import InputError, OutputError, visible
+
+_GLOB = re.compile(r"[\[*?]")
+
+
+def match(pattern: str) -> dict[str, int]:
+    """Return path → size of the files that `pattern`, a path or a glob, names.
+
+    As in Beam, ``*`` stays within a folder and ``**`` does not; only files match. Local links
+    to nowhere and pipes are listed too: they become rejects. Raises InputError where a folder
+    that the pattern reaches cannot be listed; links to folders are passed over and told.
+    """
+    if FileSystems.get_scheme(pattern) is None:
+        return _match_locally(os.path.abspath(pattern))
+    try:
+        found = FileSystems.match([pattern])[0].metadata_list
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot list {pattern!r}: {error}") from error
+    return _some({file.path: file.size_in_bytes for file in found}, pattern)
+
+
+def _match_locally(pattern: str) -> dict[str, int]:
+    if os.path.isdir(pattern):
+        raise InputError(f"{pattern!r} is a folder; for the files in it give '{pattern}/*'.")
+    if os.path.lexists(pattern):  # a path may hold "[" and be no glob
+        return {pattern: _size(pattern)}
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise InputError(
+                f"cannot list {error.filename!r}, which {pattern!r} reaches: {error.strerror}; "
+                "make it readable, or give patterns that leave it out."
+            ) from error
+
+    sizes: dict[str, int] = {}
+    matches, reaches = _matcher(pattern), _reach(pattern)
+    top = os.path.dirname(_GLOB.split(pattern)[0])
+    for folder, folders, names in os.walk(top, onerror=refuse):
+        paths = (os.path.join(folder, name) for name in names)
+        sizes |= {path: _size(path) for path in paths if matches(path)}
+        folders[:] = [name for name in folders if reaches(os.path.join(folder, name))]
+        for path in (os.path.join(folder, name) for name in folders):
+            if os.path.islink(path):
+                note = f"note: {visible(path)} is a link to a folder and is not followed"
+                print(f"{note}; to read it give it by name", file=sys.stderr)
+    return _some(sizes, pattern)
+
+
+def _some(sizes: dict[str, int], pattern: str) -> dict[str, int]:
+    if not sizes:
+        raise InputError(f"no file matches {pattern!r}; for a folder's files give 'folder/*'.")
+    return sizes
+
+
+def _size(path: str) -> int:
+    """Its bytes; 0 of a link to nowhere."""
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """What tells whether a path matches a pattern of Beam's, to its end."""
+    return re.compile(FileSystems.get_filesystem(pattern).translate_pattern(pattern)).match
+
+
+def _reach(pattern: str) -> Callable[[str], bool]:
+    """What tells whether files that match may be in a folder: by its levels up to a ``**``."""
+    levels = pattern.split("/")
+    deep = next((i for i, level in enumerate(levels) if "**" in level), len(levels))
+    heads = ["/".join(levels[:n]) for n in range(1, deep + 1)]
+    known = [_matcher(head) for head in heads]
+
+    def reaches(folder: str) -> bool:
+        depth = folder.count("/") + 1
+        if depth > deep:
+            return deep < len(levels) and bool(known[-1]("/".join(folder.split("/")[:deep])))
+        return depth < len(levels) and bool(known[depth - 1](folder))
+
+    return reaches
+
+
+def refuse_overlap(
+    patterns: Iterable[str], slices: Iterable[FileSlice], output: str, names: Iterable[str]
+) -> None:
+    """Refuse an output that holds an input, or whose files, `names` below it, would be input.
+
+    The first would be lost or mixed with what is built, the second read by a rerun. Local
+    paths are compared behind all links. Raises OutputError.
+    """
+    local = FileSystems.get_scheme(output) is None
+    place = os.path.realpath(output) if local else output.rstrip("/")
+    cure = "give an --output apart from the --input."
+    for part in slices:
+        path = _behind_links(part.path) if local else part.path
+        if path.startswith(place + "/"):
+            raise OutputError(f"--output {output!r} contains the input {part.path!r}: {cure}")
+    files = [f"{place}/{name}" for name in names]
+    for pattern in filter(_GLOB.search, patterns):
+        aim = pattern
+        if local and FileSystems.get_scheme(pattern) is None:
+            fixed = os.path.dirname(_GLOB.split(os.path.abspath(pattern))[0])
+            aim = os.path.realpath(fixed) + os.path.abspath(pattern)[len(fixed) :]
+        hit = next(filter(_matcher(aim), files), None)
+        if hit:
+            raise OutputError(f"--input {pattern!r} would read the output's {hit!r}: {cure}")
+
+
+def _behind_links(path: str) -> str:
+    """As os.path.realpath, which would look at each folder above for each of many files."""
+    if os.path.islink(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(_real_folder(folder), name)
+
+
+@lru_cache
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def short_names(paths: Iterable[str]) -> list[str]:
+    """Return the paths below the folder that all share; as UTF-8, which a path need not be."""
+    split = [path.split("/") for path in paths]
+    levels = zip(*(folders for *folders, _ in split), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return ["/".join(parts[shared:]).encode(errors="backslashreplace").decode() for parts in split]
