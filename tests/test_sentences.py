@@ -227,7 +227,7 @@ def test_lines():
     assert get_splitter("lines")("One. Two.\n\n  three \t four\n") == ["One. Two.", "three four"]
 
 
-@pytest.mark.parametrize("name", ["punct:english", "punkt", "punkt:", "regex:ja", "", "Lines"])
+@pytest.mark.parametrize("name", ["punct:english", "punkt", "punkt:", "regex:ko", "", "Lines"])
 def test_an_unknown_splitter_names_the_known_ones(name):
     with pytest.raises(UnknownNameError, match=r"unknown splitter .*punkt:english.*regex:zh"):
         get_splitter(name)
