@@ -13,11 +13,11 @@ _PLAIN_FIELDS = (
     "splitter",
     "labeller",
     "min_sentences",
-    "min_sentence_chars",
-    "max_sentence_chars",
     "validation_fraction",
 )
 """Flags that are fields of `BuildConfig` by the same name."""
+
+_LENGTHS = ("min_sentence_chars", "max_sentence_chars")
 
 _JOB_FIELDS = (
     "input",
@@ -45,11 +45,20 @@ def job_of(flags: BuildFlags) -> Job:
         mixture=Mixture.parse(flags.unified_mixture),
         thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
     )
-    read = ReadOptions(flags.text_field, flags.id_field, flags.max_document_chars)
+    read = ReadOptions(
+        flags.text_field, flags.id_field, flags.max_document_chars, flags.encoding, flags.extract,
+        _names(flags.language), _names(flags.quality),
+    )  # fmt: skip
     formats = tuple(name.strip() for name in flags.formats.split(","))
     settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
+    settings |= {name: getattr(flags, name) or 0 for name in _LENGTHS}
     config = BuildConfig(formats, examples, read, **settings)
     return Job(config=config, **{name: getattr(flags, name) for name in _JOB_FIELDS})
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """Names that commas part; None: none."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
