@@ -91,12 +91,11 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
     if extractor != NONE:
         text = _extracted(normalise(text), extractor)
         notes[f"extracted {extractor}"] = 1
+        _refuse_blank(text, f"--extract {extractor}")
     if options.languages:
         _check_language(text, options.languages)
     for name in options.quality:
         text = _of_quality(normalise(text), name, notes)
-    if not text or text.isspace():
-        raise UnusableError("no_prose", f"--extract {extractor}")
     parts = cut_into_parts(text, options.max_document_chars)
     if len(parts) == 1:
         yield replace(raw, text=text, notes=_sorted(notes))
@@ -104,6 +103,11 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
     for number, part in enumerate(parts, 1):
         noted = Counter({"parts": 1}) if number > 1 else notes + Counter(parts=1, cut_documents=1)
         yield replace(raw, id=f"{raw.id}#{number}", text=part, notes=_sorted(noted))
+
+
+def _refuse_blank(text: str, step: str) -> None:
+    if not text or text.isspace():
+        raise UnusableError("no_prose", step)
 
 
 def _sorted(notes: Counter[str]) -> tuple[tuple[str, int], ...]:
@@ -127,6 +131,7 @@ def _of_quality(text: str, name: str, notes: Counter[str]) -> str:
     rules = RULE_SETS[name]
     text, left_out = kept_lines(text, rules)
     notes.update(left_out)
+    _refuse_blank(text, f"--quality {name}")
     reason, detail = fault(text, rules)
     if reason:
         raise UnusableError(reason, detail)

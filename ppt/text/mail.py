@@ -80,7 +80,7 @@ def _written(body: str) -> str:
         else:
             kept.append(line)
             was_quote = was_quote and not line.strip()
-    return "\n".join(kept).strip("\n")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
 def _drop_attribution(kept: list[str]) -> None:

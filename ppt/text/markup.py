@@ -123,7 +123,8 @@ def prose_of_html(text: str) -> str:
         alt_texts=False,
         skip_elements=_NO_PROSE_ELEMENTS,
     )
-    return found
+    lines = map(str.strip, found.split("\n"))  # it wraps none: each is a block of its own
+    return "\n\n".join(filter(None, lines))
 
 
 def _depth(html: str) -> int:
