@@ -146,26 +146,26 @@ def cut_into_parts(text: str, limit: int) -> list[str]:
 
     Nothing but blank parts is left out. Raises UnusableError where there is no place to cut.
     """
-    parts, rest = [], text
-    while len(rest) > limit:
-        end = part_end(rest, limit)
+    parts, start = [], 0
+    while len(text) - start > limit:
+        end = part_end(text, start, start + limit)
         if not end:
             raise UnusableError(
                 "too_long", f"{len(text)} characters, no white space within {limit} of them"
             )
-        parts.append(rest[:end])
-        rest = rest[end:]
-    return [part for part in (*parts, rest) if part and not part.isspace()]
+        parts.append(text[start:end])
+        start = end
+    return [part for part in (*parts, text[start:]) if part and not part.isspace()]
 
 
-def part_end(text: str | bytes | bytearray, limit: int) -> int:
-    """Where to cut the first `limit` characters or bytes: after a paragraph, a line, a sentence
-    or a word, if possible in their second half; 0 where there is no such place.
+def part_end(text: str | bytes | bytearray, start: int, stop: int) -> int:
+    """Where to cut `text` between `start` and `stop`: after a paragraph, a line, a sentence or a
+    word, if possible in the second half; 0 where there is no such place.
     """
-    for start in (limit // 2, 0):
+    for first in ((start + stop) // 2, start):
         for end in _ENDS:
             sign = end if isinstance(text, str) else end.encode()
-            place = text.rfind(sign, start, limit)  # type: ignore[arg-type]
+            place = text.rfind(sign, first, stop)  # type: ignore[arg-type]
             if place >= 0:
                 return place + len(sign)
     return 0

@@ -148,7 +148,7 @@ def _whole(part: FileSlice, options: ReadOptions) -> Records:
         for block in content(part):
             held += block
             while len(held) > limit:
-                end = part_end(held, limit) if can_be_cut else 0
+                end = part_end(held, 0, limit) if can_be_cut else 0
                 if not end:
                     raise UnusableError("too_long", f"a file of more than {limit} bytes")
                 yield start, bytes(held[:end]).removeprefix(_BOM)
