@@ -34,7 +34,7 @@ EXTRACTORS = {
     "subtitles": Extractor(prose_of_subtitles, (".srt", ".vtt")),
     "script": Extractor(prose_of_script),
 }
-"""Name → extractor; add yours with ``EXTRACTORS["name"] = Extractor(...)``."""
+"""Name → extractor."""
 
 
 def extractor_for(asked: str, extension: str) -> str:

@@ -32,7 +32,7 @@ class RuleSet:
     """`rules` by reason word: a document leaves by the first that does not hold of it.
 
     A rule is (what is measured, least, most). `line_fault` says of a line why it is left out, or
-    "": lines go before the document is measured.
+    "": such lines go before the document is measured.
     """
 
     rules: dict[str, tuple[Callable[["Measured"], float], float, float]]
@@ -257,7 +257,7 @@ _C4 = RuleSet(
 )
 
 RULE_SETS = {"gopher_quality": _GOPHER_QUALITY, "gopher_repetition": _GOPHER_REPETITION, "c4": _C4}
-"""Name → rules; add yours with ``RULE_SETS["name"] = RuleSet(...)``."""
+"""Name → rules."""
 
 
 def kept_lines(text: str, rules: RuleSet) -> tuple[str, Counter[str]]:
