@@ -109,16 +109,21 @@ def find_labeller(name: str) -> tuple[Labeller, str]:
     return known, model
 
 
+_SPLITTERS = {"Chinese": "regex:zh", "Japanese": "regex:ja"}
+
+
 def refuse_foreign(name: str, foreign: Mapping[str, int], documents: int, most: float) -> None:
     """Raise InputError where more than `most` of `documents` are in languages that the labeller
     `name` does not know; `foreign` counts them by language.
     """
     if sum(foreign.values()) > most * documents:
         language = max(foreign, key=foreign.__getitem__)
+        splitter = _SPLITTERS.get(language, "")
         raise InputError(
             f"--labeller {name} does not know the language of {sum(foreign.values())} of "
             f"{documents} documents ({language}, for one); give --labeller lm:... or model:... "
             "that does, or --formats without sentiment (of unified: --unified_mixture published)"
+            f"{splitter and f'; its sentences call for --splitter {splitter}'}"
         )
 
 
