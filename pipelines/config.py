@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -11,13 +11,17 @@ import pyarrow as pa
 
 import ppt
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
-from pipelines.readers import FileSlice, ReadOptions
+from pipelines.preparing import libraries
+from pipelines.readers import FileSlice, ReadOptions, extensions_of
 from ppt.base.names import check_name
 from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format
 from ppt.corpus.manifest import FORMAT_VERSION, SPLITS
 from ppt.corpus.options import FormatOptions
 from ppt.errors import ConfigError, unknown_name
+from ppt.text.sentences import lengths_of
+
+_LENGTHS = ("min_sentence_chars", "max_sentence_chars")
 
 MAX_SHARDS = 99_999
 """Their numbers have five digits in file names."""
@@ -29,21 +33,23 @@ _NAMES = 10
 
 class Inputs(NamedTuple):
     """What a corpus was built from: how many files of how many bytes; the `first` of their names
-    in order; `digest` of all names and sizes.
+    in order; `digest` of all names and sizes; which `extensions` they have.
     """
 
     files: int = 0
     bytes: int = 0
     first: tuple[str, ...] = ()
     digest: str = ""
+    extensions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, slices: Iterable[FileSlice]) -> "Inputs":
         """Tell the files of all slices."""
         found = sorted({(part.name, part.size) for part in slices})
         digest = hashlib.blake2b(json.dumps(found).encode(), digest_size=16).hexdigest()
-        names = tuple(name for name, _ in found[:_NAMES])
-        return cls(len(found), sum(size for _, size in found), names, digest)
+        names = [name for name, _ in found]
+        size, kinds = sum(size for _, size in found), tuple(sorted(extensions_of(names)))
+        return cls(len(found), size, tuple(names[:_NAMES]), digest, kinds)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
     `inputs` tells the files, `num_shards` the shards of the training split; a job sets both.
-    `splitter_source` is what the workers load, if not `splitter`.
+    `splitter_source` is what the workers load, if not `splitter`. Lengths of
+    sentences that are 0 become those of the splitter (`ppt.text.sentences.LENGTHS`).
     """
 
     formats: tuple[str, ...] = field(default_factory=lambda: tuple(FORMATS))
@@ -61,13 +68,15 @@ class BuildConfig:
     splitter_source: str = ""
     labeller: str = "vader"
     min_sentences: int = 2
-    min_sentence_chars: int = 20
-    max_sentence_chars: int = 600
+    min_sentence_chars: int = 0
+    max_sentence_chars: int = 0
     validation_fraction: float = 0.05
     num_shards: int = 1
     inputs: Inputs = field(default_factory=Inputs)
 
     def __post_init__(self) -> None:
+        for name, length in zip(_LENGTHS, lengths_of(self.splitter), strict=True):
+            object.__setattr__(self, name, getattr(self, name) or length)
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown_name("format in --formats", name, FORMATS)
@@ -77,7 +86,7 @@ class BuildConfig:
             raise ConfigError(
                 f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
             )
-        for name in ("min_sentences", "min_sentence_chars", "max_sentence_chars", "num_shards"):
+        for name in ("min_sentences", *_LENGTHS, "num_shards"):
             if (got := getattr(self, name)) < 1:
                 raise ConfigError(f"--{name}: got {got}, expected 1 or more")
         if self.num_shards > MAX_SHARDS:
@@ -115,6 +124,10 @@ class BuildConfig:
         """Whether any asked format holds pseudo-labelled sentences."""
         return any(FORMATS[name].needs_labels(self.examples) for name in self.formats)
 
+    def foreign_to_labeller(self) -> Callable[[str], str]:
+        """What names the language of a text that the labeller does not know, else ""."""
+        return find_labeller(self.labeller)[0].foreign if self.needs_labels else lambda _: ""
+
     def shard_of(self, key: bytes) -> "ShardKey":
         """The split (by document alone) and the shard (by seed too) of a document."""
         share = int.from_bytes(key[:8], "big") / 2**64
@@ -148,12 +161,13 @@ class BuildConfig:
 
     def versions(self) -> dict[str, str]:
         """Versions of what decides the bytes."""
-        libraries = find_labeller(self.labeller)[0].libraries if self.needs_labels else ()
+        labelling = find_labeller(self.labeller)[0].libraries if self.needs_labels else ()
+        preparing = libraries(self.read, set(self.inputs.extensions))
         return {
             "ppt": ppt.__version__,
             "corpus_format": str(FORMAT_VERSION),
             "pyarrow": pa.__version__,
-            **{name: version(name) for name in libraries},
+            **{name: version(name) for name in (*labelling, *preparing)},
         }
 
 

@@ -13,6 +13,7 @@ from ppt.base.flags import ABOVE_ZERO, Command, Parser, at_least, flag
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.options import ADJACENCIES
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, PUBLISHED_THRESHOLDS
+from ppt.text.sentences import LENGTHS, OTHER_LENGTHS
 
 DESCRIPTION = """\
 Turn raw documents into self-supervised corpora, in one read.
@@ -36,8 +37,8 @@ INPUT_FORMATS = ("text", "lines", "jsonl", "parquet")
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
 """Names of the one that runs in this process or in processes of this machine."""
 
-INPUT, OUTPUT, SENTENCES = "input", "output", "sentences"
-EXAMPLES, RUNNING = "examples", "running"
+INPUT, WANTED, OUTPUT = "input", "what of it is wanted", "output"
+SENTENCES, EXAMPLES, RUNNING = "sentences", "examples", "running"
 
 
 def joined(values: Iterable[float]) -> str:
@@ -45,11 +46,19 @@ def joined(values: Iterable[float]) -> str:
     return ",".join(map(str, values))
 
 
+def _lengths(which: int) -> str:
+    """The default bounds of sentences as ``--help`` tells them."""
+    others = ", ".join(f"{bounds[which]} with {name}" for name, bounds in LENGTHS.items())
+    return f"{OTHER_LENGTHS[which]}; {others}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildFlags(Command):
     """``python -m pipelines.build_corpus``: raw documents in, corpora out."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, OUTPUT, SENTENCES, EXAMPLES, RUNNING)
+    GROUPS: ClassVar[tuple[str, ...]] = (
+        INPUT, WANTED, OUTPUT, SENTENCES, EXAMPLES, RUNNING,
+    )  # fmt: skip
     REST: ClassVar[str] = "beam"
 
     input: tuple[str, ...] = flag(
@@ -70,7 +79,41 @@ class BuildFlags(Command):
         default=None,
         unset="'id' where it is text or a whole number",
     )
-    max_document_chars: int = flag("longer documents are rejected", group=INPUT, default=16_000_000)
+    max_document_chars: int = flag(
+        "longer documents are cut at paragraphs into parts, with ids like mine#1",
+        group=INPUT,
+        default=16_000_000,
+    )
+    encoding: str = flag(
+        "of the input: a name that Python knows (cp1252, gb18030), or auto, which finds it for "
+        "each record; other bytes are rejected",
+        group=INPUT,
+        default="utf-8",
+        metavar="NAME",
+    )
+    extract: str = flag(
+        "make documents plain: markdown (no code, tables, markup), html (the main content), mail "
+        "(no headers, quotations, signatures), subtitles, script (no names, directions), none; "
+        "auto: by the file's name, .txt, .jsonl and .parquet as they are",
+        group=WANTED,
+        default=AUTO,
+        metavar="NAME",
+    )
+    language: str | None = flag(
+        "codes such as en or de,fr: documents in others are rejected",
+        group=WANTED,
+        default=None,
+        unset="any",
+        metavar="CODES",
+    )
+    quality: str | None = flag(
+        "published filters, comma-separated, made for English web pages: gopher_quality, "
+        "gopher_repetition, c4 (which also leaves out lines); what fails is rejected",
+        group=WANTED,
+        default=None,
+        unset="none",
+        metavar="NAMES",
+    )
     output: str = flag("folder", group=OUTPUT, default="corpora")
     formats: str = flag("comma-separated", group=OUTPUT, default=",".join(FORMATS))
     overwrite: bool = flag("replace finished corpora", group=OUTPUT, default=False)
@@ -85,13 +128,19 @@ class BuildFlags(Command):
     )  # fmt: skip
     splitter: str = flag(
         "punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
-        "regex:zh, lines",
+        "regex:zh, regex:ja, lines",
         group=SENTENCES,
         default="punkt:english",
     )
     min_sentences: int = flag("documents with fewer are rejected", group=SENTENCES, default=2)
-    min_sentence_chars: int = flag("shorter sentences are left out", group=SENTENCES, default=20)
-    max_sentence_chars: int = flag("longer sentences are left out", group=SENTENCES, default=600)
+    min_sentence_chars: int | None = flag(
+        "shorter sentences are left out", group=SENTENCES, default=None, rule=at_least(1),
+        unset=_lengths(0),
+    )  # fmt: skip
+    max_sentence_chars: int | None = flag(
+        "longer sentences are left out", group=SENTENCES, default=None, rule=at_least(1),
+        unset=_lengths(1),
+    )  # fmt: skip
     seed: int = flag("all random choices come from it and the documents", group=EXAMPLES, default=1)
     adjacency: str = flag(
         "which neighbour is the adjacent sentence", group=EXAMPLES, default=ADJACENCIES[0],

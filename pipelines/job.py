@@ -22,9 +22,10 @@ from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
 from pipelines.flags import AUTO, LOCAL_RUNNERS
+from pipelines.glance import refuse_foreign_input
 from pipelines.labelling import check_labeller
 from pipelines.local import Totals, shown, totals
-from pipelines.readers import FileSlice, estimated_text_bytes, expand, read
+from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
 from pipelines.sinks import (
     BUILDING,
     PUNKT,
@@ -101,6 +102,7 @@ class Plan:
     def of(cls, job: Job) -> "Plan":
         """List the files. Raises PPTError for whatever is wrong from the start."""
         slices = expand(job.input, job.input_format)
+        check(slices, job.config.read)
         by_size = estimated_text_bytes(slices) / 1e6 / job.shard_mb
         shards = job.num_shards or max(1, round(min(by_size, MAX_SHARDS + 1)))
         config = replace(job.config, num_shards=shards, inputs=Inputs.of(slices))
@@ -128,6 +130,7 @@ def run(job: Job) -> dict[str, Manifest]:
     check_labeller(job.config.labeller)
     if job.config.splitter != TRAINED:
         get_splitter(job.config.splitter)
+    refuse_foreign_input(plan.slices, plan.config)
     output = Output(job.output.rstrip("/") or "/")
     refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     started = time.monotonic()

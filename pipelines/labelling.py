@@ -5,7 +5,7 @@ Importing this module imports neither torch nor transformers: what a model needs
 when a labeller asks for one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import apache_beam as beam
 
 from ppt.corpus.builders import Probabilities
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, InputError, unknown_name
+from ppt.text.language import foreign_language
 from ppt.text.vader import vader_compound
 
 
@@ -24,8 +25,9 @@ class Labeller:
     `transform` makes of the text after the colon a PTransform of (key, N sentences) →
     (key, probabilities [N, 5] of `ppt.corpus.sentiment.LABELS`), rows in the order of the
     sentences; `check` raises PPTError, before any work, if that text cannot be used.
-    `thresholds` of confidence are used where none are given. The labels depend on the
-    versions of `libraries`.
+    `foreign` names the language of a text, by its words or script, where the labeller does not
+    know it, else "". `thresholds` of confidence are used where none are given. The labels
+    depend on the versions of `libraries`.
     """
 
     form: str
@@ -33,6 +35,7 @@ class Labeller:
     check: Callable[[str], None] = lambda _: None
     thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
     libraries: tuple[str, ...] = ()
+    foreign: Callable[[str], str] = lambda _: ""
 
 
 def by_function(label: Callable[[list[str]], Probabilities]) -> beam.PTransform:
@@ -79,7 +82,7 @@ def _of_torch(form: str, handler: str, thresholds: tuple[float, ...]) -> Labelle
 
 
 LABELLERS = {
-    "vader": Labeller("vader", lambda _: by_function(_vader)),
+    "vader": Labeller("vader", lambda _: by_function(_vader), foreign=foreign_language),
     "model": _of_torch(
         "model:<folder or hub id of a five-class sequence classifier>",
         "SentencePoolClassifier",
@@ -109,6 +112,24 @@ def find_labeller(name: str) -> tuple[Labeller, str]:
     if takes_model and not model.strip():
         raise ConfigError(f"got the labeller {name!r}, expected {known.form}.")
     return known, model
+
+
+_SPLITTERS = {"Chinese": "regex:zh", "Japanese": "regex:ja"}
+
+
+def refuse_foreign(name: str, foreign: Mapping[str, int], documents: int, most: float) -> None:
+    """Raise InputError where more than `most` of `documents` are in languages that the labeller
+    `name` does not know; `foreign` counts them by language.
+    """
+    if sum(foreign.values()) > most * documents:
+        language = max(foreign, key=foreign.__getitem__)
+        splitter = _SPLITTERS.get(language, "")
+        raise InputError(
+            f"--labeller {name} does not know the language of {sum(foreign.values())} of "
+            f"{documents} documents ({language}, for one); give --labeller lm:... or model:... "
+            "that does, or --formats without sentiment (of unified: --unified_mixture published)"
+            f"{splitter and f'; its sentences call for --splitter {splitter}'}"
+        )
 
 
 def make_labeller(name: str) -> beam.PTransform:

@@ -8,23 +8,29 @@ shard's note is its `ShardResult` as JSON.
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.labelling import refuse_foreign
 from ppt.corpus.lacks import lacks, splitter_advice
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats, add_counts
 from ppt.errors import InputError
 
 Counts = Mapping[str, int]
 
+MOST_FOREIGN = 0.5
+"""Of documents in languages that the labeller does not know."""
+
 
 @dataclass(frozen=True)
 class DocumentCounts:
-    """Documents of a shard: `rejected` by reason; `better_splitter` counts those that
-    call for one; `id_hashes` of those kept, see `pack_ids`.
+    """Documents of a shard: `rejected` by reason; `notes` count what was done to those that
+    were no rejects when they were read; `foreign` counts those kept in languages that the
+    labeller does not know, `better_splitter` those that call for one; `id_hashes` of those
+    kept, see `pack_ids`.
     """
 
     read: int
@@ -34,6 +40,8 @@ class DocumentCounts:
     characters: int
     better_splitter: Counts
     id_hashes: str
+    notes: Counts = field(default_factory=dict)
+    foreign: Counts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,7 @@ def build_manifests(results: Sequence[ShardResult], config: BuildConfig) -> dict
     found = [result.key for result in results]
     assert found == config.all_shards(), f"shards {found} of {config.all_shards()}"
     documents = document_ledger([result.documents for result in results])
+    refuse_foreign(config.labeller, documents["foreign"], documents["kept"], MOST_FOREIGN)
     if not documents["kept"]:
         advice = splitter_advice(documents)
         reasons = ", ".join(f"{n} {why}" for why, n in documents["rejected"].items())

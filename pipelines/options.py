@@ -13,6 +13,8 @@ from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
 
+_LENGTHS = ("min_sentence_chars", "max_sentence_chars")
+
 
 def job_of(flags: BuildFlags) -> Job:
     """Flags → a `Job`. Raises PPTError for whatever is wrong with them."""
@@ -22,15 +24,23 @@ def job_of(flags: BuildFlags) -> Job:
         **_by_name(flags, FormatOptions),
     )
     formats = tuple(name.strip() for name in flags.formats.split(","))
-    read = ReadOptions(**_by_name(flags, ReadOptions))
+    names = {"languages": _names(flags.language), "quality": _names(flags.quality)}
+    read = ReadOptions(**{**_by_name(flags, ReadOptions), **names})
+    lengths = {name: getattr(flags, name) or 0 for name in _LENGTHS}
     same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
-    return Job(config=BuildConfig(formats, examples, read, **same), **_by_name(flags, Job))
+    config = BuildConfig(formats, examples, read, **{**same, **lengths})
+    return Job(config=config, **_by_name(flags, Job))
 
 
 def _by_name(flags: BuildFlags, kind: type[Any], aside: Container[str] = ()) -> dict[str, Any]:
     """The flags that are fields of `kind` by the same name."""
     names = {one.name for one in fields(flags)} & {one.name for one in fields(kind)}
     return {name: getattr(flags, name) for name in names if name not in aside}
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """Names that commas part; None: none."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:

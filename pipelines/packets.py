@@ -23,13 +23,14 @@ Packet = tuple[bytes | str, int, int]
 
 
 class KeyedDocument(NamedTuple):
-    """A normalised document with its key, as it travels to its shard."""
+    """A normalised document with its key, as it travels to its shard; its notes as JSON."""
 
     key: bytes
     id: str
     text: str
     source: str
     offset: int
+    notes: str = "[]"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ _DOCUMENT_COLUMNS = pa.schema(
         ("text", pa.large_string()),
         ("source", pa.large_string()),
         ("offset", pa.int64()),
+        ("notes", pa.large_string()),
     ]
 )
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -99,7 +101,7 @@ def decode(packets: Iterable[bytes]) -> Records:
     return found
 
 
-_place = attrgetter("key", "source", "offset")
+_place = attrgetter("key", "source", "offset", "id")
 
 
 def _documents(table: pa.Table) -> Iterator[KeyedDocument]:

@@ -7,47 +7,38 @@ A format is a row of `FORMATS`: a function that cuts a file into records, and
 one that takes the text and the id out of a record.
 """
 
-import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
+from pipelines import fields, preparing
 from pipelines.files import CODECS, FileSlice, UnusableError, content
 from pipelines.finding import match, short_names
 from pipelines.parquet import Row, rows
+from pipelines.preparing import ReadOptions, can_be_cut_as_bytes, part_end, prepared
 from ppt.base.text import cut
 from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, unknown_name
+from ppt.text.encoding import keeps_lines
+from ppt.text.extract import EXTRACTORS
 
-__all__ = ["AUTO", "FORMATS", "FileSlice", "ReadOptions", "estimated_text_bytes", "expand", "read"]
+__all__ = [
+    "AUTO",
+    "FORMATS",
+    "FileSlice",
+    "ReadOptions",
+    "check",
+    "estimated_text_bytes",
+    "expand",
+    "extensions_of",
+    "read",
+]
 
 AUTO = "auto"
 _DETAIL_CHARS = 300
 _BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _COMPRESSED_GROWTH = 3
-_decode_json = json.JSONDecoder().decode
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """Where the text and the id stand in a record, and how long a document may be.
-
-    Without `id_field`, "id" is used where it is text or a whole number, else "<name>:<offset>".
-    Both fields are for jsonl and Parquet only.
-    """
-
-    text_field: str = "text"
-    id_field: str | None = None
-    max_document_chars: int = 16_000_000
-
-    def __post_init__(self) -> None:
-        if self.max_document_chars < 1:
-            got = self.max_document_chars
-            raise ConfigError(f"--max_document_chars must be at least 1, got {got}.")
-
 
 Records = Iterator[tuple[int, bytes | Row | UnusableError]]
 """What a file is cut into: records with their offsets, or what is wrong at an offset."""
@@ -90,31 +81,53 @@ def estimated_text_bytes(slices: Iterable[FileSlice]) -> int:
 def read(part: FileSlice, options: ReadOptions) -> Iterator[Document | Reject]:
     """Yield the slice's documents, and a reject for whatever cannot be one.
 
-    Blank lines are not records. Only one block and one record (of Parquet, a few
-    rows) are held in memory. What is not the data's fault is raised: a full disk,
-    or a remote service's own kind of error, which a runner's retry may cure.
+    Of a document that is longer than allowed each part is one (`pipelines.preparing`). Blank
+    lines are not records. Only one block and one record (of Parquet, a few rows) are held in
+    memory. What is not the data's fault is raised: a full disk, or a remote service's own
+    kind of error, which a runner's retry may cure.
     """
-    form = FORMATS[part.format]
+    form, extension = FORMATS[part.format], _extension(part.name)
     for offset, record in form.cut(part, options):
         try:
             if isinstance(record, UnusableError):
                 raise record
-            text, key = form.fields(record, options)
+            text, key, notes = form.fields(record, options)
             key = f"{part.name}:{offset}" if key is None else key
-            yield Document(key, _text(text, options), part.name, offset)
+            raw = Document(key, fields.text(text, options), part.name, offset, notes)
+            yield from prepared(raw, options, extension)
         except UnusableError as unusable:
             detail = cut(unusable.detail, _DETAIL_CHARS)
             yield Reject(part.name, offset, unusable.reason, detail, unusable.records)
 
 
+def extensions_of(names: Iterable[str]) -> set[str]:
+    """Of the names of files; what is compressed goes by the extension before."""
+    return set(map(_extension, names))
+
+
+def check(slices: Iterable[FileSlice], options: ReadOptions) -> None:
+    """Raise ConfigError where these files cannot be read as `options` ask."""
+    preparing.check(options, extensions_of(part.name for part in slices))
+    if not keeps_lines(options.encoding):
+        for part in slices:
+            if part.format != "text":
+                raise ConfigError(
+                    f"--encoding {options.encoding}: {part.name} is cut at line feeds, which "
+                    "are other bytes in it; convert it to UTF-8, or give --input_format text"
+                )
+
+
+def _extension(path: str) -> str:
+    """What the name ends in, as ``.txt``; in lower case, compression aside."""
+    stem, extension = posixpath.splitext(path.lower())
+    return posixpath.splitext(stem)[1] if extension[1:] in CODECS else extension
+
+
 def _recognise(path: str, input_format: str) -> tuple[str, str]:
     """Return the format and the compression of a file by its name."""
-    stem, extension = posixpath.splitext(path.lower())
-    compression = extension.removeprefix(".")
-    if compression in CODECS:
-        extension = posixpath.splitext(stem)[1]
-    else:
-        compression = ""
+    compression = posixpath.splitext(path.lower())[1].removeprefix(".")
+    compression = compression if compression in CODECS else ""
+    extension = _extension(path)
     if input_format != AUTO:
         return input_format, compression
     for name, form in FORMATS.items():
@@ -128,17 +141,24 @@ def _recognise(path: str, input_format: str) -> tuple[str, str]:
 
 
 def _whole(part: FileSlice, options: ReadOptions) -> Records:
-    """The file is the one record."""
+    """The file is the one record; one that is too long to be held is cut into several."""
     limit = FORMATS[part.format].most_bytes(options)
-    held = bytearray()
+    can_be_cut = can_be_cut_as_bytes(options, _extension(part.name))
+    held, start = bytearray(), 0
     try:
         for block in content(part):
             held += block
-            if len(held) > limit:
-                raise UnusableError("too_long", f"a file of more than {limit} bytes")
-        yield 0, bytes(held).removeprefix(_BOM)
+            while len(held) > limit:
+                end = part_end(held, 0, limit) if can_be_cut else 0
+                if not end:
+                    raise UnusableError("too_long", f"a file of more than {limit} bytes")
+                yield start, bytes(held[:end]).removeprefix(_BOM)
+                del held[:end]
+                start += end
+        if not start or held.strip():
+            yield start, bytes(held).removeprefix(_BOM)
     except UnusableError as unusable:
-        yield 0, unusable
+        yield start, unusable
 
 
 def _lines(part: FileSlice, options: ReadOptions) -> Records:
@@ -183,91 +203,12 @@ def _rows(part: FileSlice, options: ReadOptions) -> Records:
     return rows(part, options.text_field, options.id_field or "id", id_required=required)
 
 
-# ---- the text and the id in a record
-
-
-def _plain_fields(record: bytes, _: ReadOptions) -> tuple[str, None]:
-    return _utf8(record), None
-
-
-def _json_fields(record: bytes, options: ReadOptions) -> tuple[object, str | None]:
-    line = _utf8(record)
-    try:
-        value = _decode_json(line)
-    except RecursionError:
-        raise UnusableError("invalid_json", "nested too deeply") from None
-    except ValueError as error:  # also an integer of more digits than Python converts
-        reason = "nul_bytes" if "\0" in line else "invalid_json"
-        raise UnusableError(reason, str(error)) from error
-    if not isinstance(value, dict):
-        raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
-    if options.text_field not in value:
-        raise UnusableError("missing_field", f"no {options.text_field!r}; there are {list(value)}")
-    return value[options.text_field], _id(value.get(options.id_field or "id"), options)
-
-
-def _row_fields(record: Row, options: ReadOptions) -> tuple[object, str | None]:
-    text, key = record
-    return (
-        _utf8(text) if text is not None else None,
-        _id(key.decode(errors="surrogateescape") if isinstance(key, bytes) else key, options),
-    )
-
-
-def _utf8(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        hint = "; is it UTF-16?" if data.startswith(_UTF16_BOMS) else ""
-        detail = f"byte 0x{data[error.start]:02x} at {error.start} of the record{hint}"
-        raise UnusableError("invalid_utf8", detail) from error
-
-
-def _text(value: object, options: ReadOptions) -> str:
-    """Return `value` if it can be the text of a document."""
-    if value is None:
-        raise UnusableError("missing_field", f"{options.text_field!r} is null")
-    if not isinstance(value, str):
-        raise UnusableError("not_a_string", f"{options.text_field!r} is {type(value).__name__}")
-    if len(value) > options.max_document_chars:
-        raise UnusableError("too_long", f"{len(value)} characters")
-    if not value or value.isspace():
-        raise UnusableError("blank")
-    if "\0" in value:
-        raise UnusableError("nul_bytes", f"at character {value.index(chr(0))}")
-    return _encodable(value)
-
-
-def _id(value: object, options: ReadOptions) -> str | None:
-    """Return `value` as an id; None where none was asked for and it cannot be one."""
-    try:
-        if value is None:
-            raise UnusableError("missing_field", f"no {options.id_field!r}, which is to be the id")
-        if type(value) is int:  # a bool is not
-            return str(value)
-        if not isinstance(value, str):
-            raise UnusableError("not_a_string", f"the id is {type(value).__name__}")
-        return _encodable(value)
-    except UnusableError:
-        if options.id_field:
-            raise
-        return None
-
-
-def _encodable(value: str) -> str:
-    try:
-        value.isascii() or value.encode()
-    except UnicodeEncodeError as error:
-        raise UnusableError("lone_surrogate", f"at character {error.start}") from error
-    return value
-
-
 class Format(NamedTuple):
     """How the files of one format are known, cut into records, and read."""
 
     extensions: tuple[str, ...]
     cut: Callable[[FileSlice, ReadOptions], Records]
-    fields: Callable[[Any, ReadOptions], tuple[object, str | None]]
+    fields: Callable[[Any, ReadOptions], fields.Found]
     can_be_sliced: bool = True
     growth: int = 1  # bytes of text for a byte of the file, about
     char_bytes: int = 4  # the most that a character takes up in a record
@@ -279,12 +220,17 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "text": Format((".txt", ".text", ".md"), _whole, _plain_fields, can_be_sliced=False),
-    "lines": Format((".lines",), _lines, _plain_fields),
+    "text": Format(
+        (".txt", ".text", *chain(*(one.extensions for one in EXTRACTORS.values()))),
+        _whole,
+        fields.of_text,
+        can_be_sliced=False,
+    ),
+    "lines": Format((".lines",), _lines, fields.of_text),
     # JSON may write a character as \uXXXX.
     "jsonl": Format(
-        (".jsonl", ".ndjson", ".json"), _lines, _json_fields, char_bytes=6, other_bytes=1 << 20
+        (".jsonl", ".ndjson", ".json"), _lines, fields.of_json, char_bytes=6, other_bytes=1 << 20
     ),
-    "parquet": Format((".parquet",), _rows, _row_fields, growth=2),
+    "parquet": Format((".parquet",), _rows, fields.of_row, growth=2),
 }
 """The input formats by name; a file of each may be compressed as well (`CODECS`)."""

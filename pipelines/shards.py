@@ -64,16 +64,18 @@ def split_shard(
     reasons = Counter[str]()
     for one in found.rejects:
         reasons[one.reason] += one.records
-    hints = Counter[str]()
+    notes, hints = Counter[str](), Counter[str]()
     kept: list[SplitDocument] = []
     previous: KeyedDocument | None = None
     duplicates = characters = 0
+    foreign, is_foreign = Counter[str](), config.foreign_to_labeller()
 
     def reject(document: KeyedDocument, reason: str, detail: str) -> None:
         place: RejectLine = {"source": document.source, "offset": document.offset}
         rejected.append({**place, "reason": reason, "detail": detail})
 
     for document in found.documents:
+        notes.update(dict(json.loads(document.notes)))
         if previous is not None and document.key == previous.key:
             duplicates += 1
             reject(document, DUPLICATE, f"equals {previous.source} at {previous.offset}")
@@ -87,6 +89,7 @@ def split_shard(
             continue
         characters += len(document.text)
         kept.append(SplitDocument(document.key, document.id, sentences))
+        foreign[is_foreign(document.text)] += 1
     pool = build_pool(
         kept, config.examples.seed, config.min_sentence_chars, config.max_sentence_chars
     )
@@ -95,6 +98,8 @@ def split_shard(
         kept=len(kept),
         duplicates=duplicates,
         rejected=dict(sorted(reasons.items())),
+        notes=dict(sorted(notes.items())),
+        foreign={name: n for name, n in sorted(foreign.items()) if name},
         characters=characters,
         better_splitter={name: n for name, n in sorted(hints.items()) if name},
         id_hashes=pack_ids(hash_id(document.id) for document in kept),

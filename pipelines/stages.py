@@ -6,6 +6,7 @@ Rejects and counts travel in the data, so they are exact wherever a runner
 retries. Each DoFn only wraps functions that are tested without Beam.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
                 continue
             text = normalise(record.text)
             key = document_key(text)
-            keyed = KeyedDocument(key, record.id, text, record.source, record.offset)
+            keyed = KeyedDocument(
+                key, record.id, text, record.source, record.offset, json.dumps(record.notes)
+            )
             found[self._config.shard_of(key)].documents.append(keyed)
             held += len(text)
             if held >= _PACKET_CHARACTERS:

@@ -164,7 +164,7 @@ def test_ids_that_two_texts_share_are_told_and_both_kept(tmp_path, capsys):
     assert len(set(ids)) == len(ids)
 
 
-def test_a_document_of_50_mb_is_rejected_or_kept_as_the_limit_says(tmp_path):
+def test_a_document_of_50_mb_is_cut_or_whole_as_the_limit_says(tmp_path):
     big = " ".join(
         f"The {'abcdefghij'[n % 10]}{n:x} thing number {n} stands here." for n in range(1_250_000)
     )
@@ -172,10 +172,12 @@ def test_a_document_of_50_mb_is_rejected_or_kept_as_the_limit_says(tmp_path):
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/big.jsonl", [{"id": "big", "text": big}, *GOOD])
     flags = ("--input", tmp_path / "in/*", "--formats", "sentence_pair", "--num_shards", 1)
-    build(*flags, "--output", tmp_path / "c")
-    assert ledger_holds(tmp_path / "c")["rejected"] == {"too_long": 1}
-    lines = ("--splitter", "lines", "--min_sentences", 1, "--max_document_chars", 60_000_000)
-    build(*flags, "--output", tmp_path / "d", *lines)
+    lines = ("--splitter", "lines", "--min_sentences", 1)
+    build(*flags, "--output", tmp_path / "c", *lines)
+    documents = ledger_holds(tmp_path / "c")
+    assert documents["kept"] == len(GOOD) + 4  # of 16 million characters at most
+    assert documents["notes"] == {"cut_documents": 1, "parts": 4}
+    build(*flags, "--output", tmp_path / "d", *lines, "--max_document_chars", 60_000_000)
     assert ledger_holds(tmp_path / "d")["kept"] == len(GOOD) + 1
 
 

@@ -91,7 +91,9 @@ def test_ppt_trains_and_tunes_where_beam_nltk_datasets_and_plots_are_missing(tmp
 def test_extras_are_those_of_the_project():
     optional = PROJECT["optional-dependencies"]
     for module, extra in EXTRAS.items():
-        assert [re.split("[><=]", name)[0] for name in optional[extra]] == [module]
+        assert [re.split("[><=]", name)[0] for name in optional[extra]] == [
+            module.replace("_", "-")
+        ]
     own = set(EXTRAS.values())
     assert optional["all"] == [f"{PACKAGE}[{','.join(sorted(own))}]"]
     assert set(optional) == own | {"all", "gcp", "test"}

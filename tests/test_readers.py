@@ -99,7 +99,8 @@ def test_every_format_gives_the_documents_it_holds(compression: str) -> None:
     }
     for name, data in held.items():
         full = name + compression
-        assert read_bytes(full, COMPRESS[compression](data)) == [
+        found = read_bytes(full, COMPRESS[compression](data), ReadOptions(extract="none"))
+        assert found == [
             Document(key.format(full), text, full, offset) for key, text, offset in expected[name]
         ]
 
@@ -499,6 +500,31 @@ LINES = st.lists(
     ),
     max_size=12,
 ).map(b"".join)
+
+
+def test_a_text_file_that_is_too_long_is_cut_while_it_is_read(tmp_path: Path) -> None:
+    sentence = "Eine Zeile über etwas, das dort stand.\n"
+    (tmp_path / "a.txt").write_text(sentence * 50_000, encoding="utf-8")
+    (part,) = expand([str(tmp_path / "a.txt")])
+    options = ReadOptions(max_document_chars=1000)
+    tracemalloc.start()
+    found = 0
+    for one in read(part, options):
+        assert isinstance(one, Document)
+        assert len(one.text) <= 1000
+        record = one.text.encode()
+        found += len(record)
+        if one.id in (f"a.txt:{one.offset}", f"a.txt:{one.offset}#1"):
+            with open(tmp_path / "a.txt", "rb") as file:
+                file.seek(one.offset)
+                assert file.read(len(record)) == record
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == 50_000 * len(sentence.encode())
+    assert peak < 4_000_000  # the file has 2, a block of it 1
+    assert brief(read(part, ReadOptions(max_document_chars=1000, encoding="utf-16"))) == [
+        (0, "<too_long>")
+    ]
 
 
 @settings(deadline=None)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from nltk.tokenize.punkt import PunktSentenceTokenizer, load_punkt_params, save_punkt_params
 
 from pipelines import train_punkt as command
+from pipelines.config import BuildConfig
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
 from ppt.text import sentences
 from ppt.text.punkt import PunktParameters, PunktSplitter, sentence_spans
@@ -233,11 +234,83 @@ def test_chinese():
     assert split(" \n ") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("今天很好.明天也好!后天呢?不知道;再说吧.",
+         ["今天很好.", "明天也好!", "后天呢?", "不知道;", "再说吧."]),
+        ("圆周率是3.14，我用Node.js和Python3.11版.它很好.",
+         ["圆周率是3.14，我用Node.js和Python3.11版.", "它很好."]),
+        ('他说:"走吧."我们走了.她问:"去哪?"又笑了。',
+         ['他说:"走吧."', "我们走了.", '她问:"去哪?"', "又笑了。"]),
+        ('走了。"你好!"他说。', ["走了。", '"你好!"', "他说。"]),
+        ("It's fine! 他说'好.'然后走了。", ["It's fine!", "他说'好.'", "然后走了。"]),
+        ("《好！》他说。（真的。）(真的?)是的。",
+         ["《好！》", "他说。", "（真的。）", "(真的?)", "是的。"]),
+        ("见 http://a.com/x?y=1;z=2 的说明。", ["见 http://a.com/x?y=1;z=2 的说明。"]),
+        ("【完。】〈是！〉“啊！”’", ["【完。】", "〈是！〉", "“啊！”’"]),
+        ("OK! 好的.", ["OK!", "好的."]),
+    ],
+)  # fmt: skip
+def test_half_width_stops_and_closing_signs_of_chinese(text, expected):
+    assert get_splitter("regex:zh")(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "「走れ。」と彼は言った。雨が降っていた。",
+            ["「走れ。」と彼は言った。", "雨が降っていた。"],
+        ),
+        ("「おはよう。」彼は言った。", ["「おはよう。」", "彼は言った。"]),
+        ("今日は3.5度だ．明日は？わからない！", ["今日は3.5度だ．", "明日は？", "わからない！"]),
+        ("『そうか！』\n終わり｡次", ["『そうか！』", "終わり｡", "次"]),
+        ("吾輩は猫である。名前はまだ無い。", ["吾輩は猫である。", "名前はまだ無い。"]),
+    ],
+)
+def test_japanese(text, expected):
+    assert get_splitter("regex:ja")(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["。" * 100_000, 'a."' * 30_000, "中.'" * 30_000, "中。\"'" * 25_000, ")" * 100_000,
+     "中!))))" * 15_000, ("a." + " " * 500) * 200, "中.)" * 30_000],
+)  # fmt: skip
+def test_scripts_are_split_in_linear_time(text):
+    start = time.process_time()
+    get_splitter("regex:ja")(text)
+    assert time.process_time() - start < 2
+
+
+CHINESE_STORY = (
+    "村里的人都认识他。他每天清晨去河边打水！有人问他：“你累不累？”他说：“不累。”天亮了。"
+)
+
+
+def test_bounds_of_length_are_the_splitters_own():
+    kept = {
+        name: sum(low <= len(s) <= high for s in get_splitter("regex:zh")(CHINESE_STORY))
+        for name in ("regex:zh", "punkt:english")
+        for low, high in [sentences.lengths_of(name)]
+    }
+    assert kept == {"regex:zh": 4, "punkt:english": 0}
+    assert BuildConfig(splitter="regex:zh").min_sentence_chars == 8
+    assert BuildConfig(splitter="regex:ja", max_sentence_chars=90).max_sentence_chars == 90
+    assert BuildConfig().max_sentence_chars == 600
+
+
+def test_the_splitter_that_a_text_calls_for():
+    assert sentences.better_splitter(CHINESE_STORY, 1) == "regex:zh"
+    assert sentences.better_splitter("吾輩は猫である。名前はまだ無い。", 1) == "regex:ja"
+
+
 def test_lines():
     assert get_splitter("lines")("One. Two.\n\n  three \t four\n") == ["One. Two.", "three four"]
 
 
-@pytest.mark.parametrize("name", ["punct:english", "punkt", "punkt:", "regex:ja", "", "Lines"])
+@pytest.mark.parametrize("name", ["punct:english", "punkt", "punkt:", "regex:ko", "", "Lines"])
 def test_an_unknown_splitter_names_the_known_ones(name):
     with pytest.raises(UnknownNameError, match=r"unknown splitter .*punkt:english.*regex:zh"):
         get_splitter(name)
@@ -262,6 +335,11 @@ def test_an_installed_language_of_nltk(tmp_path, monkeypatch):
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     save_punkt(SMALL, tmp_path / "tokenizers/punkt_tab/german")
     assert get_splitter("punkt:german").parameters == SMALL
+    with pytest.raises(ConfigError, match=r"no such model installed; it has german, and there"):
+        get_splitter("punkt:klingon")
+    (tmp_path / "tokenizers/punkt_tab/german/ortho_context.tab").write_text("broken")
+    with pytest.raises(ConfigError, match="no Punkt parameters in"):
+        get_splitter("punkt:german")
 
 
 # ---- saving and learning

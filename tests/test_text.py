@@ -5,11 +5,13 @@ import re
 import unicodedata
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.base.streams import below, mix, seed_bits, stream, uniform
 from ppt.base.text import (
+    NEAR_EQUAL_LETTERS,
     SHORTEST_CUT,
     content_key,
     content_keys,
@@ -28,9 +30,14 @@ def test_folding_is_what_split_and_join_do(text):
     assert fold_whitespace(text) == " ".join(text.split())
 
 
+def is_mark(sign):
+    return unicodedata.category(sign) in ("Mn", "Mc") and not "\ufe00" <= sign <= "\ufe0f"
+
+
 @given(texts | ascii_texts)
 def test_content_keys_are_leading_letters(text):
-    letters = re.sub(r"[\W_]+", "", cut(text, SHORTEST_CUT).casefold())
+    folded = cut(text, SHORTEST_CUT).casefold()
+    letters = "".join(sign for sign in folded if re.match(r"[^\W_]", sign) or is_mark(sign))
     assert content_key(text) == re.sub(r"\d", "0", letters[:48])
 
 
@@ -52,8 +59,40 @@ def test_cuts_end_at_words_and_never_pass_the_limit(text, limit):
     short = cut(text, limit)
     assert len(short) <= limit
     assert text.startswith(short)
-    if short != text and " " in text[1 : limit + 1]:
-        assert text[len(short)].isspace() or text[: limit + 1].rfind(" ") == 0
+    if short != text and " " in text[max((limit + 1) // 2, 1) : limit + 1]:
+        assert text[len(short)].isspace()
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "length"),
+    [
+        ("第 " + "他说今天很好" * 20, 90, 90),  # an early space is no place to cut at
+        ("他说今天很好" * 20, 90, 90),
+        ("कि" * 60, 91, 90),  # a vowel sign stays with its letter
+        ("one two " + "x" * 100, 90, 90),
+        ("word " * 30, 90, 89),
+    ],
+)
+def test_scripts_without_spaces_are_cut_between_letters(text, limit, length):
+    assert len(cut(text, limit)) == length
+
+
+HINDI = "भारत एक विशाल देश है जिसमें अनेक भाषाएँ बोली जाती हैं और लोग मिलजुल कर रहते हैं तथा त्योहार मनाते हैं।"
+THAI = "เมื่อวานนี้ฉันไปตลาดกับแม่ของฉันเพื่อซื้อผักและผลไม้สดสำหรับอาหารเย็นของครอบครัวเราที่บ้านหลังใหม่ริมแม่น้ำ"
+CHINESE = "昨天下午我和几个老朋友一起去了城外的小山上散步，" * 5
+JAPANESE = "昨日の午後、古い友達と一緒に町の外の小さな山を散歩しました、" * 4
+
+
+@pytest.mark.parametrize("text", [HINDI, THAI, CHINESE, JAPANESE], ids=["hi", "th", "zh", "ja"])
+def test_long_sentences_of_other_scripts_have_enough_letters(text):
+    assert len(text) > SHORTEST_CUT
+    assert len(content_key(text)) == NEAR_EQUAL_LETTERS
+
+
+def test_vowel_signs_tell_sentences_apart():
+    assert content_key("राम की बात") != content_key("राम के बात")
+    assert content_key("ป่า") != content_key("ปา")
+    assert content_key("I ❤️ it") == content_key("I it")  # a variation selector is none
 
 
 @given(texts, st.integers(90, 150), st.integers(0, 100))

@@ -14,9 +14,12 @@ PACKAGE = "pre-trained-prompt-tuning"
 
 EXTRAS = {
     "accelerate": "multi-gpu",
+    "charset_normalizer": "encoding",
     "gguf": "gguf",
     "matplotlib": "plots",
     "peft": "peft",
+    "py3langid": "language",
+    "resiliparse": "html",
     "tensorboard": "tensorboard",
 }
 """Module → the extra that brings it."""

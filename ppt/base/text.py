@@ -13,8 +13,22 @@ NEAR_EQUAL_LETTERS = 48
 SHORTEST_CUT = 90
 """No sentence is ever cut to fewer characters than this; content keys look no further."""
 
-_NOT_LETTERS = re.compile(r"[\W_]+")
-_DIGITS = re.compile(r"\d")
+
+class _Kept(dict[int, str | None]):
+    """Character → what a content key keeps of it; filled as characters are met.
+
+    Vowel signs of Devanagari or Thai are marks to Unicode, but letters to their readers.
+    """
+
+    def __missing__(self, code: int) -> str | None:
+        sign = chr(code)
+        is_mark = unicodedata.category(sign) in ("Mn", "Mc") and not 0xFE00 <= code <= 0xFE0F
+        kept = ("0" if sign.isdecimal() else sign) if sign.isalnum() or is_mark else None
+        self[code] = kept
+        return kept
+
+
+_KEPT = _Kept()
 _ASCII_FOLDED = bytes(range(128)).lower().translate(
     bytes.maketrans(b"123456789", b"000000000")
 ) + bytes(range(128, 256))
@@ -86,7 +100,7 @@ def content_key(sentence: str) -> str:
     if start.isascii():  # the same in one pass
         letters = start.encode().translate(_ASCII_FOLDED, _ASCII_SIGNS)
         return letters[:NEAR_EQUAL_LETTERS].decode()
-    return _DIGITS.sub("0", _NOT_LETTERS.sub("", start.casefold())[:NEAR_EQUAL_LETTERS])
+    return start.casefold().translate(_KEPT)[:NEAR_EQUAL_LETTERS]
 
 
 def content_keys(sentences: Sequence[str]) -> list[str]:
@@ -107,8 +121,17 @@ def content_keys(sentences: Sequence[str]) -> list[str]:
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters of `text`, ended at a word's end where there is one."""
+    """At most `limit` characters of `text`, ended at a word's end.
+
+    A text that has none in the second half of these, as Chinese has not, is cut between two
+    letters, marks left with theirs.
+    """
     if len(text) <= limit:
         return text
-    end = text.rfind(" ", 0, limit + 1)
-    return text[:end].rstrip() if end > 0 else text[:limit]
+    end = text.rfind(" ", (limit + 1) // 2, limit + 1)
+    if end > 0:
+        return text[:end].rstrip()
+    end = limit
+    while end > limit // 2 and unicodedata.category(text[end])[0] == "M":
+        end -= 1
+    return text[:end]

@@ -9,28 +9,64 @@ from dataclasses import asdict, dataclass
 REASONS = {
     "unreadable_file": "the file could not be opened or read",
     "corrupt_file": "the file is damaged; what stood before the damage was kept",
-    "invalid_utf8": "the bytes are not UTF-8",
+    "invalid_utf8": "the bytes are not UTF-8, or not of the --encoding that was given or found",
     "invalid_json": "the line is not a JSON value",
     "not_an_object": "the JSON value is not an object",
     "missing_field": "the text or id field is missing or null",
     "not_a_string": "the text is not a string, or the id neither string nor integer",
     "nul_bytes": "the text has NUL characters, so it is not text",
     "lone_surrogate": "the text has half a surrogate pair, which no UTF-8 file can hold",
-    "too_long": "the document is longer than --max_document_chars",
+    "too_long": "longer than --max_document_chars, with no place to cut it at",
+    "not_extracted": "no prose could be taken out of it by --extract",
+    "no_prose": "nothing was left by --extract, or no line by --quality",
+    "language": "not in one of the languages of --language",
     "blank": "the document is empty or white space",
     "too_few_sentences": "the document has fewer sentences than --min_sentences",
+    "gopher_short_doc": "fewer than 50 words",
+    "gopher_below_avg_threshold": "words are shorter than 3 characters on average",
+    "gopher_above_avg_threshold": "words are longer than 10 characters on average",
+    "gopher_too_many_hashes": "more than one # for 10 words",
+    "gopher_too_many_ellipsis": "more than one ellipsis for 10 words",
+    "gopher_too_many_bullets": "more than 90% of lines begin with a bullet",
+    "gopher_too_many_end_ellipsis": "more than 30% of lines end with an ellipsis",
+    "gopher_below_alpha_threshold": "fewer than 80% of words have a letter",
+    "gopher_enough_stop_words": "fewer than 2 of 8 common English words",
+    "dup_para_frac": "more than 30% of paragraphs are repeated",
+    "dup_para_char_frac": "more than 20% of characters are in repeated paragraphs",
+    "dup_line_frac": "more than 30% of lines are repeated",
+    "dup_line_char_frac": "more than 20% of characters are in repeated lines",
+    **{
+        f"top_{n}_gram": f"more than {most}% of characters are in one run of {n} words"
+        for n, most in ((2, 20), (3, 18), (4, 16))
+    },
+    **{
+        f"duplicated_{n}_n_grams": f"more than {20 - n}% of characters are in runs of {n} words "
+        "that are repeated"
+        for n in range(5, 11)
+    },
+    "c4_lorem_ipsum": "it has 'lorem ipsum'",
+    "c4_curly_bracket": "it has a curly bracket, as code has",
+    "c4_too_few_sentences": "fewer than 5 sentences",
 }
 """Stable reason words for rejected documents and files, each with its meaning."""
 
 
+Notes = tuple[tuple[str, int], ...]
+"""(what, how often)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A raw document. `source` and `offset` say where it stood in the input."""
+    """A document that was read. `source` and `offset` say where it stood in the input.
+
+    `notes` count what was done to it: how it was encoded, extracted or cut, lines left out.
+    """
 
     id: str
     text: str
     source: str
     offset: int
+    notes: Notes = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Sentence splitters by name, and learning, saving and loading Punkt's parameters.
 
-`ppt.text.punkt` does the splitting for most languages; Chinese, which has no spaces
-and its own full stops, needs one expression. NLTK is imported (0.3 s) only to
-learn parameters and for its installed languages.
+`ppt.text.punkt` does the splitting for most languages, `ppt.text.scripts` for Chinese and
+Japanese. NLTK is imported (0.3 s) only to learn parameters and to find its installed
+languages.
 """
 
 import re
@@ -16,6 +16,7 @@ from ppt.base.files import appearing, write_synced
 from ppt.base.text import fold_whitespace
 from ppt.errors import ConfigError, InputError, OutputError, unknown_name
 from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
+from ppt.text.scripts import split_chinese, split_japanese
 
 __all__ = [
     "TRAINED",
@@ -32,9 +33,17 @@ __all__ = [
 Splitter = Callable[[str], list[str]]
 """Normalised document text → its sentences in order, white space folded, none empty."""
 
-SPLITTERS = ("punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "lines")
+SPLITTERS = (
+    "punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "regex:ja", "lines",
+)  # fmt: skip
 TRAINED = "punkt:train"
 """The splitter that `pipelines.build_corpus` learns from its input."""
+
+LENGTHS = {"regex:zh": (8, 300), "regex:ja": (8, 300)}
+"""Splitter → the fewest and the most characters of a sentence that is usable by default."""
+
+OTHER_LENGTHS = (20, 600)
+"""Those of other splitters. By them half of all Chinese sentences would be too short."""
 
 SHIPPED_LANGUAGES = ("english",)
 PUNKT_FILES = ("abbrev_types.txt", "collocations.tab", "sent_starters.txt", "ortho_context.tab")
@@ -53,7 +62,7 @@ _MARKER = re.compile(
 )
 """A number, letter or Roman numeral with its period or bracket, and perhaps what it counts."""
 
-_CHINESE_SENTENCE = re.compile(r"[^。！？；…\n]*[。！？；…]+[」』”’）]*|[^。！？；…\n]+")
+_KANA = re.compile(r"[\u3041-\u30ff]")
 
 
 def get_splitter(name: str = SPLITTERS[0]) -> Splitter:
@@ -66,16 +75,14 @@ def get_splitter(name: str = SPLITTERS[0]) -> Splitter:
     kind, _, source = name.partition(":")
     if kind == "punkt" and source:
         return PunktSplitter(_find_punkt(source))
-    if name == "regex:zh":
-        return split_chinese
-    if name == "lines":
-        return split_lines
+    if name in _PLAIN:
+        return _PLAIN[name]
     raise unknown_name("splitter", name, SPLITTERS)
 
 
-def split_chinese(text: str) -> list[str]:
-    """Split after 。！？；… with the closing quotes and brackets behind them, and at line ends."""
-    return _folded(_CHINESE_SENTENCE.findall(text))
+def lengths_of(splitter: str) -> tuple[int, int]:
+    """The fewest and the most characters of a usable sentence, where no flag says other."""
+    return LENGTHS.get(splitter, OTHER_LENGTHS)
 
 
 def join_markers(sentences: Sequence[str]) -> list[str]:
@@ -96,7 +103,7 @@ def join_markers(sentences: Sequence[str]) -> list[str]:
 def better_splitter(text: str, n_sentences: int) -> str:
     """The splitter that `text` calls for, where it was split into suspiciously few; else ""."""
     if sum(map(text.count, "。！？")) >= 2 * n_sentences:
-        return "regex:zh"
+        return "regex:ja" if _KANA.search(text) else "regex:zh"
     lines = sum(1 for line in text.split("\n") if line and not line.isspace())
     if lines > n_sentences and sum(map(text.count, ".!?。！？")) < lines / 2:
         return "lines"
@@ -112,6 +119,14 @@ def _folded(parts: Iterable[str]) -> list[str]:
     return [sentence for part in parts if (sentence := fold_whitespace(part))]
 
 
+_PLAIN: dict[str, Splitter] = {
+    "regex:zh": split_chinese,
+    "regex:ja": split_japanese,
+    "lines": split_lines,
+}
+"""Splitters without parameters."""
+
+
 def _find_punkt(source: str) -> PunktParameters:
     """Parameters from a folder, from this package, or from NLTK's data, in this order."""
     if Path(source).is_dir() or not source.isidentifier():
@@ -124,19 +139,26 @@ def _find_punkt(source: str) -> PunktParameters:
             "pipelines.build_corpus has. Train with python -m pipelines.train_punkt "
             "and give 'punkt:<folder>'."
         )
+    return load_punkt(Path(_nltk_folder(source)))
+
+
+def _nltk_folder(language: str) -> str:
+    """Where NLTK's data has Punkt's parameters of a language. Raises ConfigError."""
     from nltk.data import find
-    from nltk.tokenize.punkt import load_punkt_params
 
     try:
-        theirs = load_punkt_params(find(f"tokenizers/punkt_tab/{source}/"))
+        return str(find(f"tokenizers/punkt_tab/{language}/"))
     except LookupError:
-        raise ConfigError(
-            f"splitter 'punkt:{source}': NLTK has no such model installed, and there is no such "
-            "folder. Run python -m nltk.downloader punkt_tab, or learn parameters with "
-            "python -m pipelines.train_punkt and give 'punkt:<folder>'."
-        ) from None
-    return PunktParameters(
-        theirs.abbrev_types, theirs.collocations, theirs.sent_starters, theirs.ortho_context
+        pass
+    try:
+        known = sorted(path.name for path in Path(str(find("tokenizers/punkt_tab/"))).iterdir())
+    except (LookupError, OSError):
+        known = []
+    there = f"; it has {', '.join(known)}" if known else ""
+    raise ConfigError(
+        f"splitter 'punkt:{language}': NLTK has no such model installed{there}, and there is no "
+        "such folder. Run python -m nltk.downloader punkt_tab, or learn parameters with "
+        "python -m pipelines.train_punkt and give 'punkt:<folder>'."
     )
 
 

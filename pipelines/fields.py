@@ -1,0 +1,96 @@
+"""The text and the id in a record of each input format, or why there are none."""
+
+import json
+
+from pipelines.files import UnusableError
+from pipelines.parquet import Row
+from pipelines.preparing import ReadOptions
+from ppt.corpus.records import Notes
+from ppt.text.encoding import AUTO, UTF8, decode
+
+Found = tuple[object, str | None, Notes]
+"""The text, the id if there is one, and how the text was encoded, where that is not settled."""
+
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_decode_json = json.JSONDecoder().decode
+
+
+def of_text(record: bytes, options: ReadOptions) -> Found:
+    """The record is the text."""
+    text, notes = _decoded(record, options)
+    return text, None, notes
+
+
+def of_json(record: bytes, options: ReadOptions) -> Found:
+    """A JSON object."""
+    line, notes = _decoded(record, options)
+    try:
+        value = _decode_json(line)
+    except RecursionError:
+        raise UnusableError("invalid_json", "nested too deeply") from None
+    except ValueError as error:  # also an integer of more digits than Python converts
+        reason = "nul_bytes" if "\0" in line else "invalid_json"
+        raise UnusableError(reason, str(error)) from error
+    if not isinstance(value, dict):
+        raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+    if options.text_field not in value:
+        raise UnusableError("missing_field", f"no {options.text_field!r}; there are {list(value)}")
+    return value[options.text_field], _id(value.get(options.id_field or "id"), options), notes
+
+
+def of_row(record: Row, options: ReadOptions) -> Found:
+    """A row of two columns."""
+    data, key = record
+    text, notes = _decoded(data, options) if data is not None else (None, ())
+    name = key.decode(errors="surrogateescape") if isinstance(key, bytes) else key
+    return text, _id(name, options), notes
+
+
+def _decoded(data: bytes, options: ReadOptions) -> tuple[str, Notes]:
+    try:
+        text, found = decode(data, options.encoding)
+    except UnicodeDecodeError as error:
+        hint = "; is it UTF-16?" if data.startswith(_UTF16_BOMS) else ""
+        detail = f"byte 0x{data[error.start]:02x} at {error.start} of the record{hint}"
+        cure = "; --encoding NAME reads others" if options.encoding in (UTF8, AUTO) else ""
+        raise UnusableError("invalid_utf8", f"{detail}{cure}") from error
+    except UnicodeError as error:  # of a codec without places
+        raise UnusableError("invalid_utf8", str(error)) from error
+    return text, () if options.encoding == UTF8 else ((f"encoding {found}", 1),)
+
+
+def text(value: object, options: ReadOptions) -> str:
+    """Return `value` if it can be the text of a document. Raises UnusableError."""
+    if value is None:
+        raise UnusableError("missing_field", f"{options.text_field!r} is null")
+    if not isinstance(value, str):
+        raise UnusableError("not_a_string", f"{options.text_field!r} is {type(value).__name__}")
+    if not value or value.isspace():
+        raise UnusableError("blank")
+    if "\0" in value:
+        raise UnusableError("nul_bytes", f"at character {value.index(chr(0))}")
+    return _encodable(value)
+
+
+def _id(value: object, options: ReadOptions) -> str | None:
+    """Return `value` as an id; None where none was asked for and it cannot be one."""
+    try:
+        if value is None:
+            raise UnusableError("missing_field", f"no {options.id_field!r}, which is to be the id")
+        if type(value) is int:  # a bool is not
+            return str(value)
+        if not isinstance(value, str):
+            raise UnusableError("not_a_string", f"the id is {type(value).__name__}")
+        return _encodable(value)
+    except UnusableError:
+        if options.id_field:
+            raise
+        return None
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.isascii() or value.encode()
+    except UnicodeEncodeError as error:
+        raise UnusableError("lone_surrogate", f"at character {error.start}") from error
+    return value

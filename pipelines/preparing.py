@@ -1,0 +1,183 @@
+"""A document as it was read → the prose of it that is wanted, in parts if it is long.
+
+In this order: extracted, in a language that is asked for, of the asked quality, cut at
+paragraphs. Pure functions of one document; what was done is noted on it, and a document that
+is not wanted raises `UnusableError` with its reason.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from pipelines.files import UnusableError
+from ppt.base.extras import need
+from ppt.base.text import normalise
+from ppt.corpus.records import Document
+from ppt.errors import ConfigError, unknown_name
+from ppt.text import encoding, language
+from ppt.text.extract import AUTO, EXTRACTORS, NONE, ExtractionError, extractor_for
+from ppt.text.quality import RULE_SETS, fault, kept_lines
+
+_MODULES = {"charset-normalizer": "charset_normalizer", "markdown-it-py": "markdown_it"}
+"""Libraries whose module has another name."""
+
+_ENDS = ("\n\n", "\n", ". ", "。", " ")
+"""Where a long text is cut, the best first."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Where the text and the id stand in a record, and what of the text is wanted.
+
+    Without `id_field`, "id" is used where it is text or a whole number, else "<name>:<offset>".
+    Both fields are for jsonl and Parquet only. `extract` is a name of `EXTRACTORS` or "auto";
+    `languages` are codes of ISO 639-1, none for all; `quality` names of `RULE_SETS`.
+    """
+
+    text_field: str = "text"
+    id_field: str | None = None
+    max_document_chars: int = 16_000_000
+    encoding: str = encoding.UTF8
+    extract: str = AUTO
+    languages: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_document_chars < 1:
+            got = self.max_document_chars
+            raise ConfigError(f"--max_document_chars must be at least 1, got {got}.")
+        if not encoding.is_known(self.encoding):
+            raise ConfigError(
+                f"--encoding: got {self.encoding!r}, expected {encoding.AUTO!r} or an encoding "
+                "that Python knows, such as utf-8, cp1252 or gb18030"
+            )
+        if self.extract not in (AUTO, *EXTRACTORS):
+            raise unknown_name("extractor in --extract", self.extract, (AUTO, *EXTRACTORS))
+        for name in self.quality:
+            if name not in RULE_SETS:
+                raise unknown_name("filter in --quality", name, RULE_SETS)
+
+
+def libraries(options: ReadOptions, extensions: Iterable[str]) -> list[str]:
+    """The libraries on which the prose of files with these extensions depends."""
+    asked = {EXTRACTORS[extractor_for(options.extract, one)].library for one in extensions}
+    if options.languages:
+        asked.add(language.LIBRARY)
+    if options.encoding == encoding.AUTO:
+        asked.add(encoding.LIBRARY)
+    return sorted(filter(None, asked))
+
+
+def check(options: ReadOptions, extensions: Iterable[str]) -> None:
+    """Raise ConfigError if a library is missing, or no language of that name is known to it."""
+    for library in libraries(options, extensions):
+        need(_MODULES.get(library, library), _ASKED_BY.get(library, f"--extract {options.extract}"))
+    for code in options.languages:
+        if code not in language.known_languages():
+            raise unknown_name("language in --language", code, language.known_languages())
+
+
+_ASKED_BY = {language.LIBRARY: "--language", encoding.LIBRARY: "--encoding auto"}
+
+
+def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Document]:
+    """The document's prose, in as many parts as it has. Raises UnusableError before the first.
+
+    Parts have the ids ``id#1``, ``id#2``, …; they share the place of their record.
+    """
+    text, notes = raw.text, Counter(dict(raw.notes))
+    extractor = extractor_for(options.extract, extension)
+    if extractor != NONE:
+        text = _extracted(normalise(text), extractor)
+        notes[f"extracted {extractor}"] = 1
+        _refuse_blank(text, f"--extract {extractor}")
+    if options.languages:
+        _check_language(text, options.languages)
+    for name in options.quality:
+        text = _of_quality(normalise(text), name, notes)
+    parts = cut_into_parts(text, options.max_document_chars)
+    if len(parts) == 1:
+        yield replace(raw, text=text, notes=_sorted(notes))
+        return
+    for number, part in enumerate(parts, 1):
+        noted = Counter({"parts": 1}) if number > 1 else notes + Counter(parts=1, cut_documents=1)
+        yield replace(raw, id=f"{raw.id}#{number}", text=part, notes=_sorted(noted))
+
+
+def _refuse_blank(text: str, step: str) -> None:
+    if not text or text.isspace():
+        raise UnusableError("no_prose", step)
+
+
+def _sorted(notes: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(notes.items()))
+
+
+def _extracted(text: str, extractor: str) -> str:
+    try:
+        return EXTRACTORS[extractor].prose(text)
+    except ExtractionError as error:
+        raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
+
+
+def _check_language(text: str, languages: tuple[str, ...]) -> None:
+    found, sure = language.identify(text)
+    if found not in languages:
+        raise UnusableError("language", f"{found}, {sure:.2f} sure")
+
+
+def _of_quality(text: str, name: str, notes: Counter[str]) -> str:
+    rules = RULE_SETS[name]
+    text, left_out = kept_lines(text, rules)
+    notes.update(left_out)
+    _refuse_blank(text, f"--quality {name}")
+    reason, detail = fault(text, rules)
+    if reason:
+        raise UnusableError(reason, detail)
+    return text
+
+
+# ---- long documents
+
+
+def cut_into_parts(text: str, limit: int) -> list[str]:
+    """Parts of at most `limit` characters, cut at paragraphs where there are any.
+
+    Nothing but blank parts is left out. Raises UnusableError where there is no place to cut.
+    """
+    parts, start = [], 0
+    while len(text) - start > limit:
+        end = part_end(text, start, start + limit)
+        if not end:
+            raise UnusableError(
+                "too_long", f"{len(text)} characters, no white space within {limit} of them"
+            )
+        parts.append(text[start:end])
+        start = end
+    return [part for part in (*parts, text[start:]) if part and not part.isspace()]
+
+
+def part_end(text: str | bytes | bytearray, start: int, stop: int) -> int:
+    """Where to cut `text` between `start` and `stop`: after a paragraph, a line, a sentence or a
+    word, if possible in the second half; 0 where there is no such place.
+    """
+    for first in ((start + stop) // 2, start):
+        for end in _ENDS:
+            sign = end if isinstance(text, str) else end.encode()
+            place = text.rfind(sign, first, stop)  # type: ignore[arg-type]
+            if place >= 0:
+                return place + len(sign)
+    return 0
+
+
+@cache
+def can_be_cut_as_bytes(options: ReadOptions, extension: str) -> bool:
+    """Whether a file may be cut before it is decoded: its ends are ASCII, and nothing else is
+    to be looked for in it.
+    """
+    return (
+        extractor_for(options.extract, extension) == NONE
+        and not options.quality
+        and encoding.keeps_lines(options.encoding)
+    )

@@ -1,0 +1,110 @@
+"""Subtitles and scripts → what is said in them.
+
+Cue numbers, times, tags, speakers' names and stage directions go; the lines of a sentence
+that stands in several cues come together. Every rule looks at a bounded part of a line.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+PAUSE_SECONDS = 5.0
+"""A silence this long between two cues parts paragraphs."""
+
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMING = re.compile(rf"\s{{0,9}}{_TIME}[ \t]{{0,9}}-->[ \t]{{0,9}}{_TIME}")
+_TAG = re.compile(r"<[^<>\n]{0,200}>|\{\\?[^{}\n]{0,200}\}")
+_SOUND = re.compile(r"\[[^\[\]\n]{0,200}\]|\([^()\n]{0,200}\)|[♪♫]")
+_SPEAKER_CAPS = re.compile(r"[A-Z][A-Z0-9 .'’-]{0,29}:\s")
+_DASH = re.compile(r"\s{0,9}[-–—]\s{0,9}(?=\S)")
+_NO_CUES = ("WEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
+
+
+def prose_of_subtitles(text: str) -> str:
+    """The sentences of SubRip (SRT) or WebVTT; a text without times is left as it is."""
+    if not any(map(_TIMING.match, text.split("\n"))):
+        return text
+    paragraphs: list[list[str]] = [[]]
+    said_last, previous = "", 0.0
+    for start, end, lines in _cues(text):
+        if start - previous >= PAUSE_SECONDS:
+            paragraphs.append([])
+        previous = end
+        for line in lines:
+            said = _SOUND.sub("", _TAG.sub("", line)).strip()
+            if dash := _DASH.match(said):
+                said = said[dash.end() :]
+                paragraphs.append([])
+            if name := _SPEAKER_CAPS.match(said):
+                said = said[name.end() :]
+                paragraphs.append([])
+            said = said.strip()
+            if said and said != said_last:  # captions that roll show a line twice
+                paragraphs[-1].append(said)
+                said_last = said
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines)
+
+
+def _cues(text: str) -> Iterator[tuple[float, float, list[str]]]:
+    """(start, end, lines) of each cue: what stands below a line of times, up to a blank one."""
+    times: tuple[float, float] | None = None
+    lines: list[str] = []
+    for line in (*text.split("\n"), ""):
+        timing = _TIMING.match(line)
+        if timing or not line.strip():
+            if times and timing and lines and lines[-1].strip().isdigit():
+                lines.pop()  # no blank line stands before this cue's number
+            if times:
+                yield *times, lines
+            times, lines = None, []
+            if timing:
+                times = _seconds(timing.groups()[:4]), _seconds(timing.groups()[4:])
+        elif times:
+            lines.append(line)
+
+
+def _seconds(parts: Iterable[str | None]) -> float:
+    hours, minutes, seconds, fraction = (part or "0" for part in parts)
+    return 3600 * int(hours) + 60 * int(minutes) + float(f"{int(seconds)}.{fraction}")
+
+
+# ---- scripts of plays and films
+
+_SCENE = re.compile(
+    r"\s{0,80}(?:\d{1,4}[A-Z]?\.?\s{1,20})?(?:INT|EXT|INT\./EXT|I/E)[. ]|"
+    r"\s{0,80}(?:ACT|SCENE|PROLOGUE|EPILOGUE)\b[^a-z]{0,40}$|"
+    r"\s{0,80}(?:Act|Scene|ACT|SCENE)\s{1,4}(?:[IVXLC]{1,6}|\d{1,3})\b|"
+    r"\s{0,80}[A-Z '.]{0,40}(?:CUT|DISSOLVE|FADE|SMASH|MATCH)(?: [A-Z]{1,12}){0,3}[.:]?\s{0,9}$|"
+    r"\s{0,80}(?:Enter|Exit|Exeunt|Re-enter)\b"
+)
+_DIRECTION = re.compile(r"\[[^\[\]]{0,400}\]|\([^()]{0,400}\)")
+_NAME_LINE = re.compile(r"\s{0,80}[A-Z][A-Z0-9 .,'’&#/-]{0,40}[.:]?\s{0,9}$")
+_NAME = r"[A-Z][\w.'’-]{0,20}(?: [A-Z][\w.'’-]{0,20}){0,2}"
+_NAME_BEFORE = re.compile(rf"\s{{0,20}}({_NAME}[.:])\s{{1,9}}(?=\S)")
+_OFTEN = 2
+"""What stands before a colon or period so often at lines' beginnings is a speaker's name."""
+
+
+def prose_of_script(text: str) -> str:
+    """The speeches, a paragraph each: of a play ("HAMLET. To be…") or a film's script."""
+    lines = _DIRECTION.sub("", text).split("\n")
+    heads = Counter(
+        found[1] for line in lines if (found := _NAME_BEFORE.match(line)) and _is_name(found[1])
+    )
+    said: list[str] = []
+    for line in lines:
+        if _SCENE.match(line) or _NAME_LINE.match(line):
+            said.append("")
+        elif (found := _NAME_BEFORE.match(line)) and _speaks(found[1], heads):
+            said += ["", line[found.end() :]]
+        else:
+            said.append(line.strip())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(said)).strip("\n")
+
+
+def _is_name(head: str) -> bool:
+    return head.endswith(":") or head.isupper()
+
+
+def _speaks(head: str, heads: Counter[str]) -> bool:
+    return (head.isupper() and len(head) > 2) or heads[head] >= _OFTEN

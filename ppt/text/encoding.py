@@ -1,0 +1,70 @@
+"""Bytes → text: UTF-8, an encoding by name, or one found by the kept detector."""
+
+import codecs
+
+AUTO = "auto"
+UTF8 = "utf-8"
+LIBRARY = "charset-normalizer"
+
+DETECTED_BYTES = 100_000
+"""The detector looks at so much of a record: its cost is bounded, and more tells it no more."""
+
+FEWEST_FOREIGN_BYTES = 16
+"""With fewer bytes outside ASCII a record is not guessed at: "café" is taken for UTF-16."""
+
+_ASCII = bytes(range(128))
+_NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+"""Byte-order marks, the longer first."""
+
+
+def is_known(encoding: str) -> bool:
+    """Whether it is `AUTO` or an encoding of text that Python knows."""
+    try:
+        return encoding == AUTO or codecs.lookup(encoding)._is_text_encoding
+    except (LookupError, ValueError):
+        return False
+
+
+def keeps_lines(encoding: str) -> bool:
+    """Whether bytes below 128 are ASCII in it, so that files can be cut at line feeds."""
+    ascii_bytes = bytes(range(32, 127)) + b"\t\r\n"
+    try:
+        return encoding == AUTO or ascii_bytes.decode(encoding) == ascii_bytes.decode("ascii")
+    except UnicodeDecodeError:
+        return False
+
+
+def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
+    """The text of `data`, and the encoding that it was in.
+
+    With `AUTO` that is what a byte-order mark says, else UTF-8 if it is that, else what
+    charset-normalizer finds in records with enough bytes outside ASCII. Raises
+    UnicodeDecodeError.
+    """
+    if encoding != AUTO:
+        return data.decode(encoding), encoding
+    for mark, name in _MARKS.items():
+        if data.startswith(mark):
+            return data.decode(name), name
+    try:
+        return data.decode(), UTF8
+    except UnicodeDecodeError:
+        found = _detected(data)
+        if found is None:
+            raise
+        return data.decode(found), found
+
+
+def _detected(data: bytes) -> str | None:
+    """What the detector finds in enough bytes outside ASCII; None where there is nothing."""
+    if len(data.translate(None, _ASCII)) < FEWEST_FOREIGN_BYTES and b"\0" not in data:
+        return None
+    from charset_normalizer import from_bytes
+
+    without = [] if b"\0" in data else _NEED_NULS
+    best = from_bytes(data[:DETECTED_BYTES], cp_exclusion=without).best()
+    return None if best is None else best.encoding

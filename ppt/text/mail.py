@@ -1,0 +1,96 @@
+"""A mail → what its writer wrote: no headers, quotations, signatures or footers.
+
+The message's parts are read by Python's own `email`; what quoting looks like is in tables
+here. Every rule looks at whole lines, once.
+"""
+
+import re
+from email import message_from_string
+from email.message import Message
+
+from ppt.text.markup import ExtractionError, prose_of_html
+
+_HEADER = re.compile(
+    r"(?:From [^\n]*\n)?(?:[\w-]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*?"
+    r"(?:from|to|subject|date|received|return-path|message-id|mime-version|content-type):",
+    re.IGNORECASE,
+)
+"""Header lines up to one that only mails have."""
+
+_QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t])")
+_WROTE = re.compile(
+    r"\b(?:wrote|writes|said|schrieb|a écrit|écrit|escribió|ha scritto|scrisse|escreveu|schreef|"
+    r"skrev|napisał|napsal|написал|пише|пишет|写道|書きました)\b.{0,60}$|[:：]$",
+    re.IGNORECASE,
+)
+_ATTRIBUTION_LINES = 3
+_SIGNATURE = re.compile(r"--[ \t]*$")
+_FOOTER = re.compile(r"_{20,}$|-{3,}[ \t]*(?:original message|forwarded message|"
+    r"ursprüngliche nachricht|message d'origine|mensaje original)", re.IGNORECASE)  # fmt: skip
+_ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
+
+
+def prose_of_mail(text: str) -> str:
+    """What was written in a mail, with headers or without. Raises ExtractionError."""
+    try:
+        return _written(_body(message_from_string(text)) if _HEADER.match(text) else text)
+    except RecursionError:
+        raise ExtractionError("the mail's parts are nested too deeply") from None
+
+
+def _body(message: Message) -> str:
+    """The text of the first plain part; where there is none, of the first in HTML."""
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    by_kind = {part.get_content_type(): part for part in reversed(parts) if not part.get_filename()}
+    if "text/plain" in by_kind:
+        return _decoded(by_kind["text/plain"])
+    if "text/html" in by_kind:
+        return prose_of_html(_decoded(by_kind["text/html"]))
+    raise ExtractionError(f"no text in the mail; there are {sorted(by_kind)}")
+
+
+def _decoded(part: Message) -> str:
+    """A part's text. Only what was transferred as ASCII still hides its bytes."""
+    transfer = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if transfer not in ("quoted-printable", "base64"):
+        payload = part.get_payload()
+        return payload if isinstance(payload, str) else ""
+    data, charset = part.get_payload(decode=True), part.get_content_charset("utf-8")
+    try:
+        return data.decode(charset) if isinstance(data, bytes) else ""
+    except (LookupError, ValueError) as error:
+        raise ExtractionError(f"the mail's text is not {charset!r}: {error}") from error
+
+
+def _written(body: str) -> str:
+    kept: list[str] = []
+    in_armour = was_quote = False
+    for line in body.replace("\r\n", "\n").split("\n"):
+        if armour := _ARMOUR.match(line):
+            in_armour = armour[1] == "BEGIN" and armour[2] != "SIGNED MESSAGE"
+        elif in_armour or line.startswith("Hash: "):
+            continue
+        elif _SIGNATURE.match(line) or _FOOTER.match(line):
+            break
+        elif _QUOTE.match(line):
+            if not was_quote:
+                _drop_attribution(kept)
+                kept.append("")
+            was_quote = True
+        else:
+            kept.append(line)
+            was_quote = was_quote and not line.strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
+
+
+def _drop_attribution(kept: list[str]) -> None:
+    """Take "On Monday, X wrote:" off the end: the last lines, up to a blank one."""
+    end = len(kept)
+    while end and not kept[end - 1].strip():
+        end -= 1
+    start = end
+    while start and end - start < _ATTRIBUTION_LINES and kept[start - 1].strip():
+        start -= 1
+    is_apart = start == 0 or not kept[start - 1].strip()
+    if start < end and is_apart and _WROTE.search(kept[end - 1].rstrip()[-200:]):
+        del kept[start:]

@@ -1,0 +1,142 @@
+"""Markdown and HTML → the prose in them. Both are read by kept parsers.
+
+What is left are paragraphs parted by blank lines: headings and list items are paragraphs of
+their own, so that what they part are no neighbours. Code, tables, images, addresses of links
+and markup go. Nothing is added.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from ppt.base.extras import cure, is_there
+
+LONGEST_MARKUP = 2_000_000
+"""Characters. Parsers build a tree, of up to some hundred bytes a character."""
+
+DEEPEST_HTML = 512
+"""Elements within elements; browsers draw the same line. The extractor's time is quadratic
+in it."""
+
+_INLINE_CHARS = 10_000
+"""A paragraph's markup is read so much at a time: a token a character takes memory."""
+
+_FRONT_MATTER = re.compile(
+    r"\A---[ \t]*\n(?:(?!---|\.\.\.).*\n){0,200}(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+)
+_INLINE_TEXT = {"text", "text_special", "code_inline"}
+_LINE_ENDS = {"softbreak", "hardbreak"}
+_NO_PROSE_ELEMENTS = ["pre", "code.block", "table", "nav", "form", "svg", "math", "button"]
+
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
+_ENDS_ITSELF = frozenset(
+    """
+    area base br col embed hr img input link meta param source track wbr p li dt dd tr td th
+    thead tbody tfoot option optgroup colgroup caption rp rt html head body
+    """.split()  # noqa: SIM905
+)
+"""Elements that nest no deeper when they are not closed."""
+
+
+class ExtractionError(ValueError):
+    """Why no prose could be taken out of a document."""
+
+
+# ---- Markdown
+
+
+def prose_of_markdown(text: str) -> str:
+    """Paragraphs, headings and list items of CommonMark with tables, by markdown-it-py."""
+    _refuse_longer(text)
+    tokens = _markdown().parse(_FRONT_MATTER.sub("", text, count=1))
+    blocks, in_table = [], False
+    for token in tokens:
+        if token.type in ("table_open", "table_close"):
+            in_table = token.type == "table_open"
+        elif token.type == "inline" and not in_table:
+            blocks.append("".join(map(_inline_prose, _pieces(token.content))))
+    return "\n\n".join(block for block in blocks if block.strip())
+
+
+@cache
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+@cache
+def _inline_markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("strikethrough")
+
+
+def _pieces(content: str) -> list[str]:
+    """Most paragraphs whole; longer ones in parts, so that their tokens stay few."""
+    pieces = []
+    while len(content) > _INLINE_CHARS:
+        end = max(content.rfind(" ", 0, _INLINE_CHARS), content.rfind("\n", 0, _INLINE_CHARS)) + 1
+        pieces.append(content[: end or _INLINE_CHARS])
+        content = content[end or _INLINE_CHARS :]
+    return [*pieces, content]
+
+
+def _inline_prose(content: str) -> str:
+    """A paragraph's words. Its parser strips the ends, which parts of a paragraph need."""
+    head = content[: len(content) - len(content.lstrip())]
+    tail = content[len(content.rstrip()) :] if content.strip() else ""
+    words, is_address = [], False
+    for block in _inline_markdown().parseInline(content.strip()):
+        for token in block.children or ():
+            if token.type in ("link_open", "link_close"):
+                is_address = token.type == "link_open" and token.info == "auto"
+            elif token.type in _LINE_ENDS or (
+                token.type == "html_inline" and token.content[:3].lower() == "<br"
+            ):
+                words.append("\n")
+            elif token.type in _INLINE_TEXT and not is_address:
+                words.append(token.content)
+    return head + "".join(words) + tail
+
+
+# ---- HTML
+
+
+def prose_of_html(text: str) -> str:
+    """The main content's paragraphs, headings and list items, by Resiliparse."""
+    _refuse_longer(text)
+    if not is_there("resiliparse"):
+        raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
+    depth = _depth(text)
+    if depth > DEEPEST_HTML:
+        raise ExtractionError(f"{depth} elements within each other, {DEEPEST_HTML} at most")
+    from resiliparse.extract.html2text import extract_plain_text
+
+    found: str = extract_plain_text(
+        text,
+        preserve_formatting=True,
+        main_content=True,
+        list_bullets=False,
+        alt_texts=False,
+        skip_elements=_NO_PROSE_ELEMENTS,
+    )
+    lines = map(str.strip, found.split("\n"))  # it wraps none: each is a block of its own
+    return "\n\n".join(filter(None, lines))
+
+
+def _depth(html: str) -> int:
+    """How deep elements nest, at most: as if none were closed but by its own end tag."""
+    depth = deepest = 0
+    for closing, name in _TAG.findall(html):
+        if name.lower() not in _ENDS_ITSELF:
+            depth = max(depth - 1, 0) if closing else depth + 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
+def _refuse_longer(text: str) -> None:
+    if len(text) > LONGEST_MARKUP:
+        raise ExtractionError(f"{len(text)} characters of markup, {LONGEST_MARKUP} at most")

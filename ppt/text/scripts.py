@@ -1,0 +1,82 @@
+"""Sentences of scripts that put no spaces between words: Chinese and Japanese.
+
+Their own full stops end a sentence wherever they stand. A half-width stop does so where its
+neighbours are of such a script: "3.5", "Node.js" and "a?b=1" go on. Closing quotes and
+brackets behind a stop belong to the sentence; a straight quote closes where one is open.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from ppt.base.text import fold_whitespace
+
+_WIDE = (
+    r"\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\uff66-\uff9f\U00020000-\U0003ffff"
+)
+"""Han, kana and half-width kana, as a class of characters."""
+
+_CLOSING = "」』”’）》】〉〕〗｝］｣»)]}"
+_OPENING = "「『“‘（《【〈〔〖｛［｢«(["
+_OWN_STOPS = frozenset("。｡！？；…")
+
+_STOPS = re.compile(r"[。｡．！？；…!?;.]+")
+_IS_WIDE = re.compile(f"[{_WIDE}]")
+_HIRAGANA = re.compile(r"[\u3041-\u309f]")
+_BEHIND = re.compile(r"[\"'\s" + re.escape(_CLOSING) + "]*(.?)")
+_STRAIGHT = {'"': re.compile('"'), "'": re.compile(r"(?<![A-Za-z])'|'(?![A-Za-z])")}
+"""Straight quotes; an apostrophe within a word is none."""
+
+
+def _split(text: str, *, goes_on_after_quotes: bool) -> list[str]:
+    """Sentences; white space folded, none empty. Line ends part them too."""
+    found = (
+        fold_whitespace(line[start:stop])
+        for line in text.split("\n")
+        for start, stop in _spans(line, goes_on_after_quotes)
+    )
+    return [sentence for sentence in found if sentence]
+
+
+split_chinese = partial(_split, goes_on_after_quotes=False)
+"""Split after 。！？；… and half-width stops, with the closing signs behind them."""
+
+split_japanese = partial(_split, goes_on_after_quotes=True)
+"""The same, but 「走れ。」と言った is one sentence: a particle goes on after a quotation."""
+
+
+def _spans(line: str, goes_on_after_quotes: bool) -> Iterator[tuple[int, int]]:
+    start = seen = 0
+    is_open = dict.fromkeys(_STRAIGHT, False)
+    for stops in _STOPS.finditer(line):
+        stop = stops.end()
+        for sign, pattern in _STRAIGHT.items():
+            is_open[sign] ^= sum(1 for _ in pattern.finditer(line, seen, stop)) % 2 == 1
+        seen = stop
+        if not _ends(line, stops):
+            continue
+        while stop < len(line) and (line[stop] in _CLOSING or is_open.get(line[stop])):
+            if line[stop] in is_open:
+                is_open[line[stop]] = False
+            stop += 1
+        quoted = stop > seen
+        seen = stop
+        if not (goes_on_after_quotes and quoted and _HIRAGANA.match(line, stop)):
+            yield start, stop
+            start = stop
+    yield start, len(line)
+
+
+def _ends(line: str, stops: "re.Match[str]") -> bool:
+    """Whether a run of stops ends a sentence here."""
+    run, before = stops[0], line[max(stops.start() - 1, 0) : stops.start()]
+    if not _OWN_STOPS.isdisjoint(run):
+        return True
+    follows = _BEHIND.match(line, stops.end())
+    after = follows[1] if follows else ""
+    is_near = bool(before) and (before in _CLOSING or _IS_WIDE.match(before) is not None)
+    goes_wide = _IS_WIDE.match(after) is not None
+    if not run.strip(".．"):
+        return is_near and (not after or goes_wide or after in _OPENING)
+    return is_near or (goes_wide and run.strip(";") != "")
