@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
 from pipelines.logs import quiet
@@ -28,7 +29,7 @@ def _run(argv: Sequence[str] | None) -> int:
         BuildFlags, argv, prog="python -m pipelines.build_corpus", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
-    with quick_imports():
+    with quick_imports() if argv is None else nullcontext():
         from pipelines.job import run
         from pipelines.options import job_of  # Beam comes in here: --help is quick
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 def quick_imports() -> Iterator[None]:
     """Look for no garbage while modules come in, nor among them ever after.
 
-    Nothing of what they bring is garbage; looking for some is a quarter of Beam's import.
+    For processes of our own: what others hold would never be freed. Nothing of what they
+    bring is garbage; looking for some is a quarter of Beam's import.
     """
     gc.disable()
     try:
