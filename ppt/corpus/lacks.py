@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ppt.corpus.builders import EXAMPLE_DROPS, PAIR_LABELS
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.pool import SENTENCE_DROPS
+from ppt.corpus.rows import EXAMPLE_DROPS, PAIR_LABELS
 
 NOT_REACHED = 0.75
 """A kind with less than this part of the share that was asked for is told."""

@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 
 from ppt.base.arrays import Indices, Mask
 from ppt.base.text import cut
-from ppt.corpus.builders import OPTION_WORDS, Rows, Stock
+from ppt.corpus.builders import Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
+from ppt.corpus.rows import OPTION_WORDS, Rows
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
