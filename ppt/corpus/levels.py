@@ -51,8 +51,11 @@ def numbers_of_options(
     for n in reversed(UNIFIED_OPTIONS):
         quota = len(left) // (n - 1)
         able = np.flatnonzero(most[left] >= n)
-        excess = np.maximum(lengths[left[able]] - caps[n], 0)
-        taken = able[np.argsort(excess, kind="stable")[:quota]]
+        excess = lengths[left[able]] - caps[n]
+        fitting, others = able[excess <= 0], able[excess > 0]
+        if len(fitting) < quota:
+            others = others[np.argsort(excess[excess > 0], kind="stable")]
+        taken = np.concatenate([fitting, others])[:quota]
         number[left[taken]] = n
         left = np.delete(left, taken)
     return number

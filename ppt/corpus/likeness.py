@@ -11,20 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from ppt.base.arrays import Bits, Indices
-from ppt.base.streams import stream
 from ppt.corpus.pool import Pool
 from ppt.corpus.words import BUCKETS, words_of
 
 BLOCK = 16
 """Sentences of a block at the least, where a word has so many."""
 
-COMMON = 4
+COMMON = 8
 """A word of more than one sentence in so many links nothing: all kinds of sentences have it."""
 
 DOCUMENTS = 3
 """A word links only where so many documents have it, so that others can be found by it."""
 
-SHARED, LOOK = 4, 32
+SHARED, LOOK = 16, 32
 
 _PRINT = 256
 _NUMBER, _LOW = np.uint64(24), np.uint64((1 << 24) - 1)
@@ -42,12 +41,13 @@ class Likeness:
         self.pool, n = pool, len(pool)
         words = _Postings(pool)
         lengths = np.fromiter(map(len, pool.text), np.int64, n)
-        by_length = _ranks(lengths, pool.bits)
-        self.look_rank = _ranks(_looks(pool.text) << 24 | lengths, pool.bits)
+        mixed = np.empty(n, np.int64)
+        mixed[np.argsort(pool.bits, kind="stable")] = np.arange(n)
+        by_length = _ranks(lengths, mixed)
+        self.look_rank = _ranks(_looks(pool.text) * (int(lengths.max(initial=0)) + 1) + lengths, mixed)
         word = np.concatenate([words.word, np.full(n, BUCKETS)])
         sentence = np.concatenate([words.sentence, np.arange(n)])
         rank = np.concatenate([by_length[words.sentence], self.look_rank])
-        mixed = _ranks(stream(pool.bits, 0).astype(np.int64), pool.bits)
         block, order = _blocks(word, rank, mixed[sentence])
         self.members = sentence[order]
         self.size = np.bincount(block)
@@ -119,10 +119,10 @@ def _looks(texts: Sequence[str]) -> Indices:
     return np.array(looks, np.int64)
 
 
-def _ranks(keys: Indices, bits: Bits) -> Indices:
-    """[N] the place of each by its key, equal ones at random."""
+def _ranks(keys: Indices, mixed: Indices) -> Indices:
+    """[N] the place of each by its key, equal ones as `mixed`, a permutation, has them."""
     ranks = np.empty(len(keys), np.int64)
-    ranks[np.lexsort((bits, keys))] = np.arange(len(keys))
+    ranks[np.argsort(_packed(keys, mixed))] = np.arange(len(keys))
     return ranks
 
 
