@@ -30,7 +30,6 @@ from ppt.corpus.options import (
     UNIFIED_OPTIONS,
     FormatOptions,
     most_options,
-    option_caps,
     same_document_options,
 )
 from ppt.corpus.pool import Pool
@@ -177,10 +176,7 @@ def unified(stock: Stock) -> Rows:
     turn = np.lexsort((stream(bits[anchors], Draw.TASK), pairs_up, ~chooses))
     chosen, left = np.sort(turn[:n_choices]), np.ones(len(pool), dtype=bool)
     left[anchors[chosen]] = False
-    caps = {n: option_caps(n, stock.options)[1] for n in UNIFIED_OPTIONS}
-    number = numbers_of_options(
-        most[chosen], stock.lengths[answers[chosen]], caps, bits[anchors[chosen]]
-    )
+    number = numbers_of_options(most[chosen], bits[anchors[chosen]])
     parts = [
         _selection(stock, anchors[chosen[number == n]], n, bits, drops) for n in UNIFIED_OPTIONS
     ]

@@ -4,7 +4,7 @@ What an anchor can be decides first; then an excess is thinned, up to a `THINNED
 A anchors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,24 +38,14 @@ def counts_of_kinds(
     return chosen, paired, min(sentiments, mixed_in)
 
 
-def numbers_of_options(
-    most: Indices, lengths: Indices, caps: Mapping[int, int], bits: Bits
-) -> Indices:
-    """[A] a number of options for each selection, all equally often, as far as can be.
-
-    An anchor has `most` [A] at the most. The more options, the shorter they are cut (`caps`): so
-    answers go where they fit (`lengths` [A]), and hardly any is cut.
+def numbers_of_options(most: Indices, bits: Bits) -> Indices:
+    """[A] a number of options for each selection, `most` [A] at the most, all equally often as
+    far as can be: the largest are dealt first.
     """
     number = np.zeros(len(most), np.int64)
     left = np.argsort(stream(bits, Draw.NUMBER), kind="stable")
     for n in reversed(UNIFIED_OPTIONS):
-        quota = len(left) // (n - 1)
-        able = np.flatnonzero(most[left] >= n)
-        excess = lengths[left[able]] - caps[n]
-        fitting, others = able[excess <= 0], able[excess > 0]
-        if len(fitting) < quota:
-            others = others[np.argsort(excess[excess > 0], kind="stable")]
-        taken = np.concatenate([fitting, others])[:quota]
+        taken = np.flatnonzero(most[left] >= n)[: len(left) // (n - 1)]
         number[left[taken]] = n
         left = np.delete(left, taken)
     return number

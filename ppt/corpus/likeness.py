@@ -44,7 +44,9 @@ class Likeness:
         mixed = np.empty(n, np.int64)
         mixed[np.argsort(pool.bits, kind="stable")] = np.arange(n)
         by_length = _ranks(lengths, mixed)
-        self.look_rank = _ranks(_looks(pool.text) * (int(lengths.max(initial=0)) + 1) + lengths, mixed)
+        self.look_rank = _ranks(
+            _looks(pool.text) * (int(lengths.max(initial=0)) + 1) + lengths, mixed
+        )
         word = np.concatenate([words.word, np.full(n, BUCKETS)])
         sentence = np.concatenate([words.sentence, np.arange(n)])
         rank = np.concatenate([by_length[words.sentence], self.look_rank])
