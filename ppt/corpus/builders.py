@@ -171,7 +171,7 @@ def unified(stock: Stock) -> Rows:
     pairs_up = np.isin(anchors, pairs.anchor) & (mixture.pair > 0)
     either = chooses | pairs_up
     n_choices, n_pairs, n_sentiments = counts_of_kinds(
-        mixture, *(int(one.sum()) for one in (chooses, pairs_up, either)), len(sentiments)
+        mixture, int(chooses.sum()), int(pairs_up.sum()), int(either.sum()), len(sentiments)
     )
     turn = np.lexsort((stream(bits[anchors], Draw.TASK), pairs_up, ~chooses))
     chosen, left = np.sort(turn[:n_choices]), np.ones(len(pool), dtype=bool)

@@ -67,7 +67,7 @@ def thinned(labels: NDArray[np.int8], bits: Bits) -> Mask:
     """
     kept = labels >= 0
     counts = np.bincount(labels[kept], minlength=1)
-    level = int(counts[counts > 0].min(initial=0)) * np.count_nonzero(counts)
+    level = int(counts[counts > 0].min(initial=0) * np.count_nonzero(counts))
     if level < kept.sum() * (1 - THINNED):
         return kept
     some = np.flatnonzero(kept)

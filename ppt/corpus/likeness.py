@@ -72,7 +72,8 @@ class Likeness:
         counts = np.bitwise_count(prints[answers][:, None] & prints[others])
         shared = counts.view(np.uint32)[..., 0] * np.uint32(0x01010101) >> np.uint32(24)
         apart = np.abs(self.look_rank[answers][:, None] - self.look_rank[others])
-        return SHARED * shared.astype(np.int64) + apart * LOOK // max(len(self.look_rank), 1)
+        costs: Indices = SHARED * shared.astype(np.int64) + apart * LOOK // len(self.look_rank)
+        return costs
 
 
 class _Postings:

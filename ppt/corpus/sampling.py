@@ -72,9 +72,9 @@ def same_document(
     drawn = _distinct(bits, counts, k, Draw.SAME)
 
     def sentences(number: Indices) -> Indices:
-        found = pool.starts[anchors][:, None] + number
+        found: Indices = pool.starts[anchors][:, None] + number
         found += (found >= first[:, None]) * near[:, None]
-        return np.minimum(found, len(pool) - 1)
+        return np.minimum(found, max(len(pool) - 1, 0))
 
     for j in range(k):
         turns = Draw.TRY + TRIES * j + np.arange(TRIES, dtype=np.uint64)

@@ -8,15 +8,18 @@ of a pair the second one. Of a good corpus both stay near chance.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ppt.corpus.formats import FORMATS
+from ppt.corpus.manifest import Manifest
 
 SAMPLE = 2000
 """Rows to measure on, the first of the training split; every second one teaches the probes."""
@@ -35,22 +38,36 @@ Row = Mapping[str, Any]
 Measured = dict[str, dict[str, float]]
 
 
-def shortcuts(sample: pa.Table, format_name: str) -> Measured:
+def measured(manifest: Manifest, read: Callable[[str], bytes]) -> Manifest:
+    """The manifest with the baselines of its corpus, whose files `read` gives by name."""
+    parts, left = [], SAMPLE
+    for shard in manifest.shards["train"]:
+        table = pq.read_table(pa.BufferReader(read(shard.name))) if left else None
+        if table is not None:
+            parts.append(table.slice(0, left))
+            left -= len(parts[-1])
+    sample = pa.concat_tables(parts) if parts else pa.table({})
+    return replace(manifest, shortcuts=shortcuts(sample, FORMATS[manifest.format].words))
+
+
+def shortcuts(sample: pa.Table, words: Sequence[str]) -> Measured:
     """By kind of rows: how many were tested, chance, and the accuracy of each baseline.
 
-    `sample` are rows of one format. Kinds of too few rows are left out; `overlap` is, where a
-    row has one text. Numbers have three decimals.
+    `sample` are rows of one format, `words` its label words. Kinds of too few rows are left
+    out; `overlap` is, where a row has one text. Numbers have three decimals.
     """
     rows = sample.to_pylist()
     vectors = Vectors(rows)
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(row)
     measured: Measured = {}
-    for kind in FORMATS[format_name].kinds:
-        found = [row for row in rows if row["kind"] == kind]
+    for kind, found in sorted(by_kind.items()):
         if len(found) < _LEAST:
             continue
-        told = _of_options if kind == "choice" else _of_classes
-        accuracies = told(found, vectors, FORMATS[format_name].words)
-        measured[kind] = {name: round(float(value), 3) for name, value in accuracies.items()}
+        choices = {frozenset(row["options"]) for row in found}
+        told = (_of_options if len(choices) > 1 else _of_classes)(found, vectors, words)
+        measured[kind] = {name: round(float(value), 3) for name, value in told.items()}
     return measured
 
 

@@ -11,7 +11,7 @@ from ppt.corpus.builders import Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
 from ppt.corpus.rows import OPTION_WORDS, Rows
-from ppt.corpus.trim import ENDS, clause, has_marks, whole
+from ppt.corpus.trim import ENDS, clause, whole
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -44,17 +44,14 @@ class Phrases:
         pool, options = stock.pool, stock.options
         caps = {cap for n in range(2, len(LETTERS) + 1) for cap in option_caps(n, options)}
         caps |= {options.max_text_chars, options.max_option_chars}
-        marked = [has_marks(text) for text in pool.text]
-        texts = [whole(text) if m else text for text, m in zip(pool.text, marked, strict=True)]
+        texts = [whole(text) for text in pool.text]
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         self._caps = sorted(caps, reverse=True)
         places = list(range(len(texts)))
         self._places = np.empty((len(caps), len(places)), dtype=np.int64)
         for row, cap in enumerate(self._caps):
             for i in np.flatnonzero(lengths > cap).tolist():
-                text = clause(texts[i], cap)
-                if marked[i]:
-                    text = whole(text)
+                text = whole(clause(texts[i], cap))
                 if text != texts[places[i]]:
                     places[i] = len(texts)
                     texts.append(text)
