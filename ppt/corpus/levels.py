@@ -66,8 +66,8 @@ def thinned(labels: NDArray[np.int8], bits: Bits) -> Mask:
     All that have a label, where that would cost more than `THINNED` of them.
     """
     kept = labels >= 0
-    counts = np.bincount(labels[kept], minlength=1)
-    level = int(counts[counts > 0].min(initial=0) * np.count_nonzero(counts))
+    _, counts = np.unique(labels[kept], return_counts=True)
+    level = int(counts.min(initial=len(labels))) * len(counts)
     if level < kept.sum() * (1 - THINNED):
         return kept
     some = np.flatnonzero(kept)

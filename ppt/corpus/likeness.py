@@ -110,7 +110,7 @@ class _Postings:
         used[word[linked[linked >= 0]]] = True
         kept = used[word]
         self.word, self.sentence = word[kept], sentence[kept]
-        self.linked = np.where(linked < 0, -1, (np.cumsum(kept) - 1)[linked]) if n else linked
+        self.linked = np.where(linked < 0, -1, np.append(0, np.cumsum(kept))[linked])
 
 
 def _looks(texts: Sequence[str]) -> Indices:
