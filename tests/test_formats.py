@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppt.base.text import content_key
-from ppt.corpus.builders import Stock, sentiment
+from ppt.corpus.builders import Stock, multiple_choice, sentiment
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
@@ -137,8 +137,8 @@ def test_both_neighbours_and_all_negatives_of_a_block_are_drawn_evenly():
     documents = made([12] * 6)
     counts, expected, sides = Counter(), Counter(), Counter()
     for seed in range(300):
-        pool, rows, _ = built(documents, FormatOptions(seed=seed))
-        choice = rows["multiple_choice"]
+        pool = build_pool(documents, seed)
+        choice = Stock(pool, FormatOptions(seed=seed)).rows(multiple_choice)
         options = choice.options.reshape(-1, 6)
         answers = options[np.arange(len(choice)), choice.label]
         sides.update((pool.position[answers] - pool.position[choice.anchor]).tolist())

@@ -14,8 +14,9 @@ ENDS = ".!?…。！？ "
 _PAIRS = {
     "(": ")", "[": "]", "{": "}", "“": "”", "«": "»", "「": "」", "『": "』", "（": "）", "《": "》"
 }  # fmt: skip
-_ASCII_PAIRS = (("(", ")"), ("[", "]"), ("{", "}"))
-_BRACKETS = re.compile("[" + re.escape("".join([*_PAIRS, *_PAIRS.values()])) + "]")
+_MARKS = ('"', *_PAIRS, *_PAIRS.values())
+_ASCII_MARKS = tuple(mark for mark in _MARKS if mark.isascii())
+_BRACKETS = re.compile("[" + re.escape("".join(_MARKS[1:])) + "]")
 _SPARED = re.compile(r"\(?\b\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
 """What is no bracket: the marker of a list, a face; a German quotation ends as others begin."""
 
@@ -24,18 +25,22 @@ _CLAUSE_ENDS = re.compile(r".*(?:[,;:](?= )|[，；：、—]| [–—-]+(?= ))"
 
 def whole(text: str) -> str:
     """The text without the quotation marks and brackets that lack the other one of their pair."""
-    alone = []
+    marks = _ASCII_MARKS if text.isascii() else _MARKS
+    for mark in marks:
+        if mark in text:
+            return _mended(text)
+    return text
+
+
+def _mended(text: str) -> str:
+    alone = _unpaired(text)
     if text.count('"') % 2:
         alone.append(_odd_one(text))
-    for first, last in _ASCII_PAIRS if text.isascii() else _PAIRS.items():
-        if text.count(first) != text.count(last):  # in nearly all others they pair in order
-            alone += _unpaired(text)
-            break
     if not alone:
         return text
     places = [-1, *sorted(alone), len(text)]
     parts = [text[a + 1 : b] for a, b in pairwise(places)]
-    return " ".join("".join(parts).split())
+    return _mended(" ".join("".join(parts).split()))
 
 
 def _odd_one(text: str) -> int:
@@ -51,6 +56,8 @@ def _odd_one(text: str) -> int:
 
 def _unpaired(text: str) -> list[int]:
     """The places of brackets, and of quotation marks of two forms, that pair with none."""
+    if not _BRACKETS.search(text):
+        return []
     spared = {i for found in _SPARED.finditer(text) for i in range(*found.span())}
     opened: list[int] = []
     alone: list[int] = []
