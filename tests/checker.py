@@ -70,14 +70,15 @@ def is_cut(whole, text):
         return True
     if not whole.startswith(text):
         return False
-    after = whole[len(text) :].lstrip()
-    if after[:1] in set(",;:，；：、–—-"):
+    left = whole[len(text) :]
+    if left.lstrip()[:1] in set(",;:，；：、–—-"):
         return True
     if " " not in text and len(text) in CAPS:
         return True  # a word longer than the cap, such as an address, is cut within
-    if not whole[len(text) :].startswith(" "):
+    signs = len(left) - len(left.lstrip(ENDS.strip()))
+    if not left[signs:].startswith(" "):
         return False
-    more = whole.find(" ", len(text) + 1)
+    more = whole.find(" ", len(text) + signs + 1)
     longer = len(whole) if more < 0 else more
     return any(len(text) <= cap < longer + MARKS for cap in CAPS)
 

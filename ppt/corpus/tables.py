@@ -101,8 +101,11 @@ class Phrases:
         used[places] = True
         codes = (np.cumsum(used) - 1)[places].astype(np.int32)
         strings = self._strings.take(pa.array(np.flatnonzero(used[:n])))
-        ended = pc.utf8_rtrim(self._strings.take(pa.array(np.flatnonzero(used[n:]))), ENDS)
-        strings = pa.concat_arrays([strings, ended])
+        if used[n:].any():
+            ended = pc.utf8_rtrim(self._strings.take(pa.array(np.flatnonzero(used[n:]))), ENDS)
+            # A dictionary must not hold the same string twice: Parquet's bytes would vary.
+            unique = pa.concat_arrays([strings, ended]).dictionary_encode()
+            strings, codes = unique.dictionary, unique.indices.to_numpy()[codes]
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)
 
 
