@@ -71,7 +71,7 @@ def is_cut(whole, text):
     if not whole.startswith(text):
         return False
     left = whole[len(text) :]
-    if left.lstrip()[:1] in set(",;:，；：、–—-"):
+    if left.lstrip(ENDS)[:1] in set(",;:，；：、–—-"):
         return True
     if " " not in text and len(text) in CAPS:
         return True  # a word longer than the cap, such as an address, is cut within
