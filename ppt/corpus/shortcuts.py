@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ class Vectors:
     def overlap(self, one: str, other: str) -> float:
         """The cosine of two texts."""
         mine, theirs = self[one], self[other]
-        return sum(weight * theirs[word] for word, weight in mine.items() if word in theirs)
+        return sum([weight * theirs[word] for word, weight in mine.items() if word in theirs])
 
     def form(self, text: str) -> list[float]:
         """What can be seen of a text without reading it."""
@@ -138,8 +138,9 @@ def _of_options(rows: Sequence[Row], vectors: Vectors, _: Sequence[str]) -> dict
 
 def _of_row(options: Sequence[str], vectors: Vectors) -> Floats:
     """[n, F] the forms of a row's options, and how like each is to the others, less the mean."""
-    alike = np.array([[vectors.overlap(a, b) for b in options] for a in options])
-    np.fill_diagonal(alike, 0)
+    alike = np.zeros((len(options), len(options)))
+    for i, j in combinations(range(len(options)), 2):
+        alike[i, j] = alike[j, i] = vectors.overlap(options[i], options[j])
     forms = np.array([vectors.form(option) for option in options])
     seen = np.column_stack([forms, alike.sum(axis=1), alike.max(axis=1)])
     return np.asarray(seen - seen.mean(axis=0))
