@@ -52,11 +52,11 @@ def split(text):
 
 def marks_alone(text):
     """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
-    bare = re.sub(r"\(?\b\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“", "", text)  # lists, faces, Germans
-    counted = [bare.count('"') % 2]
-    for first, last in ("()", "[]", "{}", "“”", "«»"):
-        counted.append(bare.count(first) != bare.count(last))
-    return any(counted)
+    if text.count('"') % 2:
+        return True
+    spared = re.sub(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“", "", text)  # lists, faces, Germans
+    pairs = ("()", "[]", "{}", "“”", "«»")
+    return all(any(one.count(a) != one.count(b) for a, b in pairs) for one in (text, spared))
 
 
 def bare(text):

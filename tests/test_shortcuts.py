@@ -158,6 +158,7 @@ def test_marks_are_whole(text):
         ("See (this [that).", "See (this that)."),
         ("a) list (b", "a) list b"),
         ("Fine :) yes", "Fine :) yes"),
+        ("It falls (see Fig. 3) here", "It falls (see Fig. 3) here"),
         ("\u201cWell, I", "Well, I"),
         ("\u201eGut\u201c, sagte", "\u201eGut\u201c, sagte"),
     ],

@@ -17,10 +17,10 @@ _PAIRS = {
 _MARKS = ('"', *_PAIRS, *_PAIRS.values())
 _ASCII_MARKS = tuple(mark for mark in _MARKS if mark.isascii())
 _BRACKETS = re.compile("[" + re.escape("".join(_MARKS[1:])) + "]")
-_SPARED = re.compile(r"\(?\b\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
+_SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
 """What is no bracket: the marker of a list, a face; a German quotation ends as others begin."""
 
-_CLAUSE_ENDS = re.compile(r".*(?:[,;:](?= )|[，；：、—]| [–—-]+(?= ))", re.DOTALL)
+_WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
 
 
 def whole(text: str) -> str:
@@ -34,6 +34,9 @@ def whole(text: str) -> str:
 
 def _mended(text: str) -> str:
     alone = _unpaired(text)
+    if alone:
+        found = _SPARED.finditer(text)
+        alone = _unpaired(text, frozenset(i for one in found for i in range(*one.span())))
     if text.count('"') % 2:
         alone.append(_odd_one(text))
     if not alone:
@@ -54,11 +57,8 @@ def _odd_one(text: str) -> int:
     return before
 
 
-def _unpaired(text: str) -> list[int]:
+def _unpaired(text: str, spared: frozenset[int] = frozenset()) -> list[int]:
     """The places of brackets, and of quotation marks of two forms, that pair with none."""
-    if not _BRACKETS.search(text):
-        return []
-    spared = {i for found in _SPARED.finditer(text) for i in range(*found.span())}
     opened: list[int] = []
     alone: list[int] = []
     for found in _BRACKETS.finditer(text):
@@ -82,10 +82,15 @@ def clause(text: str, limit: int) -> str:
     less than half.
     """
     words = cut(text, limit)
-    found = _CLAUSE_ENDS.match(words, limit // 2) if len(words) < len(text) else None
-    if found is None:
+    if len(words) == len(text):
         return words
-    shorter = words[: found.end()].rstrip(",;:，；：、–—- ")
-    if len(shorter) < SHORTEST_CUT and len(content_key(shorter)) < NEAR_EQUAL_LETTERS:
+    half = limit // 2
+    end = max(words.rfind(", ", half), words.rfind("; ", half), words.rfind(": ", half))
+    if not words.isascii():
+        end = max(end, *(words.rfind(stop, half) for stop in _WIDE_STOPS))
+    if end < 0:
+        return words
+    shorter = words[:end].rstrip(",;:，；：、–—- ")
+    if end < SHORTEST_CUT and len(content_key(shorter)) < NEAR_EQUAL_LETTERS:
         return words
     return shorter
