@@ -40,6 +40,7 @@ from pipelines.workers import local_runner
 from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
 from ppt.base.text import cut, normalise
+from ppt.corpus.card import mixture_told, shortcuts_told
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
@@ -275,6 +276,10 @@ def _summary(
             "of other text; both were kept"
         )
     for name, manifest in manifests.items():
+        for kind, of in manifest.shortcuts.items():
+            tell(f"  {name}, {kind}: {shortcuts_told(of)}")
+        if manifest.mixture:
+            tell(f"  {name}, mixture {mixture_told(manifest.mixture)}")
         for warning in manifest.warnings:
             tell(f"  warning, {name}: {visible(warning)}")
     megabytes = documents["characters"] / 1e6

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.labelling import refuse_foreign
-from ppt.corpus.lacks import lacks, splitter_advice
+from ppt.corpus.lacks import lacks, mixture, splitter_advice
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats, add_counts
 from ppt.errors import InputError
 
@@ -169,4 +169,4 @@ def _manifest(
         shards={split: tuple(one.shard for one in ones) for split, ones in by_split.items()},
         stats={split: add_counts(one.stats for one in ones) for split, ones in by_split.items()},
     )
-    return replace(manifest, warnings=tuple(lacks(manifest)))
+    return replace(manifest, mixture=mixture(manifest), warnings=tuple(lacks(manifest)))

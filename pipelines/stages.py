@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -43,6 +44,7 @@ from pipelines.sinks import Output, told_plainly
 from ppt.base.text import document_key, normalise
 from ppt.corpus.card import CARD, dataset_card
 from ppt.corpus.records import Reject
+from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST
 from ppt.text.sentences import get_splitter
 
@@ -202,6 +204,8 @@ def write_manifests(
     results = list(results)
     manifests = build_manifests(results, config)
     for name, manifest in manifests.items():
+        manifests[name] = measured(manifest, partial(_content, output, name))
+    for name, manifest in manifests.items():
         output.put(f"{name}/{CARD}", dataset_card(manifest).encode())
     wanted = {path for result in results for path in result.files}
     output.sweep(config, wanted | {f"{name}/{CARD}" for name in manifests})
@@ -209,6 +213,12 @@ def write_manifests(
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
     if finish:
         output.finish()
+
+
+def _content(output: Output, folder: str, file: str) -> bytes:
+    data = output.get(f"{folder}/{file}")
+    assert data is not None, file
+    return data
 
 
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]

@@ -1,13 +1,16 @@
-"""Look inside a corpus: ``python -m ppt.inspect corpora/unified -n 5``."""
+"""Look inside a corpus, or at what was rejected: ``python -m ppt.inspect corpora/unified -n 5``."""
 
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -18,22 +21,29 @@ from ppt.base.terminal import plain_console
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import SPLITS, Manifest
-from ppt.corpus.storage import VERIFY, open_corpus
-from ppt.errors import exit_status, visible
+from ppt.corpus.records import REASONS
+from ppt.corpus.rows import OPTION_WORDS
+from ppt.corpus.storage import MANIFEST, VERIFY, open_corpus
+from ppt.errors import ConfigError, CorpusError, exit_status, first_line, visible
 
 DESCRIPTION = """\
-Show samples of a corpus, the answer marked, and its counts; check its files."""
+Show samples of a corpus, the answer marked, and its counts; check its files. Of the folder
+rejects/ show what was rejected, by reason."""
 
 EPILOG = """\
 examples:
   python -m ppt.inspect corpora/unified -n 5
   python -m ppt.inspect corpora/sentiment --split=validation --seed=1
+  python -m ppt.inspect corpora/unified -n 2 --sample_by=class
+  python -m ppt.inspect corpora/rejects -n 3 --sample_by=reason
   python -m ppt.inspect corpora/unified -n 0 --verify=full"""
 
 ANSWER_STYLE = "bold green"
 
 
 SAMPLES, FILES = "the samples", "the corpus"
+SAMPLE_BY = ("all", "class", "reason")
+REJECTS = "rejects"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +52,18 @@ class InspectConfig(Command):
 
     GROUPS: ClassVar[tuple[str, ...]] = (FILES, SAMPLES)
 
-    corpus: str = flag("a corpus's folder, such as corpora/unified", group=FILES, option="")
+    corpus: str = flag(
+        "a corpus's folder, such as corpora/unified, or corpora/rejects", group=FILES, option=""
+    )
     verify: str = flag(
         "full: check each shard's sha256 too", group=FILES, default=VERIFY[0], choices=VERIFY
     )
     n: int = flag("samples", group=SAMPLES, default=5, rule=at_least(0), option="-n")
     split: str = flag("where they are from", group=SAMPLES, default=SPLITS[0], choices=SPLITS)
+    sample_by: str = flag(
+        "n of each: of each label word or kind, or of each reason of rejects",
+        group=SAMPLES, default="all", choices=SAMPLE_BY,
+    )  # fmt: skip
     seed: int | None = flag(
         "draw samples at random", group=SAMPLES, default=None, rule=at_least(0), unset="the first"
     )
@@ -62,11 +78,29 @@ def _run(argv: Sequence[str] | None) -> int:
     flags = parse(
         InspectConfig, argv, prog="python -m ppt.inspect", description=DESCRIPTION, epilog=EPILOG
     )
-    corpus = open_corpus(flags.corpus, verify=flags.verify)
     console = plain_console()
+    folder = Path(flags.corpus)
+    is_rejects = folder.name == REJECTS and not (folder / MANIFEST).exists()
+    allowed = SAMPLE_BY[0], SAMPLE_BY[2 if is_rejects else 1]
+    if flags.sample_by not in allowed:
+        raise ConfigError(
+            f"--sample_by: got {flags.sample_by}, expected {' or '.join(allowed)} here"
+        )
+    if is_rejects:
+        _show_rejects(folder, flags, console)
+        return 0
+    corpus = open_corpus(folder, verify=flags.verify)
+    name = corpus.manifest.format
     rows = corpus.read(flags.split)
-    for row in _sample(rows, flags.n, flags.seed):
-        console.print(panel(row, corpus.manifest.format))
+    groups = {"": rows}
+    if flags.sample_by != SAMPLE_BY[0]:
+        classes = np.array([class_of(row, name) for row in rows.to_pylist()])
+        groups = {one: rows.filter(pa.array(classes == one)) for one in sorted(set(classes))}
+    for title, group in groups.items():
+        if title:
+            console.print(Text(f"{visible(title)}, {group.num_rows:,} rows", style="bold"))
+        for row in _sample(group, flags.n, flags.seed):
+            console.print(panel(row, name))
     console.print(stats_table(corpus.manifest))
     for warning in corpus.manifest.warnings:
         console.print(f"warning: {visible(warning)}")
@@ -78,23 +112,78 @@ def _run(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _sample(rows: pa.Table, n: int, seed: int | None) -> list[dict[str, Any]]:
-    n = min(n, rows.num_rows)
+def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
+    """What was rejected: samples with their place, then how many for each reason."""
+    lines = list(_rejects(folder))
+    counts = Counter(str(line["reason"]) for line in lines)
+    by_reason = flags.sample_by != SAMPLE_BY[0]
+    for reason in sorted(counts) if by_reason else [""]:
+        group = [line for line in lines if not reason or line["reason"] == reason]
+        for line in _sample(pa.array(group), flags.n, flags.seed):
+            place = Text(visible(f"{line['source']} at {line['offset']}"), style="dim")
+            told = Text(visible(f"{line['reason']}: {line['detail']}".rstrip(": ")))
+            console.print(Panel(told, title=place, title_align="left"))
+    table = Table(title=REJECTS, title_justify="left")
+    for column in ("reason", "", "records"):
+        table.add_column(column, justify="right" if column == "records" else "left")
+    for reason, count in counts.most_common():
+        table.add_row(visible(reason), _MEANINGS.get(reason, ""), f"{count:,}")
+    console.print(table)
+
+
+def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines of all shards, in order; raises CorpusError where one is none of ours."""
+    paths = sorted(folder.glob("*.jsonl"))
+    if not folder.is_dir():
+        raise CorpusError(f"no folder {folder}: a build that rejected something has made one")
+    for path in paths:
+        try:
+            for text in path.read_text(encoding="utf-8").splitlines():
+                line = json.loads(text)
+                yield {key: line.get(key, "") for key in ("reason", "detail")} | {
+                    "source": line["source"], "offset": str(line["offset"])
+                }  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CorpusError(
+                f"{path} has a line that no build wrote ({first_line(error)})"
+            ) from None
+
+
+def _sample(rows: Any, n: int, seed: int | None) -> list[dict[str, Any]]:
+    n = min(n, len(rows))
     if seed is None:
         return list(rows.slice(0, n).to_pylist())
-    chosen = np.random.default_rng(seed).choice(rows.num_rows, n, replace=False)
+    chosen = np.random.default_rng(seed).choice(len(rows), n, replace=False)
     return list(rows.take(pa.array(chosen)).to_pylist())
+
+
+def class_of(row: Mapping[str, Any], format_name: str) -> str:
+    """The label word of a row that has one, else its kind; of a format of several kinds both."""
+    known, options, label = FORMATS[format_name], row["options"], row["label"]
+    word = str(options[label] if options else known.words[label])
+    if options and word not in OPTION_WORDS:
+        return str(row["kind"])
+    return f"{row['kind']}: {word}" if len(known.kinds) > 1 else word
 
 
 def panel(row: Mapping[str, Any], format_name: str) -> Panel:
     """One example as people read it: texts, then options or label words, the answer marked."""
-    lines = [Text(visible(row["text_a"]))]
+    lines: list[Any] = [Text(visible(row["text_a"]))]
     if row["text_b"] is not None:
         lines.append(Text(visible(row["text_b"]), style="cyan"))
     words = FORMATS[format_name].words
     if row["options"]:
+        # A grid folds by the width that signs have on the screen: a text without spaces stays
+        # beside its letter.
+        options = Table.grid(padding=(0, 1))
+        options.add_column(no_wrap=True)
+        options.add_column(overflow="fold")
         for i, option in enumerate(row["options"]):
-            lines.append(_choice(f"{words[i]}. {visible(option)}", i == row["label"]))
+            is_answer = i == row["label"]
+            style = ANSWER_STYLE if is_answer else ""
+            letter = Text(f"{'▶' if is_answer else ' '} {words[i]}.", style=style)
+            options.add_row(letter, Text(visible(option), style=style))
+        lines.append(options)
     else:
         marked = [_choice(word, i == row["label"]) for i, word in enumerate(words)]
         lines.append(Text("  ").join(marked))
@@ -118,15 +207,43 @@ def stats_table(manifest: Manifest) -> Table:
     known = FORMATS[manifest.format]
     for what, names in (("kind", known.kinds), ("label", known.words)):
         for name in names:
-            if any(counts := manifest.count(f"{what}s", name)):
-                table.add_row(f"{what} {name}", *(f"{count:,}" for count in counts))
+            if any(by_split := manifest.count(f"{what}s", name)):
+                table.add_row(f"{what} {name}", *(f"{count:,}" for count in by_split))
+    for kind, of in manifest.mixture.items():
+        table.add_row(
+            f"mixture: {kind}", f"{of.get('met', 0):.0%}", f"{of.get('asked', 0):.0%} asked"
+        )
+    table.add_section()
+    for kind, of in manifest.shortcuts.items():
+        for name in ("overlap", "form"):
+            if name in of:
+                chance = f"chance {of.get('chance', 0):.2f}"
+                table.add_row(f"{visible(kind)}, {_BASELINES[name]}", f"{of[name]:.2f}", chance)
     table.add_section()
     documents = manifest.documents
     table.add_row("documents kept", f"{documents['kept']:,}", f"of {documents['read']:,} read")
+    for name, count in _other_counts(manifest):
+        table.add_row(visible(name), f"{count:,}", "")
     for reason, count in manifest.examples["drops"].items():
         if count:
             table.add_row(f"dropped: {visible(reason)}", f"{count:,}", "anchors")
     return table
+
+
+_BASELINES = {"overlap": "by shared words", "form": "without the anchor"}
+
+_MEANINGS = {**REASONS, "duplicate": "it equals one that was kept"}
+
+
+def _other_counts(manifest: Manifest) -> Iterator[tuple[str, int]]:
+    """What else the ledgers of documents and sentences count: clusters, exclusions, drops."""
+    for ledger, known in ((manifest.documents, {"kept", "read"}), (manifest.sentences, {"read"})):
+        what = "documents" if ledger is manifest.documents else "sentences"
+        for name, value in ledger.items():
+            parts = value if isinstance(value, dict) else {"": value}
+            for reason, count in parts.items():
+                if count and name not in known:
+                    yield f"{what} {name}{reason and f': {reason}'}".replace("_", " "), count
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ whether the row says the truth. Run by hand on a large corpus:
 import gzip
 import hashlib
 import json
+import math
 import re
+import statistics
 import sys
 import unicodedata
 from collections import Counter, defaultdict
@@ -25,6 +27,9 @@ from ppt.text.sentences import load_punkt
 
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)
+ENDS = ".!?…。！？ "
+MARKS = 12
+"""Quotation marks and brackets that a cut text may have beside its words."""
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
 
 
@@ -45,15 +50,62 @@ def split(text):
     return [s for s in found if s]
 
 
+def marks_alone(text):
+    """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
+    if text.count('"') % 2:
+        return True
+    spared = re.sub(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“", "", text)  # lists, faces, Germans
+    pairs = ("()", "[]", "{}", "“”", "«»")
+    return all(any(one.count(a) != one.count(b) for a, b in pairs) for one in (text, spared))
+
+
+def bare(text):
+    """A text without quotation marks and brackets, which a row has whole or not at all."""
+    return " ".join(re.sub(r"""["()\[\]{}“”«»「」『』（）《》]""", "", text).split())
+
+
 def is_cut(whole, text):
-    """Whether one of the caps cuts `whole` to `text`: no more words would have fitted in it."""
-    if whole.startswith(text) and " " not in text and len(text) in CAPS:
-        return True  # a word longer than the cap, such as an address, is cut within
-    if not whole.startswith(text + " "):
+    """Whether `text` is `whole`, or its start: up to a clause, or as many words as a cap takes."""
+    if whole.rstrip(ENDS) == text.rstrip(ENDS):
+        return True
+    if not whole.startswith(text):
         return False
-    more = whole.find(" ", len(text) + 1)
+    left = whole[len(text) :]
+    if left.lstrip(ENDS)[:1] in set(",;:，；：、–—-"):
+        return True
+    if " " not in text and len(text) in CAPS:
+        return True  # a word longer than the cap, such as an address, is cut within
+    signs = len(left) - len(left.lstrip(ENDS.strip()))
+    if not left[signs:].startswith(" "):
+        return False
+    more = whole.find(" ", len(text) + signs + 1)
     longer = len(whole) if more < 0 else more
-    return any(len(text) <= cap < longer for cap in CAPS)
+    return any(len(text) <= cap < longer + MARKS for cap in CAPS)
+
+
+def by_overlap(rows, tested):
+    """How often the option of the largest tf-idf cosine with the anchor is the answer."""
+    texts = {text for row in rows for text in (row["text_a"], row["text_b"], *row["options"])}
+    counts = {
+        text: Counter(re.findall(r"\w+", text.casefold())) for text in texts if text is not None
+    }
+    uses = Counter(word for one in counts.values() for word in one)
+
+    def vector(text):
+        weights = {
+            word: n * (math.log((1 + len(counts)) / (1 + uses[word])) + 1)
+            for word, n in counts[text].items()
+        }
+        norm = math.sqrt(sum(w * w for w in weights.values())) or 1
+        return {word: weight / norm for word, weight in weights.items()}
+
+    right = 0
+    for row in tested[1::2]:
+        anchor = vector(row["text_a"])
+        options = [vector(option) for option in row["options"]]
+        scores = [sum(w * one.get(word, 0) for word, w in anchor.items()) for one in options]
+        right += scores.index(max(scores)) == row["label"]
+    return right / max(len(tested[1::2]), 1)
 
 
 class Source:
@@ -77,8 +129,7 @@ class Source:
         """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
         found = []
         for key, position in self.places[letters(text)[:24]]:
-            whole = self.sentences[key][position]
-            if whole == text or is_cut(whole, text):
+            if is_cut(bare(self.sentences[key][position]), bare(text)):
                 found.append((key, position))
         return found
 
@@ -90,6 +141,8 @@ class Checker:
         self.first = {}
         self.splits = defaultdict(set)
         self.positions = defaultdict(Counter)
+        self.lengths = defaultdict(list)
+        self.cuts = defaultdict(Counter)
         self.pair_labels = Counter()
 
     def fault(self, what, row):
@@ -99,7 +152,7 @@ class Checker:
     def check(self, formats):
         for name in formats:
             manifest = json.loads((self.folder / name / "manifest.json").read_text())
-            seen = set()
+            seen, train = set(), []
             for split_name, shards in manifest["shards"].items():
                 for shard in shards:
                     data = (self.folder / name / shard["name"]).read_bytes()
@@ -110,7 +163,11 @@ class Checker:
                             self.fault("id twice", row)
                         seen.add(row["id"])
                         self.rows[name, split_name] += 1
+                        if split_name == "train":
+                            train.append(row)
                         self.row(name, split_name, row)
+            self.check_manifest(manifest, train)
+        self.check_balance()
         both = self.splits["train"] & self.splits["validation"]
         if both:
             self.fault("document in both splits", min(both))
@@ -139,6 +196,8 @@ class Checker:
             return
         if row["options"]:
             self.positions[name, len(row["options"])][row["label"]] += 1
+        if any(map(marks_alone, [row["text_a"], row["text_b"] or "", *row["options"]])):
+            self.fault("a mark without its other one", row)
         getattr(self, f"check_{kind}")(row, key, position)
 
     def relation(self, text, key, position):
@@ -173,7 +232,50 @@ class Checker:
         if told.count("no") != n - 1 - told.count("maybe"):
             self.fault("choice negatives", row)
 
+        ended = [option[-1:] in set(ENDS) for option in options]
+        whole = [self.whole(option) for option in options]
+        if not all(whole) and any(ended):
+            self.fault("a cut option among some that end", row)
+        for i, one in enumerate(whole):
+            self.cuts[i == row["label"]][one] += 1
+
+    def whole(self, text):
+        """Whether a text is a whole sentence of the documents, but for its last signs."""
+        wanted = bare(text).rstrip(ENDS)
+        return any(
+            bare(self.source.sentences[key][position]).rstrip(ENDS) == wanted
+            for key, position in self.source.find(text)
+        )
+
+    def check_manifest(self, manifest, rows):
+        """The mixture is what the rows have; the baselines are what the rows give."""
+        kinds = Counter(row["kind"] for row in rows)
+        for kind, of in manifest["mixture"].items():
+            if abs(of["met"] - kinds[kind] / max(len(rows), 1)) > 0.001:
+                self.fault("mixture met", of)
+            warned = any(f"are {kind}, --unified_mixture" in one for one in manifest["warnings"])
+            if (of["met"] < 0.9 * of["asked"]) != warned:
+                self.fault("mixture missed without a warning, or the reverse", of)
+        for kind, of in manifest["shortcuts"].items():
+            found = [row for row in rows[:2000] if row["kind"] == kind]
+            if of["rows"] != len(found[1::2]):
+                self.fault("rows of a baseline", of)
+            if kind == "choice" and abs(of["overlap"] - by_overlap(rows[:2000], found)) > 0.002:
+                self.fault("baseline of overlap", of)
+
+    def check_balance(self):
+        """Over all rows: lengths do not tell the class, cuts do not tell the answer."""
+        if self.lengths:
+            middles = [statistics.median(found) for found in self.lengths.values()]
+            if min(map(len, self.lengths.values())) >= 200 and max(middles) > 1.15 * min(middles):
+                self.fault("lengths of classes differ", middles)
+        if all(found.total() > 500 for found in (self.cuts[True], self.cuts[False])):
+            shares = [found[False] / found.total() for found in self.cuts.values()]
+            if abs(shares[0] - shares[1]) > 0.06:
+                self.fault("answers are cut more or less often", shares)
+
     def check_sentiment(self, row, key, position):
+        self.lengths[(row["options"] or SENTIMENT)[row["label"]]].append(len(row["text_a"]))
         if row["text_b"] is not None or sorted(row["options"] or SENTIMENT) != sorted(SENTIMENT):
             self.fault("sentiment row", row)
 

@@ -7,11 +7,17 @@ random streams; every choice is made naively, over lists, one anchor at a time.
 from collections import Counter, defaultdict
 
 from ppt.base.streams import seed_bits
-from ppt.base.text import content_key, cut
+from ppt.base.text import content_key
+from ppt.corpus.levels import THINNED
+from ppt.corpus.likeness import BLOCK, COMMON, DOCUMENTS, LOOK, SHARED
 from ppt.corpus.options import option_caps, same_document_options
+from ppt.corpus.sampling import SPARE, TRIES
+from ppt.corpus.sentiment import MATCHED, MOST_BINS
+from ppt.corpus.trim import ENDS, clause, whole
 
 MASK = (1 << 64) - 1
 DIRECTION, NUMBER, TASK, ORDER, PLACE, MIX, SAME, OTHER, SHUFFLE = 0, 1, 2, 3, 4, 5, 64, 128, 192
+TRY, IN_BLOCK = 256, 320
 PAIR_WORDS = ["no", "maybe", "yes"]
 SENTIMENT_WORDS = ["terrible", "bad", "maybe", "good", "great"]
 
@@ -28,6 +34,15 @@ def draw(word, counter):
 
 def pick(word, counter, bound):
     return ((draw(word, counter) >> 32) * bound) >> 32
+
+
+def evenly(labels, amount, draws):
+    """`amount` of {i: label}, round by round of all labels, by their draws."""
+    turns = {}
+    for label in set(labels.values()):
+        members = sorted((i for i in labels if labels[i] == label), key=draws.get)
+        turns.update({i: (number, draws[i]) for number, i in enumerate(members)})
+    return sorted(sorted(turns, key=turns.get)[:amount])
 
 
 class Sentence:
@@ -64,6 +79,84 @@ def usable(documents, seed, min_chars=20, max_chars=600):
     return sentences, drops
 
 
+def words(text):
+    """The buckets of the words of a text."""
+    data = bytearray(text.encode())
+    for i in range(len(data)):
+        if data[i] < 128:
+            data[i] = ord(chr(data[i]).lower()) if chr(data[i]).isalnum() else 0
+    for i in range(len(data) - 2):
+        if bytes(data[i : i + 2]) in (b"\xe2\x80", b"\xe2\x81", b"\xe3\x80"):
+            data[i : i + 3] = bytes(3)
+    found = []
+    for i, letter in enumerate(data):
+        if letter and (i == 0 or not data[i - 1] or letter >= 0xE3):
+            end = data.find(0, i)
+            end = len(data) if end < 0 else end
+            key = int.from_bytes(data[i : min(end, i + (6 if letter >= 0xE3 else 8))], "little")
+            found.append((key * 0x9E3779B97F4A7C15 & MASK) >> 46)
+    return found
+
+
+class Likeness:
+    """Blocks of like sentences, by lists."""
+
+    def __init__(self, pool):
+        self.pool, n = pool, len(pool)
+        found = [words(sentence.text) for sentence in pool]
+        uses = Counter(word for one in found for word in one)
+        self.words = [{w for w in one if uses[w] > 1 and uses[w] * COMMON <= n} for one in found]
+        self.having = defaultdict(list)
+        for i, one in enumerate(self.words):
+            for word in one:
+                self.having[word].append(i)
+        by_chance = sorted(range(n), key=lambda i: pool[i].word)
+        mixed = {i: place for place, i in enumerate(by_chance)}
+        by_length = sorted(range(n), key=lambda i: (len(pool[i].text), mixed[i]))
+        by_look = sorted(range(n), key=lambda i: (*self.look(i), len(pool[i].text), mixed[i]))
+        self.mixed = mixed
+        self.length_rank = {i: place for place, i in enumerate(by_length)}
+        self.look_rank = {i: place for place, i in enumerate(by_look)}
+        self.by_look = by_look
+
+    def look(self, i):
+        text = self.pool[i].text
+        return ".?!".find(text[-1]), text[0].isupper(), '"' in text or "“" in text
+
+    def link(self, i, j):
+        """The word that neighbours share, or None."""
+        if i == j:  # an anchor without an answer stands for it
+            j = i + 1
+        i, j = min(i, j), max(i, j)
+        if j >= len(self.pool) or not self.pool[i].near(self.pool[j]):
+            return None
+        serving = [
+            word
+            for word in self.words[i] & self.words[j]
+            if len({self.pool[k].number for k in self.having[word]}) >= DOCUMENTS
+        ]
+        return min(serving, key=lambda word: (len(self.having[word]), -word), default=None)
+
+    def block(self, ordered, i):
+        """The block of `ordered` sentences that i is in, shuffled."""
+        blocks = max(len(ordered) // BLOCK, 1)
+        number = [place * blocks // len(ordered) for place in range(len(ordered))]
+        mine = number[ordered.index(i)]
+        members = [j for j, one in zip(ordered, number, strict=True) if one == mine]
+        return sorted(members, key=self.mixed.__getitem__)
+
+    def blocks(self, anchor, answer):
+        word = self.link(anchor, answer)
+        if word is not None:
+            yield 0, self.block(sorted(self.having[word], key=self.length_rank.get), answer)
+        yield 1, self.block(self.by_look, answer)
+
+    def cost(self, i, j):
+        both = {w % 256 for w in self.words[i]} & {w % 256 for w in self.words[j]}
+        apart = abs(self.look_rank[i] - self.look_rank[j])
+        return SHARED * len(both) + apart * LOOK // len(self.pool)
+
+
 class Oracle:
     def __init__(self, documents, options, probabilities=None, min_chars=20, max_chars=600):
         self.options = options
@@ -79,6 +172,7 @@ class Oracle:
             for i in sorted(members, key=lambda i: draw(self.pool[i].word, ORDER))[:limit]
         )
         self.by_document = by_document
+        self.like = Likeness(self.pool)
 
     def word(self, i, name):
         return mix(self.pool[i].word ^ seed_bits(0, name))
@@ -111,11 +205,18 @@ class Oracle:
 
         return len(self.pool) - len(members), nth
 
-    def draw_same(self, i, k, word):
-        left = self.distant(i)
-        return [left.pop(pick(word, SAME + j, len(left))) for j in range(k)]
+    def draw_same(self, i, answer, k, word):
+        distant = self.distant(i)
+        left = list(distant)
+        drawn = [left.pop(pick(word, SAME + j, len(left))) for j in range(k)]
+        for j in range(k):
+            turns = range(TRY + TRIES * j + 1, TRY + TRIES * (j + 1))
+            tries = [drawn[j], *(distant[pick(word, turn, len(distant))] for turn in turns)]
+            free = [one for one in tries if one not in drawn[:j] + drawn[j + 1 :]]
+            drawn[j] = min(free, key=lambda one: self.like.cost(answer, one))
+        return drawn
 
-    def draw_other(self, i, k, word):
+    def draw_other(self, i, answer, k, word):
         total, nth = self.elsewhere(i)
         taken = []
         for j in range(k):
@@ -123,7 +224,25 @@ class Oracle:
             for earlier in sorted(taken):
                 n += n >= earlier
             taken.append(n)
-        return [nth(n) for n in taken]
+        drawn, filled = [nth(n) for n in taken], 0
+        for step, block in self.like.blocks(i, answer):
+            turn = pick(word, IN_BLOCK + step, len(block))
+            seen = [*block[turn:], *block[:turn]][: k + SPARE]
+            before = set(drawn)
+            for one in seen:
+                other = self.pool[one].number != self.pool[i].number
+                if filled < k and other and one not in before:
+                    drawn[filled] = one
+                    filled += 1
+        return drawn
+
+    def thinned(self, labels, draws):
+        """Those of {i: label} to keep, so that labels are even; all where that costs too much."""
+        counts = Counter(labels.values())
+        level = min(counts.values(), default=0) * len(counts)
+        if level < len(labels) * (1 - THINNED):
+            return labels
+        return {i: labels[i] for i in evenly(labels, level, draws)}
 
     def sentence_pair(self):
         """[(order key, anchor, second, label)] in corpus order."""
@@ -151,12 +270,15 @@ class Oracle:
                 members = members[added[n] :]
                 totals[n] += added[n]
         rows = []
+        labels = self.thinned(labels, {i: draw(words[i], MIX) for i in labels})
         for i in self.anchors:
             if i in labels:
+                near = self.adjacent(i, words[i])
+                like = i if near is None else near
                 second = [
-                    lambda i=i: self.draw_other(i, 1, words[i])[0],
-                    lambda i=i: self.draw_same(i, 1, words[i])[0],
-                    lambda i=i: self.adjacent(i, words[i]),
+                    lambda i=i, like=like: self.draw_other(i, like, 1, words[i])[0],
+                    lambda i=i, like=like: self.draw_same(i, like, 1, words[i])[0],
+                    lambda near=near: near,
                 ][labels[i]]()
                 rows.append((draw(words[i], ORDER), i, second, labels[i]))
         return sorted(rows)
@@ -183,7 +305,8 @@ class Oracle:
                 continue
             if self.elsewhere(i)[0] < from_other:
                 continue
-            wrong = self.draw_same(i, from_same, word) + self.draw_other(i, from_other, word)
+            wrong = self.draw_same(i, answer, from_same, word)
+            wrong += self.draw_other(i, answer, from_other, word)
             items.append((i, word, answer, wrong))
         return self.place(items)
 
@@ -199,51 +322,83 @@ class Oracle:
             label = row.index(max(row))
             if row[label] >= thresholds[label]:
                 classes[label].append((self.word(i, "sentiment"), i))
-        smallest = min(len(classes[label]) for label in range(5))
-        rows = [
-            (draw(word, ORDER), i, label)
-            for label in range(5)
-            for word, i in sorted(classes[label])[:smallest]
-        ]
+        smallest = min(range(5), key=lambda label: len(classes[label]))
+        lengths = sorted(len(self.pool[i].text) for _, i in classes[smallest])
+        bins = min(max(len(lengths) // MATCHED, 1), MOST_BINS)
+        edges = [lengths[b * len(lengths) // bins] for b in range(1, bins)]
+        cells = defaultdict(list)
+        for label in range(5):
+            for word, i in sorted(classes[label]):
+                cells[sum(edge <= len(self.pool[i].text) for edge in edges), label].append(
+                    (word, i)
+                )
+        rows = []
+        for b in range(bins):
+            level = min(len(cells[b, label]) for label in range(5))
+            for label in range(5):
+                rows += [(draw(word, ORDER), i, label) for word, i in cells[b, label][:level]]
         return sorted(rows)
 
     def unified(self):
         """[(order key, anchor, second or None, options, label)]; word options are strings."""
         mixture = self.options.mixture
-        share = mixture.choice / (mixture.choice + mixture.pair)
-        selects, numbered = {}, defaultdict(list)
-        for i in self.anchors:
-            word = self.word(i, "unified")
-            selects[i] = (draw(word, TASK) >> 11) / 2**53 < share
-            if selects[i]:
-                numbered[2 + pick(word, NUMBER, 15)].append(i)
-        rows = []
-        for n in range(2, 17):
-            for i, word, options, label in self.selection(numbered[n], n, "unified"):
-                rows.append((draw(word, ORDER), i, None, options, label))
-        pairs = [row for row in self.sentence_pair() if not selects[row[1]]]
-        seconds = {i: second for _, i, second, _ in pairs}
-        items = [self.worded(i, "unified/pair", label, PAIR_WORDS) for _, i, _, label in pairs]
-        for i, word, options, label in self.place(items):
-            rows.append((draw(word, ORDER), i, seconds[i], options, label))
+        words = {i: self.word(i, "unified") for i in self.anchors}
+        pairs = {row[1]: row for row in self.sentence_pair()} if mixture.pair else {}
+        most = {}
+        for i in self.anchors if mixture.choice else []:
+            if self.adjacent(i, words[i]) is not None:
+                same, other = len(self.distant(i)), self.elsewhere(i)[0]
+                fits = [
+                    n for n in range(2, 17)
+                    if same >= same_document_options(n) <= n - 1 <= other + same_document_options(n)
+                ]  # fmt: skip
+                if fits:
+                    most[i] = max(fits)
         sentiments = self.sentiment()
-        per_class = round(len(rows) * mixture.sentiment / (1 - mixture.sentiment)) // 5
-        mixed = defaultdict(list)
-        for _, i, label in sentiments:
-            mixed[label].append((draw(self.word(i, "unified/sentiment"), MIX), i))
-        chosen = {(i, label) for label in range(5) for _, i in sorted(mixed[label])[:per_class]}
-        items = [
-            self.worded(i, "unified/sentiment", label, SENTIMENT_WORDS)
-            for _, i, label in sentiments
-            if (i, label) in chosen
-        ]
-        for i, word, options, label in self.place(items):
-            rows.append((draw(word, ORDER), i, None, options, label))
+        either = len(most.keys() | pairs.keys())
+        n_choices, n_pairs, n_sentiments = self.amounts(
+            len(most), len(pairs), either, len(sentiments)
+        )
+        turn = sorted(most, key=lambda i: (i in pairs, draw(words[i], TASK)))
+        left = sorted(turn[:n_choices], key=lambda i: draw(words[i], NUMBER))
+        rows = []
+        for n in range(16, 1, -1):
+            able = [i for i in left if most[i] >= n][: len(left) // (n - 1)]
+            left = [i for i in left if i not in set(able)]
+            for i, word, options, label in self.selection(sorted(able), n, "unified"):
+                rows.append((draw(word, ORDER), i, None, options, label))
+        paired = {i: row[3] for i, row in pairs.items() if i not in turn[:n_choices]}
+        mixed = {i: label for _, i, label in sentiments}
+        for kind, labels, amount, label_words in (
+            ("pair", paired, n_pairs, PAIR_WORDS),
+            ("sentiment", mixed, n_sentiments // 5 * 5, SENTIMENT_WORDS),
+        ):
+            draws = {i: draw(self.word(i, f"unified/{kind}"), MIX) for i in labels}
+            chosen = evenly(labels, amount, draws)
+            items = [self.worded(i, f"unified/{kind}", labels[i], label_words) for i in chosen]
+            for i, word, options, label in self.place(items):
+                second = pairs[i][2] if kind == "pair" else None
+                rows.append((draw(word, ORDER), i, second, options, label))
         return sorted(rows, key=lambda row: row[0])
+
+    def amounts(self, choices, pairs, either, sentiments):
+        """How many rows of each kind."""
+        mixture = self.options.mixture
+        c, p, s = mixture.choice, mixture.pair, mixture.sentiment
+        limits = [(choices, c), (pairs, p), (sentiments, s), (either, c + p)]
+        total = min(have / share for have, share in limits if share)
+        anchors = int(max(total * (c + p), either * (1 - THINNED)))
+        chosen = min(choices, max(round(anchors * c / (c + p)), anchors - pairs))
+        paired = min(pairs, anchors - chosen)
+        return chosen, paired, min(sentiments, round((chosen + paired) * s / (1 - s)))
 
     def worded(self, i, name, label, words):
         wrong = [words[(label + 1 + j) % len(words)] for j in range(len(words) - 1)]
         return (i, self.word(i, name), words[label], wrong)
+
+    def text(self, i, cap):
+        text = whole(self.pool[i].text)
+        return whole(clause(text, cap)) if len(text) > cap else text
 
     def rows(self, name):
         """The rows of a format as the corpus should hold them."""
@@ -267,14 +422,18 @@ class Oracle:
                     caps = option_caps(len(choices), options)
                 kind = "pair" if second is not None else "sentiment" if worded else "choice"
                 suffix = f"-{kind}"
+            full = [whole(self.pool[c].text) for c in choices if not worded]
+            short = [whole(clause(text, caps[1])) if len(text) > caps[1] else text for text in full]
+            if short != full:
+                short = [text.rstrip(ENDS) for text in short]
             out.append(
                 {
                     "id": f"{sentence.document.key.hex()[:16]}-{sentence.position}{suffix}",
                     "document_id": sentence.document.id,
                     "kind": kind,
-                    "text_a": cut(sentence.text, caps[0]),
-                    "text_b": None if second is None else cut(self.pool[second].text, caps[0]),
-                    "options": [c if worded else cut(self.pool[c].text, caps[1]) for c in choices],
+                    "text_a": self.text(i, caps[0]),
+                    "text_b": None if second is None else self.text(second, caps[0]),
+                    "options": choices if worded else short,
                     "label": label,
                 }
             )

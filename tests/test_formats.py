@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppt.base.text import content_key
-from ppt.corpus.builders import Rows, Stock, sentiment
+from ppt.corpus.builders import Stock, multiple_choice, sentiment
 from ppt.corpus.formats import FORMATS
+from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
 from ppt.corpus.pool import SplitDocument, build_pool
+from ppt.corpus.rows import Rows
 from ppt.corpus.tables import Phrases, to_table
 from ppt.errors import ConfigError, UnknownNameError
 from tests.oracle import Oracle
@@ -131,22 +133,27 @@ def test_pairs_are_a_third_each_and_true():
     assert (pairs.label == expected).all()
 
 
-def test_both_neighbours_and_all_negatives_are_drawn_evenly():
+def test_both_neighbours_and_all_negatives_of_a_block_are_drawn_evenly():
     documents = made([12] * 6)
-    counts, sides = Counter(), Counter()
+    counts, expected, sides = Counter(), Counter(), Counter()
     for seed in range(300):
-        pool, rows, _ = built(documents, FormatOptions(seed=seed))
-        choice = rows["multiple_choice"]
+        pool = build_pool(documents, seed)
+        choice = Stock(pool, FormatOptions(seed=seed)).rows(multiple_choice)
         options = choice.options.reshape(-1, 6)
         answers = options[np.arange(len(choice)), choice.label]
         sides.update((pool.position[answers] - pool.position[choice.anchor]).tolist())
         row = int(np.flatnonzero(choice.anchor == 14)[0])
         counts.update(options[row].tolist())
+        like = Likeness(pool)
+        assert like.linked(np.array([14]), answers[row : row + 1]) == -1  # words of chance
+        block = np.flatnonzero(like.look == like.look[answers[row]])
+        others = block[pool.document[block] != pool.document[14]]
+        assert len(others) >= 4
+        expected.update(dict.fromkeys(others.tolist(), 4 / len(others)))
     assert abs(sides[1] / sides[-1] - 1) < 0.05
-    others = [counts[i] for i in range(len(pool)) if pool.document[i] != pool.document[14]]
-    # 300 draws of 4 among 60 sentences: 20 each; five standard deviations are about 22.
-    assert min(others) > 0
-    assert max(others) < 45
+    for i in np.flatnonzero(pool.document != pool.document[14]).tolist():
+        assert (counts[i] > 0) == (expected[i] > 0)
+        assert abs(counts[i] - expected[i]) < 5 * expected[i] ** 0.5 + 1e-9
 
 
 @pytest.mark.parametrize("name", ["multiple_choice", "unified"])

@@ -188,7 +188,8 @@ labelled = st.integers(0, 80).flatmap(
 @given(labelled, st.randoms(use_true_random=False))
 def test_balance_gives_equal_counts_and_follows_the_words(columns, random):
     labels, kept, order = columns
-    mask = balance(labels, kept, order)
+    same = np.full(len(labels), 50)
+    mask = balance(labels, kept, same, order)
     assert not (mask & ~kept).any()
     smallest = np.bincount(labels[kept], minlength=5).min()
     for label in range(5):
@@ -196,16 +197,41 @@ def test_balance_gives_equal_counts_and_follows_the_words(columns, random):
         assert len(chosen) == smallest
         assert not len(left) or not len(chosen) or chosen.max() < left.min()
     shuffled = np.array(random.sample(range(len(labels)), len(labels)), dtype=np.intp)
-    again = balance(labels[shuffled], kept[shuffled], order[shuffled])
+    again = balance(labels[shuffled], kept[shuffled], same, order[shuffled])
     assert (again == mask[shuffled]).all()
 
 
 def test_balance_breaks_ties_by_place():
     labels = np.array([0, 0, 1, 2, 3, 4], dtype=np.int8)
-    mask = balance(labels, np.ones(6, dtype=np.bool_), np.zeros(6, dtype=np.uint64))
+    ones = np.ones(6, dtype=np.int64)
+    mask = balance(labels, ones > 0, ones, np.zeros(6, dtype=np.uint64))
     assert mask.tolist() == [True, False, True, True, True, True]
 
 
 def test_balance_gives_nothing_where_a_class_is_empty():
     labels = np.array([0, 1, 2, 3], dtype=np.int8)
-    assert not balance(labels, np.ones(4, dtype=np.bool_), np.arange(4, dtype=np.uint64)).any()
+    ones = np.ones(4, dtype=np.int64)
+    assert not balance(labels, ones > 0, ones, np.arange(4, dtype=np.uint64)).any()
+
+
+@given(labelled, st.randoms(use_true_random=False))
+def test_balance_gives_equal_counts_whatever_the_lengths(columns, random):
+    labels, kept, order = columns
+    lengths = np.array([random.randint(20, 300) for _ in labels], dtype=np.int64)
+    mask = balance(labels, kept, lengths, order)
+    assert not (mask & ~kept).any()
+    assert len(set(np.bincount(labels[mask], minlength=5).tolist())) == 1
+
+
+def test_balance_parts_class_from_length():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 20_000).astype(np.int8)
+    centres = np.array([137, 110, 73, 110, 137])  # medians as they were in film reviews
+    lengths = np.clip(rng.lognormal(np.log(centres[labels]), 0.5), 20, 600).astype(np.int64)
+    bits = rng.permutation(20_000).astype(np.uint64)
+    mask = balance(labels, np.ones(20_000, np.bool_), lengths, bits)
+    medians = [np.median(lengths[mask & (labels == label)]) for label in range(5)]
+    assert max(medians) - min(medians) < 5
+    assert mask.sum() > 0.5 * len(labels)
+    same = np.corrcoef(np.abs(labels[mask] - 2), lengths[mask])[0, 1]
+    assert abs(same) < 0.03 < abs(np.corrcoef(np.abs(labels - 2), lengths)[0, 1])

@@ -2,5 +2,5 @@
 
 In come sentences of documents; out go tables of examples, Parquet shards, a manifest that
 is written last, and its card. Pure columns of indices until the last moment; no Beam.
-Read `formats` first, then `pool`, `builders`, `tables`, `storage`.
+Read `formats` first, then `pool`, `likeness`, `builders`, `tables`, `storage`.
 """

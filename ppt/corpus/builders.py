@@ -8,111 +8,47 @@ Pre-trained Prompt Tuning for Few-shot Learning"), sections 3.2 and 3.3.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Indices
-from ppt.base.streams import below, mix, seed_bits, stream, uniform
-from ppt.corpus.options import FormatOptions, same_document_options
+from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.streams import mix, seed_bits, stream
+from ppt.corpus.levels import (
+    counts_of_kinds,
+    evenly,
+    level_labels,
+    numbers_of_options,
+    thinned,
+)
+from ppt.corpus.likeness import Likeness
+from ppt.corpus.options import (
+    UNIFIED_OPTIONS,
+    FormatOptions,
+    most_options,
+    same_document_options,
+)
 from ppt.corpus.pool import Pool
-from ppt.corpus.sampling import Draw, adjacent, level_labels, other_documents, place, same_document
+from ppt.corpus.rows import Rows
+from ppt.corpus.sampling import Draw, adjacent, distant, other_documents, place, same_document
 from ppt.corpus.sentiment import LABELS, balance, keep
 
 Probabilities = NDArray[np.floating[Any]]
 
-EXAMPLE_DROPS = {
-    "max_examples_per_document": "its document has given --max_examples_per_document already",
-    "no_adjacent": "neither neighbour of the anchor is a usable sentence",
-    "too_few_same_document": "its document has too few usable sentences that are not adjacent",
-    "too_few_other_documents": "its shard has too few usable sentences of other documents",
-    "no_label": "none of the format's labels can be given to the anchor",
-    "low_confidence": "the labeller's confidence is below the class's threshold",
-    "class_balance": "its class has more examples than the smallest one",
-    "mixture": "not needed for --unified_mixture",
-}
-"""Why an anchor gives no example of a format: anchors = examples + drops, always."""
-
-PAIR_LABELS = ("no", "maybe", "yes")
-"""Of two sentences: of two documents, of one but not adjacent, adjacent."""
-
 CHOICES = 6
 """Options of the multiple-choice format."""
-
-UNIFIED_OPTIONS = range(2, 17)
-"""Numbers of options of the unified format (published: uniform in 2...16)."""
-
-OPTION_WORDS = (*PAIR_LABELS, *LABELS)
-"""Label words that stand as options in the unified format."""
 
 CHOICE, PAIR, SENTIMENT = range(3)
 """Kinds of unified rows, by the format that they come from."""
 
+KINDS = ("choice", "pair", "sentiment")
+
 _CODES = {PAIR: -1 - np.arange(3), SENTIMENT: -4 - np.arange(5)}
 """Kind → the codes of its label words as options."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """R examples as indices. `anchor`, `second` [R] index the pool (-1: none).
-
-    `options` holds R arrays laid end to end, row r at `offsets[r]:offsets[r+1]`;
-    a value >= 0 is a sentence of the pool, a value < 0 is `OPTION_WORDS[-1 - value]`.
-    `label` [R] indexes the row's options or, where it has none, the format's words;
-    `kind` [R] indexes the format's kinds.
-    """
-
-    anchor: Indices
-    second: Indices
-    options: Indices
-    offsets: Indices
-    label: NDArray[np.int8]
-    kind: NDArray[np.int8]
-    drops: Counter[str]
-
-    @classmethod
-    def even(
-        cls,
-        anchor: Indices,
-        label: NDArray[np.int8],
-        drops: Counter[str],
-        *,
-        second: Indices | None = None,
-        options: Indices | None = None,
-        kind: int = 0,
-    ) -> "Rows":
-        """Rows of one kind that all have n options: `options` [R, n], none if not given."""
-        n_rows = len(anchor)
-        second = np.full(n_rows, -1) if second is None else second
-        options = np.zeros((n_rows, 0), np.int64) if options is None else options
-        offsets = np.arange(n_rows + 1, dtype=np.int64) * options.shape[1]
-        kinds = np.full(n_rows, kind, np.int8)
-        return cls(anchor, second, options.ravel(), offsets, label, kinds, drops)
-
-    def __len__(self) -> int:
-        return len(self.anchor)
-
-    def option_counts(self) -> Indices:
-        """[R] the number of options of each row."""
-        return np.diff(self.offsets)
-
-    def take(self, rows: Indices) -> "Rows":
-        """The given rows in the given order; the drops stay."""
-        counts = self.option_counts()[rows]
-        offsets = np.concatenate(([0], np.cumsum(counts)))
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
-        options = self.options[np.repeat(self.offsets[:-1][rows], counts) + within]
-        return Rows(
-            self.anchor[rows], self.second[rows], options, offsets, self.label[rows],
-            self.kind[rows], self.drops,
-        )  # fmt: skip
-
-    def shuffled(self, bits: Bits) -> "Rows":
-        """In random order, by a stream a row, so that any prefix is a fair sample of all."""
-        return self.take(np.argsort(stream(bits, Draw.ORDER), kind="stable"))
 
 
 @dataclass(frozen=True)
@@ -132,6 +68,16 @@ class Stock:
         if build not in self._made:
             self._made[build] = build(self)
         return self._made[build]
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """Which of its sentences are alike."""
+        return Likeness(self.pool)
+
+    @cached_property
+    def lengths(self) -> Indices:
+        """[N] the characters of each sentence."""
+        return np.fromiter(map(len, self.pool.text), np.int64, len(self.pool))
 
     def anchors(self) -> tuple[Indices, Counter[str]]:
         """[A] pool indices to build examples around, ascending; a count of what they are not.
@@ -166,15 +112,18 @@ def sentence_pair(stock: Stock) -> Rows:
     anchors, drops = stock.anchors()
     bits = stock.bits("sentence_pair")[anchors]
     near = adjacent(pool, anchors, stock.options.adjacency, bits)
-    same, n_same = same_document(pool, anchors, 1, bits)
-    other, n_other = other_documents(pool, anchors, 1, bits)
-    seconds = np.stack([other[:, 0], same[:, 0], near], axis=1)
-    feasible = np.stack([n_other > 0, n_same > 0, near >= 0], axis=1)
-    label = level_labels(feasible, bits)
-    kept = np.flatnonzero(label >= 0)
-    drops["no_label"] += len(label) - len(kept)
-    rows = Rows.even(anchors[kept], label[kept], drops, second=seconds[kept, label[kept]])
-    return rows.shuffled(bits[kept])
+    feasible = [len(pool) > pool.sizes[anchors], distant(pool, anchors) > 0, near >= 0]
+    label = level_labels(np.stack(feasible, axis=1), bits)
+    kept = thinned(label, bits)
+    drops["no_label"] += int((label < 0).sum())
+    drops["class_balance"] += int((label >= 0).sum() - kept.sum())
+    answers = np.where(near < 0, anchors, near)
+    second = near
+    for value, draw in enumerate((other_documents, same_document)):
+        mine = np.flatnonzero(kept & (label == value))
+        drawn = draw(stock.likeness, anchors[mine], answers[mine], 1, bits[mine])
+        second[mine] = drawn[:, 0]
+    return Rows.even(anchors[kept], label[kept], drops, second=second[kept]).shuffled(bits[kept])
 
 
 def multiple_choice(stock: Stock) -> Rows:
@@ -188,8 +137,8 @@ def multiple_choice(stock: Stock) -> Rows:
 def sentiment(stock: Stock) -> Rows:
     """One sentence and its pseudo-label, from the class probabilities of the anchors.
 
-    Kept are labels of enough confidence, then as many of each class as the
-    smallest has; without labels there is no confidence in any.
+    Kept are labels of enough confidence, then equally many of each class and length;
+    without labels there is no confidence in any.
     """
     anchors, drops = stock.anchors()
     bits = stock.bits("sentiment")[anchors]
@@ -197,9 +146,11 @@ def sentiment(stock: Stock) -> Rows:
     if probabilities is None:
         probabilities = np.zeros((len(anchors), len(LABELS)))
     label, _, kept = keep(probabilities, stock.options.thresholds)
-    chosen = np.flatnonzero(balance(label, kept, bits))
+    chosen = np.flatnonzero(balance(label, kept, stock.lengths[anchors], bits))
+    most = len(LABELS) * int(np.bincount(label[kept], minlength=len(LABELS)).min())
     drops["low_confidence"] += int((~kept).sum())
-    drops["class_balance"] += int(kept.sum()) - len(chosen)
+    drops["class_balance"] += int(kept.sum()) - most
+    drops["length_balance"] += most - len(chosen)
     return Rows.even(anchors[chosen], label[chosen], drops).shuffled(bits[chosen])
 
 
@@ -207,34 +158,43 @@ def unified(stock: Stock) -> Rows:
     """Everything as multiple choice with 2 to 16 options, mixed as `options.mixture` says.
 
     Each anchor becomes either an n-way selection of the adjacent sentence or its
-    sentence-pair example; sentiment examples come on top as far as there are any.
+    sentence-pair example, by what it can be; sentiment examples come on top.
     """
     pool, mixture = stock.pool, stock.options.mixture
     pairs, sentiments = stock.rows(sentence_pair), stock.rows(sentiment)
     anchors, drops = stock.anchors()
     bits = stock.bits("unified")
-    selects = uniform(stream(bits, Draw.TASK)) < mixture.choice / (mixture.choice + mixture.pair)
-    number = UNIFIED_OPTIONS.start + below(
-        stream(bits, Draw.NUMBER), np.full(len(pool), len(UNIFIED_OPTIONS))
+    answers = adjacent(pool, anchors, stock.options.adjacency, bits[anchors])
+    most = most_options(distant(pool, anchors), len(pool) - pool.sizes[anchors])
+    most[answers < 0] = 1
+    chooses = (most > 1) & (mixture.choice > 0)
+    pairs_up = np.isin(anchors, pairs.anchor) & (mixture.pair > 0)
+    either = chooses | pairs_up
+    n_choices, n_pairs, n_sentiments = counts_of_kinds(
+        mixture, int(chooses.sum()), int(pairs_up.sum()), int(either.sum()), len(sentiments)
     )
-    parts = []
-    for n in UNIFIED_OPTIONS:
-        chosen = anchors[selects[anchors] & (number[anchors] == n)]
-        parts.append(_selection(stock, chosen, n, bits, drops))
+    turn = np.lexsort((stream(bits[anchors], Draw.TASK), pairs_up, ~chooses))
+    chosen, left = np.sort(turn[:n_choices]), np.ones(len(pool), dtype=bool)
+    left[anchors[chosen]] = False
+    number = numbers_of_options(most[chosen], bits[anchors[chosen]])
+    parts = [
+        _selection(stock, anchors[chosen[number == n]], n, bits, drops) for n in UNIFIED_OPTIONS
+    ]
     order = [bits[part.anchor] for part in parts]
-    paired = pairs.take(np.flatnonzero(~selects[pairs.anchor]))
-    drops["no_label"] += int((~selects[anchors]).sum()) - len(paired)
-    others = sum(map(len, parts)) + len(paired)
-    sentiment_bits = stock.bits("unified/sentiment")
-    mixed = _share(sentiments, others, mixture.sentiment, sentiment_bits)
-    drops["mixture"] += len(sentiments) - len(mixed)
-    for rows, kind, own in (
-        (paired, PAIR, stock.bits("unified/pair")),
-        (mixed, SENTIMENT, sentiment_bits),
+    for rows, kind, amount in (
+        (pairs.take(np.flatnonzero(left[pairs.anchor])), PAIR, n_pairs),
+        (sentiments, SENTIMENT, n_sentiments // len(LABELS) * len(LABELS)),
     ):
-        parts.append(unify(rows, kind, own))
-        order.append(own[rows.anchor])
-    return _concatenate(parts, drops).shuffled(np.concatenate(order))
+        own = stock.bits(f"unified/{KINDS[kind]}")
+        taken = evenly(rows.label, amount, own[rows.anchor])
+        parts.append(unify(rows.take(taken), kind, own))
+        order.append(own[parts[-1].anchor])
+    made = sum(map(len, parts))
+    drops["mixture"] += int(either.sum()) + len(sentiments) - made
+    neither = np.flatnonzero(~either)
+    alive = _count_failures(stock, anchors[neither], answers[neither], UNIFIED_OPTIONS[0], drops)
+    drops["no_label"] += int(alive.sum())
+    return Rows.joined(parts, drops).shuffled(np.concatenate(order))
 
 
 def unify(rows: Rows, kind: int, bits: Bits) -> Rows:
@@ -249,43 +209,32 @@ def unify(rows: Rows, kind: int, bits: Bits) -> Rows:
     return Rows.even(rows.anchor, label, Counter(), second=rows.second, options=placed, kind=kind)
 
 
-def _share(rows: Rows, others: int, share: float, bits: Bits) -> Rows:
-    """As many class-balanced rows as make up `share` beside `others`, or all there are."""
-    classes = len(LABELS)
-    per_class = round(others * share / (1 - share)) // classes
-    order = np.argsort(stream(bits[rows.anchor], Draw.MIX), kind="stable")
-    chosen = [order[rows.label[order] == label][:per_class] for label in range(classes)]
-    return rows.take(np.sort(np.concatenate(chosen)))
-
-
 def _selection(
     stock: Stock, anchors: Indices, n: int, pool_bits: Bits, drops: Counter[str]
 ) -> Rows:
     """n-way choice of the sentence adjacent to the anchor; counts what cannot be built."""
-    pool = stock.pool
-    from_same = same_document_options(n)
-    from_other = n - 1 - from_same
-    bits = pool_bits[anchors]
-    answer = adjacent(pool, anchors, stock.options.adjacency, bits)
-    same, n_same = same_document(pool, anchors, from_same, bits)
-    other, n_other = other_documents(pool, anchors, from_other, bits)
+    answers = adjacent(stock.pool, anchors, stock.options.adjacency, pool_bits[anchors])
+    kept = _count_failures(stock, anchors, answers, n, drops)
+    anchors, answers, from_same = anchors[kept], answers[kept], same_document_options(n)
+    bits, like = pool_bits[anchors], stock.likeness
+    same = same_document(like, anchors, answers, from_same, bits)
+    other = other_documents(like, anchors, answers, n - 1 - from_same, bits)
+    placed, label = place(answers, np.concatenate([same, other], axis=1), bits)
+    return Rows.even(anchors, label, drops, options=placed, kind=CHOICE)
+
+
+def _count_failures(
+    stock: Stock, anchors: Indices, answers: Indices, n: int, drops: Counter[str]
+) -> Mask:
+    """[A] of which anchors an n-way choice can be made; of the others the reasons are counted."""
+    pool, from_same = stock.pool, same_document_options(n)
     failures = {
-        "no_adjacent": answer < 0,
-        "too_few_same_document": n_same < from_same,
-        "too_few_other_documents": n_other < from_other,
+        "no_adjacent": answers < 0,
+        "too_few_same_document": distant(pool, anchors) < from_same,
+        "too_few_other_documents": len(pool) - pool.sizes[anchors] < n - 1 - from_same,
     }
     alive = np.ones(len(anchors), dtype=bool)
     for reason, fails in failures.items():
         drops[reason] += int((alive & fails).sum())
         alive &= ~fails
-    kept = np.flatnonzero(alive)
-    wrong = np.concatenate([same, other], axis=1)[kept]
-    placed, label = place(answer[kept], wrong, bits[kept])
-    return Rows.even(anchors[kept], label, drops, options=placed, kind=CHOICE)
-
-
-def _concatenate(parts: Sequence[Rows], drops: Counter[str]) -> Rows:
-    counts = np.concatenate([part.option_counts() for part in parts])
-    columns = ("anchor", "second", "options", "label", "kind")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
-    return Rows(**joined, offsets=np.concatenate(([0], np.cumsum(counts))), drops=drops)
+    return alive

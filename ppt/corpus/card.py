@@ -1,11 +1,28 @@
 """The README.md beside a corpus: a dataset card that hubs and people read."""
 
+from collections.abc import Mapping
+
 from ppt.base.markdown import markdown_table
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.errors import visible
 
 CARD = "README.md"
+
+
+def shortcuts_told(of: Mapping[str, float]) -> str:
+    """A line of a manifest's `shortcuts`."""
+    names = {"overlap": "by shared words", "form": "without the anchor"}
+    found = [f"{of[name]:.2f} {told}" for name, told in names.items() if name in of]
+    return f"{', '.join(found)}, chance {of.get('chance', 0):.2f}, on {of.get('rows', 0):,.0f} rows"
+
+
+def mixture_told(mixture: Mapping[str, Mapping[str, float]]) -> str:
+    """A line of a manifest's `mixture`."""
+    found = (
+        f"{kind} {of.get('met', 0):.0%} of {of.get('asked', 0):.0%}" for kind, of in mixture.items()
+    )
+    return f"met of what was asked: {', '.join(found)}"
 
 
 def dataset_card(manifest: Manifest) -> str:
@@ -21,6 +38,11 @@ def dataset_card(manifest: Manifest) -> str:
     drops = {why: f"{n:,}" for why, n in manifest.examples["drops"].items() if n} or {"none": "0"}
     lacking = "".join(f"Warning: {visible(warning)}\n\n" for warning in manifest.warnings)
     rejected = sum(documents["rejected"].values())
+    shortcuts = {
+        f"solved without reading, {kind}": shortcuts_told(of)
+        for kind, of in manifest.shortcuts.items()
+    }
+    mixed = {"mixture": mixture_told(manifest.mixture)} if manifest.mixture else {}
     facts = {
         "examples": f"{rows['train']:,} train, {rows['validation']:,} validation "
         "(split by document)",
@@ -30,6 +52,8 @@ def dataset_card(manifest: Manifest) -> str:
         "sentences": f"{sentences['read']:,} read, {sentences['usable']:,} usable",
         "splitter, labeller": f"{config['splitter']}, {config['labeller']}",
         "seed": config["seed"],
+        **mixed,
+        **shortcuts,
     }
     return f"""---
 configs:

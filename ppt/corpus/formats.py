@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ppt.corpus.builders import (
     CHOICES,
-    PAIR_LABELS,
     Builder,
     multiple_choice,
     sentence_pair,
@@ -17,6 +16,7 @@ from ppt.corpus.builders import (
     unified,
 )
 from ppt.corpus.options import FormatOptions
+from ppt.corpus.rows import PAIR_LABELS
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import unknown_name
 

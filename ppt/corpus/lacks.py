@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ppt.corpus.builders import EXAMPLE_DROPS, PAIR_LABELS
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.pool import SENTENCE_DROPS
+from ppt.corpus.rows import EXAMPLE_DROPS, PAIR_LABELS
 
-NOT_REACHED = 0.75
-"""A kind with less than this part of the share that was asked for is told."""
+NOT_REACHED = 0.9
+"""A kind or class with less than this part of the share that it should have is told."""
 
 _CURES = {
     "too_few_other_documents": "give more documents, or fewer --num_shards",
@@ -34,17 +34,28 @@ def lacks(manifest: Manifest) -> Iterator[str]:
         )
     if not manifest.stats["train"]["answer_positions"]:  # labels are words, not places
         for word in known.words:
-            if not manifest.count("labels", word)[0]:
+            share = manifest.count("labels", word)[0] / rows["train"]
+            if share < NOT_REACHED / len(known.words):
                 why = _OF_PAIRS.get(word) if known.words == PAIR_LABELS else None
-                yield f"no training row is {word!r}: {_cause(manifest, known.kinds[0], why)}"
-    for kind in known.kinds if len(known.kinds) > 1 else ():
-        wanted = manifest.config["mixture"].get(kind, 0)
-        found = manifest.count("kinds", kind)[0] / rows["train"]
-        if found < NOT_REACHED * wanted:
+                told = f"{share:.0%} of the training rows are" if share else "no training row is"
+                yield f"{told} {word!r}: {_cause(manifest, known.kinds[0], why)}"
+    for kind, of in mixture(manifest).items():
+        if of["met"] < NOT_REACHED * of["asked"]:
             yield (
-                f"{found:.0%} of the training rows are {kind}, --unified_mixture asks for "
-                f"{wanted:.0%}: {_cause(manifest, kind)}"
+                f"{of['met']:.0%} of the training rows are {kind}, --unified_mixture asks for "
+                f"{of['asked']:.0%}: {_cause(manifest, kind)}"
             )
+
+
+def mixture(manifest: Manifest) -> dict[str, dict[str, float]]:
+    """By kind of rows the share asked for and that of the training rows; of one kind nothing."""
+    kinds, rows = FORMATS[manifest.format].kinds, max(manifest.rows["train"], 1)
+    asked = manifest.config["mixture"]
+    return {
+        kind: {"asked": asked[kind], "met": round(manifest.count("kinds", kind)[0] / rows, 3)}
+        for kind in (kinds if len(kinds) > 1 else ())
+        if kind in asked
+    }
 
 
 def splitter_advice(documents: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ppt.base.names import check_name
@@ -37,7 +37,9 @@ class Manifest:
 
     `config` is all that its bytes depend on beside the documents; `documents`,
     `sentences` and `examples` are the ledgers; `shards` and `stats` are by split;
-    `warnings` say in a line each what the corpus lacks.
+    `warnings` say in a line each what the corpus lacks. `shortcuts` has by kind of rows what
+    baselines that do not read reach (`ppt.corpus.shortcuts`), `mixture` by kind the share that
+    was asked for and that of the training rows.
     """
 
     format: str
@@ -50,6 +52,8 @@ class Manifest:
     stats: Mapping[str, Stats]
     format_version: int = FORMAT_VERSION
     warnings: Sequence[str] = ()
+    shortcuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    mixture: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -76,7 +80,7 @@ class Manifest:
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             known = f"this program reads 1 to {FORMAT_VERSION}"
             raise ValueError(f"format version {_brief(version)}, {known}")
-        data = {"warnings": [], **data}
+        data = {"warnings": [], "shortcuts": {}, "mixture": {}, **data}
         names = [one.name for one in fields(cls)]
         for name in sorted(data.keys() ^ set(names)):
             what = "unknown" if name in data else "missing"
@@ -114,6 +118,15 @@ def _counts(value: object, depth: int = 0) -> bool:
     """Whether it is an object of counts, nested `depth` times and no more."""
     return isinstance(value, dict) and all(
         _counts(one, depth - 1) if isinstance(one, dict) and depth else _is_count(one)
+        for one in value.values()
+    )
+
+
+def _numbers(value: object) -> bool:
+    """Whether it is an object of objects of numbers from 0 on."""
+    return isinstance(value, dict) and all(
+        isinstance(one, dict)
+        and all(type(n) in (int, float) and 0 <= n <= _MOST for n in one.values())
         for one in value.values()
     )
 
@@ -183,6 +196,8 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "shards": ("shards by split", lambda value: _is_splits(value, _is_shards)),
     "stats": ("counts by split", lambda value: _is_splits(value, _is_stats)),
     "warnings": ("lines", _is_texts),
+    "shortcuts": ("numbers by kind", _numbers),
+    "mixture": ("numbers by kind", _numbers),
 }
 """Field → what it must be, in words and as a test."""
 

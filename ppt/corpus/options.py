@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from ppt.base.arrays import Indices
 from ppt.base.text import SHORTEST_CUT
 from ppt.corpus.sentiment import PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, unknown_name
+
+UNIFIED_OPTIONS = range(2, 17)
+"""Numbers of options of the unified format (published: uniform in 2...16)."""
 
 ADJACENCIES = ("both", "next", "previous")
 SEEDS = 1 << 127
@@ -92,3 +98,14 @@ def option_caps(n_options: int, options: FormatOptions) -> tuple[int, int]:
 def same_document_options(n_options: int) -> int:
     """How many wrong options come from the anchor's document (published: 1, 2 or 3)."""
     return 1 if n_options <= 6 else 2 if n_options <= 10 else 3
+
+
+def most_options(n_same: Indices, n_other: Indices) -> Indices:
+    """[A] how many options an anchor can have by the sentences that its document has beside it,
+    [A], and other documents, [A]; 1 if none.
+    """
+    most = np.ones(len(n_same), np.int64)
+    for n in UNIFIED_OPTIONS:
+        same = same_document_options(n)
+        most[(n_same >= same) & (n_other >= n - 1 - same)] = n
+    return most

@@ -1,18 +1,19 @@
 """Sampling as arithmetic on pool indices, for all anchors at once.
 
-Every draw comes from the anchor's own random stream, so it depends on seed,
-document and shard alone. All draws are uniform over what is allowed, without
-replacement and without rejection. A anchors, N pool sentences.
+Every draw comes from the anchor's own random stream, so it depends on seed, document and
+shard alone, and is without replacement. Wrong options are drawn to be hard, by `Likeness`:
+what overlaps with the anchor, or looks other than the rest, should not give the answer away.
+A anchors, N pool sentences.
 """
 
-from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.arrays import Bits, Indices
 from ppt.base.streams import below, stream
+from ppt.corpus.likeness import Likeness
 from ppt.corpus.pool import Pool
 
 
@@ -28,6 +29,15 @@ class Draw(IntEnum):
     SAME = 64
     OTHER = 128
     SHUFFLE = 192
+    TRY = 256
+    BLOCK = 320
+
+
+TRIES = 8
+"""Sentences that are looked at for each wrong option of the anchor's document."""
+
+SPARE = 8
+"""How many more of a block are looked at than are needed: some are of the anchor's document."""
 
 
 def adjacent(pool: Pool, anchors: Indices, adjacency: str, bits: Bits) -> Indices:
@@ -42,21 +52,72 @@ def adjacent(pool: Pool, anchors: Indices, adjacency: str, bits: Bits) -> Indice
     return np.where(usable, np.where(forward, anchors + 1, anchors - 1), -1)
 
 
-def same_document(pool: Pool, anchors: Indices, k: int, bits: Bits) -> tuple[Indices, Indices]:
-    """[A, k] distinct sentences of the anchor's document, not adjacent; [A] how many there are."""
+def distant(pool: Pool, anchors: Indices) -> Indices:
+    """[A] how many sentences of its document are not adjacent to the anchor."""
+    return pool.sizes[anchors] - 1 - pool.has_previous[anchors] - pool.has_next[anchors]
+
+
+def same_document(
+    like: Likeness, anchors: Indices, answers: Indices, k: int, bits: Bits
+) -> Indices:
+    """[A, k] distinct sentences of the anchor's document, not adjacent, if there are so many.
+
+    Each is the best of `TRIES`: the least like the answer in its words, for else the two of
+    one document show among the options, and of like look.
+    """
+    pool = like.pool
+    near = 1 + pool.has_previous[anchors] + pool.has_next[anchors]
     first = anchors - pool.has_previous[anchors]
-    near = anchors + pool.has_next[anchors] - first + 1
-    counts = pool.sizes[anchors] - near
-    drawn = pool.starts[anchors][:, None] + _distinct(bits, counts, k, Draw.SAME)
-    return drawn + (drawn >= first[:, None]) * near[:, None], counts
+    counts = distant(pool, anchors)
+    drawn = _distinct(bits, counts, k, Draw.SAME)
+
+    def sentences(number: Indices) -> Indices:
+        found: Indices = pool.starts[anchors][:, None] + number
+        found += (found >= first[:, None]) * near[:, None]
+        return np.minimum(found, max(len(pool) - 1, 0))
+
+    for j in range(k):
+        turns = Draw.TRY + TRIES * j + np.arange(TRIES, dtype=np.uint64)
+        tries = below(stream(bits[:, None], turns), counts[:, None])
+        tries[:, 0] = drawn[:, j]
+        costs = like.difference(answers, sentences(tries))
+        for i in range(k):
+            if i != j:
+                costs[tries == drawn[:, i, None]] = np.iinfo(np.int64).max
+        drawn[:, j] = np.take_along_axis(tries, costs.argmin(axis=1)[:, None], axis=1)[:, 0]
+    return sentences(drawn)
 
 
-def other_documents(pool: Pool, anchors: Indices, k: int, bits: Bits) -> tuple[Indices, Indices]:
-    """[A, k] distinct sentences of other documents of the pool; [A] how many there are."""
-    sizes = pool.sizes[anchors]
-    counts = len(pool) - sizes
-    drawn = _distinct(bits, counts, k, Draw.OTHER)
-    return drawn + (drawn >= pool.starts[anchors][:, None]) * sizes[:, None], counts
+def other_documents(
+    like: Likeness, anchors: Indices, answers: Indices, k: int, bits: Bits
+) -> Indices:
+    """[A, k] distinct sentences of other documents of the pool, if there are so many.
+
+    They come from two blocks of the answer's: that of the word which it shares with the anchor,
+    so that they share it too, and that of its look. What these lack is drawn from the pool.
+    """
+    pool = like.pool
+    starts, sizes = pool.starts[anchors], pool.sizes[anchors]
+    drawn = _distinct(bits, len(pool) - sizes, k, Draw.OTHER)
+    drawn += (drawn >= starts[:, None]) * sizes[:, None]
+    filled = np.zeros(len(anchors), np.int64)
+    for step, block in enumerate((like.linked(anchors, answers), like.look[answers])):
+        rows = np.flatnonzero((block >= 0) & (filled < k))
+        size = like.size[block[rows]][:, None]
+        seats = np.arange(k + SPARE)
+        turn = below(stream(bits[rows], Draw.BLOCK + step), size[:, 0])[:, None]
+        place = turn + np.minimum(seats, size - 1)
+        place -= size * (place >= size)
+        found = like.members[like.start[block[rows]][:, None] + place]
+        own = starts[rows][:, None]
+        fits = (seats < size) & ((found < own) | (found >= own + sizes[rows][:, None]))
+        for j in range(k):
+            fits &= found != drawn[rows, j, None]
+        number = np.cumsum(fits, axis=1) + filled[rows, None]
+        row, column = np.nonzero(fits & (number <= k))
+        drawn[rows[row], number[row, column] - 1] = found[row, column]
+        filled[rows] = np.minimum(number[:, -1], k)
+    return drawn
 
 
 def _distinct(bits: Bits, counts: Indices, k: int, counter: int) -> Indices:
@@ -91,41 +152,3 @@ def place(answer: Indices, wrong: Indices, bits: Bits) -> tuple[Indices, NDArray
     options[is_answer] = answer
     options[~is_answer] = wrong.ravel()
     return options, label.astype(np.int8)
-
-
-def level_labels(feasible: Mask, bits: Bits) -> NDArray[np.int8]:
-    """[A] labels, each feasible [A, L], as equal in number as can be; -1 where none is.
-
-    Anchors with the fewest choices go first; each group then fills the rarest labels.
-    """
-    n_labels = feasible.shape[1]
-    order = stream(bits, Draw.PLACE)
-    group = feasible @ (1 << np.arange(n_labels))
-    counts = [0] * n_labels
-    label = np.full(len(feasible), -1, dtype=np.int8)
-    for code in sorted(range(1, 1 << n_labels), key=lambda code: (code.bit_count(), code)):
-        members = np.flatnonzero(group == code)
-        members = members[np.argsort(order[members], kind="stable")]
-        choices = [i for i in range(n_labels) if code >> i & 1]
-        filled = _fill([counts[i] for i in choices], len(members))
-        start = 0
-        for i, added in zip(choices, filled, strict=True):
-            label[members[start : start + added]] = i
-            counts[i] += added
-            start += added
-    return label
-
-
-def _fill(levels: Sequence[int], amount: int) -> list[int]:
-    """What to add to each level so that `amount` raises the lowest ones first."""
-    added = [0] * len(levels)
-    while amount:
-        totals = [level + more for level, more in zip(levels, added, strict=True)]
-        low = min(totals)
-        lowest = [i for i, total in enumerate(totals) if total == low][:amount]
-        above = min((total for total in totals if total > low), default=low + amount)
-        step = min(above - low, amount // len(lowest))
-        for i in lowest:
-            added[i] += step
-        amount -= step * len(lowest)
-    return added

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Mask
+from ppt.base.arrays import Bits, Indices, Mask
 from ppt.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,9 @@ PUBLISHED_THRESHOLDS = (0.95, 0.5, 0.5, 0.5, 0.7)
 LM_THRESHOLDS = (0.5,) * 5
 """The same for a zero-shot language model, whose confidence is how far its answers agree:
 measured (docs/decisions.md)."""
+
+MATCHED, MOST_BINS = 16, 16
+"""Sentences of the smallest class in a bin of lengths; bins at the most."""
 
 _CENTRE = len(LABELS) // 2
 _CLASSES_PER_UNIT = 1 / 0.3  # one over the distance of two class centres
@@ -61,17 +64,26 @@ def keep(
     return labels, confidence, confidence >= np.asarray(thresholds)[labels]
 
 
-def balance(labels: Labels, kept: Mask, bits: Bits) -> Mask:
-    """Choose, of the kept sentences, equally many of each class: a mask, [N].
+def balance(labels: Labels, kept: Mask, lengths: Indices, bits: Bits) -> Mask:
+    """Choose, of the kept sentences, equally many of each class *and length*: a mask, [N].
 
-    Each class gives as many as the smallest has, so none at all where one class
-    is empty. `bits` holds random bits for each sentence, [N]; those with the
-    smallest are chosen, and of equal ones the one that stands first.
+    Lengths, [N], are parted where they part the smallest class into bins of `MATCHED`, up to
+    `MOST_BINS`; of each bin each class gives as many as the smallest has there. So none at all
+    where one class is empty, and nothing is told of a class by its length. `bits` holds random
+    bits for each sentence, [N]; those with the smallest are chosen, and of equal ones the one
+    that stands first.
     """
-    candidates = np.flatnonzero(kept)
-    counts = np.bincount(labels[candidates], minlength=len(LABELS))
-    order = candidates[np.lexsort((bits[candidates], labels[candidates]))]
-    firsts = np.cumsum(counts) - counts
+    some = np.flatnonzero(kept)
+    counts = np.bincount(labels[some], minlength=len(LABELS))
+    smallest = np.sort(lengths[some[labels[some] == counts.argmin()]])
+    bins = min(max(len(smallest) // MATCHED, 1), MOST_BINS)
+    edges = smallest[np.arange(1, bins) * len(smallest) // bins]
+    cell = np.searchsorted(edges, lengths[some], side="right") * len(LABELS) + labels[some]
+    sizes = np.bincount(cell, minlength=bins * len(LABELS))
+    order = np.lexsort((bits[some], cell))
+    rank = np.empty(len(some), np.int64)
+    rank[order] = np.arange(len(some)) - (np.cumsum(sizes) - sizes)[cell[order]]
+    level = sizes.reshape(bins, len(LABELS)).min(axis=1)
     mask = np.zeros(len(labels), dtype=np.bool_)
-    mask[order[firsts[:, None] + np.arange(counts.min())]] = True
+    mask[some[rank < level[cell // len(LABELS)]]] = True
     return mask

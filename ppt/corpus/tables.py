@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ppt.base.arrays import Indices, Mask
-from ppt.base.text import cut
-from ppt.corpus.builders import OPTION_WORDS, Rows, Stock
+from ppt.corpus.builders import Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
+from ppt.corpus.rows import OPTION_WORDS, Rows
+from ppt.corpus.trim import ENDS, clause, whole
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -43,14 +44,14 @@ class Phrases:
         pool, options = stock.pool, stock.options
         caps = {cap for n in range(2, len(LETTERS) + 1) for cap in option_caps(n, options)}
         caps |= {options.max_text_chars, options.max_option_chars}
-        texts = list(pool.text)
+        texts = [whole(text) for text in pool.text]
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         self._caps = sorted(caps, reverse=True)
         places = np.arange(len(texts))
         self._places = np.empty((len(caps), len(places)), dtype=np.int64)
         for row, cap in enumerate(self._caps):
             for i in np.flatnonzero(lengths > cap).tolist():
-                text = cut(pool.text[i], cap)
+                text = whole(clause(texts[i], cap))
                 if text != texts[places[i]]:
                     places[i] = len(texts)
                     texts.append(text)
@@ -73,20 +74,38 @@ class Phrases:
         """The sentences at `indices` of the pool, each cut to its cap."""
         return self._strings.take(pa.array(self._places[cap_rows, indices]))
 
+    def is_cut(self, indices: Indices, cap_rows: Indices) -> Mask:
+        """Which of the sentences are cut; words (< 0) never are."""
+        pool_size = len(self.stems)
+        return (indices >= 0) & (self._places[cap_rows, np.maximum(indices, 0)] >= pool_size)
+
     def encode(
-        self, indices: Indices, cap_rows: Indices, missing: Mask | None = None
+        self,
+        indices: Indices,
+        cap_rows: Indices,
+        missing: Mask | None = None,
+        endless: Mask | None = None,
     ) -> pa.DictionaryArray:
         """Sentences (>= 0) and option words (-1 - w) as indices into the strings used.
 
-        Null where `missing`. Nothing is copied per row: that would be most of the work.
+        Null where `missing`, without their last signs where `endless`. Nothing is copied per
+        row: that would be most of the work.
         """
         is_word = indices < 0
         places = self._places[cap_rows, np.where(is_word, 0, indices)]
         places = np.where(is_word, self._words[np.where(is_word, -1 - indices, 0)], places)
-        used = np.zeros(len(self._strings), dtype=bool)
+        n = len(self._strings)
+        if endless is not None:
+            places = places + n * endless
+        used = np.zeros(2 * n, dtype=bool)
         used[places] = True
         codes = (np.cumsum(used) - 1)[places].astype(np.int32)
-        strings = self._strings.take(pa.array(np.flatnonzero(used)))
+        strings = self._strings.take(pa.array(np.flatnonzero(used[:n])))
+        if used[n:].any():
+            ended = pc.utf8_rtrim(self._strings.take(pa.array(np.flatnonzero(used[n:]))), ENDS)
+            # A dictionary must not hold the same string twice: Parquet's bytes would vary.
+            unique = pa.concat_arrays([strings, ended]).dictionary_encode()
+            strings, codes = unique.dictionary, unique.indices.to_numpy()[codes]
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)
 
 
@@ -101,7 +120,10 @@ def to_table(phrases: Phrases, rows: Rows, format_name: str) -> pa.Table:
     query_rows, option_rows = _caps_by_count(phrases, format_name)
     shrinks = np.isin(kinds, FORMATS[format_name].shrinking)[rows.kind]
     text_rows = query_rows[np.where(shrinks, counts, 0)]
-    flat = phrases.encode(rows.options, np.repeat(option_rows[counts], counts))
+    caps = np.repeat(option_rows[counts], counts)
+    shows = np.zeros(len(rows), dtype=bool)  # a cut option has no end: so none of its row has
+    shows[np.repeat(np.arange(len(rows)), counts)[phrases.is_cut(rows.options, caps)]] = True
+    flat = phrases.encode(rows.options, caps, endless=np.repeat(shows, counts))
     documents = phrases.stock.pool.document[rows.anchor]
     return pa.table(
         [

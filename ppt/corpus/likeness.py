@@ -1,0 +1,149 @@
+"""Which sentences of a pool are alike: where the wrong options that are hard are looked for.
+
+Two orders put like sentences side by side. In the one, sentences of a *word* stand by length;
+in the other all sentences by how they begin and end, then by length. Both are parted into
+blocks, shuffled within: what shares a block with the answer has its look, and the answer may
+stand anywhere among it. All is integers, so equal on every machine. N sentences.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ppt.base.arrays import Bits, Indices
+from ppt.corpus.pool import Pool
+from ppt.corpus.words import BUCKETS, words_of
+
+BLOCK = 16
+"""Sentences of a block at the least, where a word has so many."""
+
+COMMON = 8
+"""A word of more than one sentence in so many links nothing: all kinds of sentences have it."""
+
+DOCUMENTS = 3
+"""A word links only where so many documents have it, so that others can be found by it."""
+
+SHARED, LOOK = 16, 32
+
+_PRINT = 256
+_NUMBER, _LOW = np.uint64(24), np.uint64((1 << 24) - 1)
+"""A pool's sentences are numbered in 24 bits: 16 million, more than a shard can hold."""
+
+
+class Likeness:
+    """The blocks of a pool's sentences, and their fingerprints.
+
+    Block b holds `members[start[b] : start[b] + size[b]]`. `look` [N] is the block of each
+    sentence among those that look alike, and `look_rank` [N] its place in their order.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, n = pool, len(pool)
+        words = _Postings(pool)
+        lengths = np.fromiter(map(len, pool.text), np.int64, n)
+        mixed = np.empty(n, np.int64)
+        mixed[np.argsort(pool.bits, kind="stable")] = np.arange(n)
+        by_length = _ranks(lengths, mixed)
+        self.look_rank = _ranks(
+            _looks(pool.text) * (int(lengths.max(initial=0)) + 1) + lengths, mixed
+        )
+        word = np.concatenate([words.word, np.full(n, BUCKETS)])
+        sentence = np.concatenate([words.sentence, np.arange(n)])
+        rank = np.concatenate([by_length[words.sentence], self.look_rank])
+        block, order = _blocks(word, rank, mixed[sentence])
+        self.members = sentence[order]
+        self.size = np.bincount(block)
+        self.start = np.cumsum(self.size) - self.size
+        self.look = block[len(words.word) :]
+        self._words, self._block = words, block
+
+    def linked(self, anchors: Indices, answers: Indices) -> Indices:
+        """[A] the answer's block among the sentences of a word that it shares with its anchor,
+        the rarest that other documents have too; -1 where they share none.
+        """
+        posting = self._words.linked[np.minimum(anchors, answers)]
+        return np.where(posting < 0, -1, self._block[posting + (answers > anchors)])
+
+    def difference(self, answers: Indices, others: Indices) -> Indices:
+        """[A, C] how unfit each of `others` is to stand beside its answer: shared words, but
+        common ones, count `SHARED` each, a look from one end of their order to the other `LOOK`.
+        """
+        prints = self._words.prints
+        counts = np.bitwise_count(prints[answers][:, None] & prints[others])
+        shared = counts.view(np.uint32)[..., 0] * np.uint32(0x01010101) >> np.uint32(24)
+        apart = np.abs(self.look_rank[answers][:, None] - self.look_rank[others])
+        costs: Indices = SHARED * shared.astype(np.int64) + apart * LOOK // len(self.look_rank)
+        return costs
+
+
+class _Postings:
+    """The words that link neighbours, and all sentences that have them.
+
+    `word`, `sentence` [P] of each posting, in this order. `linked` [N] is the posting of a
+    sentence for the rarest word that it shares with the one that follows, whose own is the
+    next; -1: none. `prints` [N, 4] of 64 bits: a Bloom filter of the words of a sentence.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        n = len(pool)
+        sentence, word = words_of(pool.text)
+        uses = np.bincount(word, minlength=BUCKETS)
+        telling = ((uses > 1) & (uses * COMMON <= n))[word]
+        sentence, word = sentence[telling], word[telling]
+        flags = np.zeros((n, _PRINT), dtype=bool)
+        flags[sentence, word % _PRINT] = True
+        self.prints: Bits = np.packbits(flags, axis=1).view(np.uint64)
+        keys = np.sort(_packed(word, sentence))
+        keys = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]  # a word twice is one
+        word, sentence = (keys >> _NUMBER).astype(np.int64), (keys & _LOW).astype(np.int64)
+        uses = np.bincount(word, minlength=BUCKETS)
+        document = pool.document[sentence]
+        starts = np.append(True, (word[1:] != word[:-1]) | (document[1:] != document[:-1]))
+        serves = np.bincount(word[starts[: len(word)]], minlength=BUCKETS) >= DOCUMENTS
+        first = np.flatnonzero(
+            (keys[1:] - keys[:-1] == 1) & pool.has_next[sentence[:-1]] & serves[word[:-1]]
+        )
+        first = first[np.argsort(-uses[word[first]], kind="stable")]
+        linked = np.full(n, -1)
+        linked[sentence[first]] = first  # of several the last stays, the rarest
+        used = np.zeros(BUCKETS, dtype=bool)
+        used[word[linked[linked >= 0]]] = True
+        kept = used[word]
+        self.word, self.sentence = word[kept], sentence[kept]
+        self.linked = np.where(linked < 0, -1, np.append(0, np.cumsum(kept))[linked])
+
+
+def _looks(texts: Sequence[str]) -> Indices:
+    """[N] how a sentence looks: its end, whether it begins with a capital, has a quotation."""
+    looks = [
+        (".?!".find(text[-1]) + 1) * 4 + text[0].isupper() * 2 + ('"' in text or "“" in text)
+        for text in texts
+    ]
+    return np.array(looks, np.int64)
+
+
+def _ranks(keys: Indices, mixed: Indices) -> Indices:
+    """[N] the place of each by its key, equal ones as `mixed`, a permutation, has them."""
+    ranks = np.empty(len(keys), np.int64)
+    ranks[np.argsort(_packed(keys, mixed))] = np.arange(len(keys))
+    return ranks
+
+
+def _blocks(word: Indices, rank: Indices, mixed: Indices) -> tuple[Indices, Indices]:
+    """[P] the block of each posting; [P] the postings, block by block, shuffled within.
+
+    `rank`, `mixed` [P] are the places of their sentences by length, and at random.
+    """
+    order = np.argsort(_packed(word, rank))
+    counts = np.bincount(word, minlength=BUCKETS + 1)
+    blocks = np.where(counts, np.maximum(counts // BLOCK, 1), 0)
+    mine = word[order]
+    within = np.arange(len(word)) - (np.cumsum(counts) - counts)[mine]
+    block = np.empty(len(word), np.int64)
+    block[order] = (np.cumsum(blocks) - blocks)[mine] + within * blocks[mine] // counts[mine]
+    return block, np.argsort(_packed(block, mixed))
+
+
+def _packed(high: Indices, number: Indices) -> Bits:
+    """Keys in the order of `high`, then `number`; no two are equal, so any sort will do."""
+    return high.astype(np.uint64) << _NUMBER | number.astype(np.uint64)

@@ -1,0 +1,96 @@
+"""Sentences made fit to stand alone: quotation marks and brackets whole, cuts at a clause's end.
+
+A sentence that opens a quotation which another one closes would tell that they are neighbours.
+"""
+
+import re
+from itertools import pairwise
+
+from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key, cut
+
+ENDS = ".!?…。！？ "
+"""Signs at the end of a sentence, which an option that is cut lacks."""
+
+_PAIRS = {
+    "(": ")", "[": "]", "{": "}", "“": "”", "«": "»", "「": "」", "『": "』", "（": "）", "《": "》"
+}  # fmt: skip
+_MARKS = ('"', *_PAIRS, *_PAIRS.values())
+_ASCII_MARKS = tuple(mark for mark in _MARKS if mark.isascii())
+_BRACKETS = re.compile("[" + re.escape("".join(_MARKS[1:])) + "]")
+_SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
+"""What is no bracket: the marker of a list, a face; a German quotation ends as others begin."""
+
+_WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
+
+
+def whole(text: str) -> str:
+    """The text without the quotation marks and brackets that lack the other one of their pair."""
+    marks = _ASCII_MARKS if text.isascii() else _MARKS
+    for mark in marks:
+        if mark in text:
+            return _mended(text)
+    return text
+
+
+def _mended(text: str) -> str:
+    alone = _unpaired(text)
+    if alone:
+        found = _SPARED.finditer(text)
+        alone = _unpaired(text, frozenset(i for one in found for i in range(*one.span())))
+    if text.count('"') % 2:
+        alone.append(_odd_one(text))
+    if not alone:
+        return text
+    places = [-1, *sorted(alone), len(text)]
+    parts = [text[a + 1 : b] for a, b in pairwise(places)]
+    return _mended(" ".join("".join(parts).split()))
+
+
+def _odd_one(text: str) -> int:
+    """Of an odd number of straight marks the place of the one that pairs with none."""
+    at = text.find('"')
+    before, is_open = at, False
+    while at >= 0:
+        if (at == 0 or text[at - 1] in " ([") == is_open:
+            return before if is_open else at
+        before, is_open, at = at, not is_open, text.find('"', at + 1)
+    return before
+
+
+def _unpaired(text: str, spared: frozenset[int] = frozenset()) -> list[int]:
+    """The places of brackets, and of quotation marks of two forms, that pair with none."""
+    opened: list[int] = []
+    alone: list[int] = []
+    for found in _BRACKETS.finditer(text):
+        i, mark = found.start(), found[0]
+        if i in spared:
+            continue
+        if mark in _PAIRS:
+            opened.append(i)
+            continue
+        mates = [n for n, at in enumerate(opened) if _PAIRS[text[at]] == mark]
+        alone += opened[mates[-1] + 1 :] if mates else [i]
+        if mates:
+            del opened[mates[-1] :]
+    return alone + opened
+
+
+def clause(text: str, limit: int) -> str:
+    """At most `limit` characters: up to the last clause that fits, else up to a word.
+
+    Never so few that what makes it unlike all others of its pool (`content_key`) is lost, nor
+    less than half.
+    """
+    words = cut(text, limit)
+    if len(words) == len(text):
+        return words
+    half = limit // 2
+    end = max(words.rfind(", ", half), words.rfind("; ", half), words.rfind(": ", half))
+    if not words.isascii():
+        end = max(end, *(words.rfind(stop, half) for stop in _WIDE_STOPS))
+    if end < 0:
+        return words
+    shorter = words[:end].rstrip(",;:，；：、–—- ")
+    if end < SHORTEST_CUT and len(content_key(shorter)) < NEAR_EQUAL_LETTERS:
+        return words
+    return shorter
