@@ -1,0 +1,211 @@
+"""Samples of shingles → pairs of documents that share them → clusters of near duplicates.
+
+One document belongs to another's cluster where 0.8 of its shingles stand in the other: a near
+duplicate (a Jaccard index of 0.8 is more than that), or a message in the reply that quotes it.
+What more than `COMMON` documents share (a letterhead, a licence) tells nothing of any two of
+them, so it is left out of both sides of that fraction; but a document that holds hardly anything
+else joins the first of them, so that a thousand copies of one letter are a cluster.
+
+Each function takes and gives plain arrays, in any order, and what comes out in any number of
+parts is the same: parts of samples by hash, of links by their `one`, and all edges together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppt.base.arrays import Bits, Mask
+from ppt.corpus.shingles import LEVELS, LIMITS
+
+CONTAINED = 0.8
+"""The part of a document's shingles that must stand in another one."""
+
+COMMON = 64
+"""A shingle that more documents have tells nothing of any two of them."""
+
+_DEVIATIONS = 3.0
+"""A sample may fall this many standard deviations short of `CONTAINED`."""
+
+_LEAST = 3
+"""Sampled shingles that two documents must share; of whole sets one is enough."""
+
+_AT_ONCE = 1 << 22
+"""Pairs held before they are added up."""
+
+LINK = np.dtype(
+    [("one", "<u8"), ("other", "<u8"), ("level", "u1"), ("shared", "<u4"), ("starred", "<u4"),
+     ("words", "<u4", (2,)), ("counts", "<u4", (LEVELS,))]
+)  # fmt: skip
+"""What documents `one` and `other` share at the coarser of their levels: shingles that tell, and
+others, counted for one pair of many; the words of both; the sample of `one` by level. Where
+they are the same document, `counts` has those of its shingles that are common."""
+
+EDGE = np.dtype([("one", "<u8"), ("other", "<u8"), ("words", "<u4", (2,))])
+"""Two documents of one cluster, and their words."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Which documents belong together: only those that are not alone, sorted by number.
+
+    `members` [C]; `cluster` [C] the smallest number of each one's cluster; `kept` [C] the
+    longest document of it, of equals the one with the smallest number.
+    """
+
+    members: Bits
+    cluster: Bits
+    kept: Bits
+
+    @classmethod
+    def none(cls) -> "Clusters":
+        """No document has a near duplicate, or none was looked for."""
+        return cls(*np.empty((3, 0), dtype=np.uint64))
+
+    def has(self, documents: Bits) -> Mask:
+        """Which of `documents` have a near duplicate."""
+        return np.isin(documents, self.members)
+
+    def of(self, documents: Bits, what: Bits) -> Bits:
+        """`what`, one of the columns, for each of `documents`; those alone stand for themselves."""
+        found = documents.copy()
+        inside = self.has(documents)
+        found[inside] = what[np.searchsorted(self.members, documents[inside])]
+        return found
+
+
+def link(samples: np.ndarray) -> np.ndarray:
+    """`LINK`s of all documents of a part of the samples that share a shingle in it."""
+    samples = samples[np.lexsort((samples["document"], samples["hash"]))]
+    hashes, documents = samples["hash"], samples["document"]
+    again = (np.diff(hashes) == 0) & (np.diff(documents) == 0)  # equal documents are one
+    samples = samples[np.append(True, ~again)[: len(samples)]]
+    firsts = _firsts(samples["hash"])
+    sizes = np.diff(np.append(firsts, len(samples)))
+    size_of, first_of = np.repeat(sizes, sizes), np.repeat(firsts, sizes)
+    common = np.flatnonzero(size_of > COMMON)
+    stars = common[first_of[common] != common]
+    pairs = _Pairs(samples)
+    found = [_commons(samples[common]), pairs.links(stars, first_of[stars], "starred")]
+    telling = np.flatnonzero((size_of > 1) & (size_of <= COMMON))
+    for step in range(1, COMMON):
+        telling = telling[telling + step < len(samples)]
+        telling = telling[first_of[telling] == first_of[telling + step]]
+        if not len(telling):
+            break
+        for sides in ((telling, telling + step), (telling + step, telling)):
+            found.append(pairs.links(*sides, "shared"))
+        if sum(map(len, found[1:])) > _AT_ONCE:
+            found = [added(found)]
+    return added(found)
+
+
+def edges(links: np.ndarray) -> np.ndarray:
+    """`EDGE`s of the pairs among a part's links of which one holds enough of the other."""
+    links = added([links])
+    own = links["one"] == links["other"]
+    commons, pairs = links[own], links[~own]
+    level = pairs["level"].astype(np.int64)
+    whole = pairs["counts"][np.arange(len(pairs)), level].astype(np.int64)
+    left_out = np.zeros(len(pairs), dtype=np.int64)
+    known = np.isin(pairs["one"], commons["one"])
+    at = np.searchsorted(commons["one"], pairs["one"][known])
+    left_out[known] = commons["counts"][at, level[known]]
+    shared, all_shared = (pairs[name].astype(np.int64) for name in ("shared", "starred"))
+    all_shared += shared
+    joined = _enough(shared, whole - left_out, level, sampled=(level > 0) | (left_out > 0))
+    joined |= _enough(all_shared, whole, level, sampled=level > 0)
+    found = np.zeros(int(joined.sum()), dtype=EDGE)
+    for name in EDGE.names or ():
+        found[name] = pairs[name][joined]
+    return found
+
+
+def cluster(found: np.ndarray) -> Clusters:
+    """All edges → clusters, by union of the sets that each one joins."""
+    parent: dict[int, int] = {}
+    words: dict[int, int] = {}
+
+    def root(document: int) -> int:
+        while (above := parent.setdefault(document, document)) != document:
+            parent[document] = parent[above]
+            document = above
+        return document
+
+    for one, other, (of_one, of_other) in found.tolist():
+        words[one], words[other] = of_one, of_other
+        first, second = sorted((root(one), root(other)))
+        parent[second] = first
+    members = sorted(parent)
+    kept: dict[int, int] = {}
+    for member in members:
+        best = kept.setdefault(root(member), member)
+        if words[member] > words[best]:
+            kept[root(member)] = member
+    roots = [root(member) for member in members]
+    columns = (members, roots, [kept[one] for one in roots])
+    return Clusters(*(np.array(column, dtype=np.uint64) for column in columns))
+
+
+def added(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Links of all parts, those of one pair as one, sorted by `one` and `other`."""
+    rows = np.concatenate(parts)
+    rows = rows[np.lexsort((rows["other"], rows["one"]))]
+    firsts = np.flatnonzero(_begins(rows["one"]) | _begins(rows["other"]))
+    if not len(firsts):
+        return rows
+    found = rows[firsts]
+    for name in ("shared", "starred"):
+        found[name] = np.add.reduceat(rows[name], firsts)
+    own = found["one"] == found["other"]
+    found["counts"][own] = np.add.reduceat(rows["counts"], firsts)[own]
+    return found
+
+
+def _begins(values: np.ndarray) -> Mask:
+    """Where sorted values change, the first of all included."""
+    return np.append(True, values[1:] != values[:-1])[: len(values)]
+
+
+def _firsts(values: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(_begins(values))
+
+
+def _enough(shared: np.ndarray, of: np.ndarray, level: np.ndarray, sampled: Mask) -> Mask:
+    """Whether `shared` of a sample may be `CONTAINED` of the whole.
+
+    The sample is drawn without replacement: at level 0 it is the whole, and its count exact.
+    """
+    left = 1 - 0.5**level
+    spread = np.sqrt(CONTAINED * (1 - CONTAINED) * left * np.maximum(of, 0))
+    wanted = CONTAINED * of - _DEVIATIONS * spread
+    return (of > 0) & (shared >= np.maximum(wanted, np.where(sampled, _LEAST, 1)))
+
+
+def _commons(samples: np.ndarray) -> np.ndarray:
+    """A link of each document to itself, with how many of `samples` it has at each level."""
+    found = np.zeros(len(samples), dtype=LINK)
+    found["one"] = found["other"] = samples["document"]
+    found["counts"] = samples["hash"][:, None] <= LIMITS
+    return found
+
+
+class _Pairs:
+    """Pairs of rows of `samples` as links, each pair of documents once."""
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self._samples = samples
+        documents, self._places = np.unique(samples["document"], return_inverse=True)
+        self._many = len(documents)
+
+    def links(self, one: np.ndarray, other: np.ndarray, what: str) -> np.ndarray:
+        codes = self._places[one] * self._many + self._places[other]
+        _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+        left, right = self._samples[one[first]], self._samples[other[first]]
+        found = np.zeros(len(first), dtype=LINK)
+        found["one"], found["other"] = left["document"], right["document"]
+        found["level"] = np.maximum(left["level"], right["level"])
+        found["words"] = np.stack([left["words"], right["words"]], axis=1)
+        found["counts"] = left["counts"]
+        found[what] = counts
+        return found
