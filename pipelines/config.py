@@ -4,11 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 import ppt
+from pipelines.flags import NEAR_DUPLICATES
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.readers import FileSlice, ReadOptions
 from ppt.base.names import check_name
@@ -21,13 +22,28 @@ from ppt.errors import ConfigError, unknown_name
 MAX_SHARDS = 99_999
 """Their numbers have five digits in file names."""
 
+_SHARDS_A_PARTITION = 4
+"""What 32 MB of text tell of how documents relate takes less memory than a shard's rows."""
+
+
+class ExcludedSource(NamedTuple):
+    """What no sentence may share words with: a task or a file, how many texts it has, rows that
+    cannot be read, and a digest.
+    """
+
+    name: str
+    texts: int
+    unreadable: int
+    digest: str
+
 
 @dataclass(frozen=True)
 class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
-    `inputs` are (name, bytes) of every file, `num_shards` the shards of the training split;
-    a job sets both. `splitter_source` is what the workers load, if not `splitter`.
+    `inputs` are (name, bytes) of every file, `num_shards` the shards of the training split,
+    `excluded` what is told of the rows that no sentence may share words with; a job sets them.
+    `splitter_source` is what the workers load, if not `splitter`.
     """
 
     formats: tuple[str, ...] = field(default_factory=lambda: tuple(FORMATS))
@@ -40,8 +56,10 @@ class BuildConfig:
     min_sentence_chars: int = 20
     max_sentence_chars: int = 600
     validation_fraction: float = 0.05
+    near_duplicates: str = NEAR_DUPLICATES[0]
     num_shards: int = 1
     inputs: tuple[tuple[str, int], ...] = ()
+    excluded: tuple[ExcludedSource, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -66,6 +84,8 @@ class BuildConfig:
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "
                 f"--max_sentence_chars ({self.max_sentence_chars})"
             )
+        if self.near_duplicates not in NEAR_DUPLICATES:
+            raise unknown_name("way of --near_duplicates", self.near_duplicates, NEAR_DUPLICATES)
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(
                 f"--validation_fraction: got {self.validation_fraction}, expected 0 <= f < 1"
@@ -91,12 +111,19 @@ class BuildConfig:
         """Whether any asked format holds pseudo-labelled sentences."""
         return any(FORMATS[name].needs_labels(self.examples) for name in self.formats)
 
-    def shard_of(self, key: bytes) -> "ShardKey":
-        """The split (by document alone) and the shard (by seed too) of a document."""
-        share = int.from_bytes(key[:8], "big") / 2**64
-        split = "validation" if share < self.validation_fraction else "train"
-        number = seed_bits(self.examples.seed, "shard", key) % self.shards_of[split]
-        return split, number
+    def split_of(self, cluster: int) -> str:
+        """The split of a cluster: of the smallest number of its documents."""
+        return "validation" if cluster / 2**64 < self.validation_fraction else "train"
+
+    def shard_in(self, split: str, document: int) -> "ShardKey":
+        """The shard of a document in its split, by its number and the seed."""
+        bits = seed_bits(self.examples.seed, "shard", document.to_bytes(8, "big"))
+        return split, bits % self.shards_of[split]
+
+    @property
+    def partitions(self) -> int:
+        """Into how many parts what relates documents is divided; the bytes do not depend on it."""
+        return max(1, self.num_shards // _SHARDS_A_PARTITION)
 
     def reject_shard(self, source: str, offset: int) -> "ShardKey":
         """The shard that keeps the rejects of a place in the input."""
@@ -113,6 +140,7 @@ class BuildConfig:
         del data["formats"], data["splitter_source"]
         examples, read = data.pop("examples"), data.pop("read")
         data["inputs"] = [{"name": name, "bytes": size} for name, size in self.inputs]
+        data["excluded"] = [source._asdict() for source in self.excluded]
         return {**data, **examples, **read}
 
     def fingerprint(self) -> str:

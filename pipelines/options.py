@@ -16,12 +16,14 @@ _PLAIN_FIELDS = (
     "min_sentence_chars",
     "max_sentence_chars",
     "validation_fraction",
+    "near_duplicates",
 )
 """Flags that are fields of `BuildConfig` by the same name."""
 
 _JOB_FIELDS = (
     "input",
     "output",
+    "data_dir",
     "input_format",
     "num_shards",
     "shard_mb",
@@ -49,7 +51,9 @@ def job_of(flags: BuildFlags) -> Job:
     formats = tuple(name.strip() for name in flags.formats.split(","))
     settings = {name: getattr(flags, name) for name in _PLAIN_FIELDS}
     config = BuildConfig(formats, examples, read, **settings)
-    return Job(config=config, **{name: getattr(flags, name) for name in _JOB_FIELDS})
+    exclude = tuple(name.strip() for name in (flags.exclude or "").split(",") if name.strip())
+    given = {name: getattr(flags, name) for name in _JOB_FIELDS}
+    return Job(config=config, exclude=exclude, **given)
 
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:

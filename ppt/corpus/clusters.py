@@ -11,11 +11,11 @@ parts is the same: parts of samples by hash, of links by their `one`, and all ed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ppt.base.arrays import Bits, Mask
+from ppt.base.arrays import Bits, Mask, begins, distinct
 from ppt.corpus.shingles import LEVELS, LIMITS
 
 CONTAINED = 0.8
@@ -45,42 +45,47 @@ EDGE = np.dtype([("one", "<u8"), ("other", "<u8"), ("words", "<u4", (2,))])
 """Two documents of one cluster, and their words."""
 
 
+MEMBER = np.dtype([("number", "<u8"), ("cluster", "<u8"), ("kept", "<u8")])
+"""A document that is not alone; the smallest number of its cluster; the longest document of it,
+of equals the one with the smallest number."""
+
+
 @dataclass(frozen=True)
 class Clusters:
-    """Which documents belong together: only those that are not alone, sorted by number.
+    """Which documents belong together: `members`, of the kind `MEMBER`, sorted by number."""
 
-    `members` [C]; `cluster` [C] the smallest number of each one's cluster; `kept` [C] the
-    longest document of it, of equals the one with the smallest number.
-    """
-
-    members: Bits
-    cluster: Bits
-    kept: Bits
-
-    @classmethod
-    def none(cls) -> "Clusters":
-        """No document has a near duplicate, or none was looked for."""
-        return cls(*np.empty((3, 0), dtype=np.uint64))
+    members: np.ndarray = field(default_factory=lambda: np.empty(0, MEMBER))
 
     def has(self, documents: Bits) -> Mask:
         """Which of `documents` have a near duplicate."""
-        return np.isin(documents, self.members)
+        return np.isin(documents, self.members["number"])
 
-    def of(self, documents: Bits, what: Bits) -> Bits:
-        """`what`, one of the columns, for each of `documents`; those alone stand for themselves."""
+    def of(self, documents: Bits, what: str = "cluster") -> Bits:
+        """The cluster of each of `documents`, or what else is known; one alone is its own."""
         found = documents.copy()
         inside = self.has(documents)
-        found[inside] = what[np.searchsorted(self.members, documents[inside])]
+        at = np.searchsorted(self.members["number"], documents[inside])
+        found[inside] = self.members[what][at]
         return found
+
+    @property
+    def others(self) -> Bits:
+        """The documents that are not the longest of their clusters."""
+        number: Bits = self.members["number"]
+        others: Bits = number[number != self.members["kept"]]
+        return others
+
+    def counts(self) -> dict[str, int]:
+        """How many clusters there are, documents in them, and in the largest."""
+        _, sizes = np.unique(self.members["cluster"], return_counts=True)
+        largest = int(sizes.max(initial=0))
+        return {"clusters": len(sizes), "documents": len(self.members), "largest": largest}
 
 
 def link(samples: np.ndarray) -> np.ndarray:
     """`LINK`s of all documents of a part of the samples that share a shingle in it."""
-    samples = samples[np.lexsort((samples["document"], samples["hash"]))]
-    hashes, documents = samples["hash"], samples["document"]
-    again = (np.diff(hashes) == 0) & (np.diff(documents) == 0)  # equal documents are one
-    samples = samples[np.append(True, ~again)[: len(samples)]]
-    firsts = _firsts(samples["hash"])
+    samples = distinct(samples, "hash", "document")  # equal documents are one
+    firsts = np.flatnonzero(begins(samples["hash"]))
     sizes = np.diff(np.append(firsts, len(samples)))
     size_of, first_of = np.repeat(sizes, sizes), np.repeat(firsts, sizes)
     common = np.flatnonzero(size_of > COMMON)
@@ -93,8 +98,8 @@ def link(samples: np.ndarray) -> np.ndarray:
         telling = telling[first_of[telling] == first_of[telling + step]]
         if not len(telling):
             break
-        for sides in ((telling, telling + step), (telling + step, telling)):
-            found.append(pairs.links(*sides, "shared"))
+        sides = ((telling, telling + step), (telling + step, telling))
+        found += [pairs.links(*one, "shared") for one in sides]
         if sum(map(len, found[1:])) > _AT_ONCE:
             found = [added(found)]
     return added(found)
@@ -142,16 +147,15 @@ def cluster(found: np.ndarray) -> Clusters:
         best = kept.setdefault(root(member), member)
         if words[member] > words[best]:
             kept[root(member)] = member
-    roots = [root(member) for member in members]
-    columns = (members, roots, [kept[one] for one in roots])
-    return Clusters(*(np.array(column, dtype=np.uint64) for column in columns))
+    rows = [(member, root(member), kept[root(member)]) for member in members]
+    return Clusters(np.array(rows, dtype=MEMBER))
 
 
 def added(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Links of all parts, those of one pair as one, sorted by `one` and `other`."""
     rows = np.concatenate(parts)
     rows = rows[np.lexsort((rows["other"], rows["one"]))]
-    firsts = np.flatnonzero(_begins(rows["one"]) | _begins(rows["other"]))
+    firsts = np.flatnonzero(begins(rows["one"]) | begins(rows["other"]))
     if not len(firsts):
         return rows
     found = rows[firsts]
@@ -162,15 +166,6 @@ def added(parts: Sequence[np.ndarray]) -> np.ndarray:
     return found
 
 
-def _begins(values: np.ndarray) -> Mask:
-    """Where sorted values change, the first of all included."""
-    return np.append(True, values[1:] != values[:-1])[: len(values)]
-
-
-def _firsts(values: np.ndarray) -> np.ndarray:
-    return np.flatnonzero(_begins(values))
-
-
 def _enough(shared: np.ndarray, of: np.ndarray, level: np.ndarray, sampled: Mask) -> Mask:
     """Whether `shared` of a sample may be `CONTAINED` of the whole.
 
@@ -179,7 +174,8 @@ def _enough(shared: np.ndarray, of: np.ndarray, level: np.ndarray, sampled: Mask
     left = 1 - 0.5**level
     spread = np.sqrt(CONTAINED * (1 - CONTAINED) * left * np.maximum(of, 0))
     wanted = CONTAINED * of - _DEVIATIONS * spread
-    return (of > 0) & (shared >= np.maximum(wanted, np.where(sampled, _LEAST, 1)))
+    enough: Mask = shared >= np.maximum(wanted, np.where(sampled, _LEAST, 1))
+    return (of > 0) & enough
 
 
 def _commons(samples: np.ndarray) -> np.ndarray:

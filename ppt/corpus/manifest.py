@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ppt.base.names import check_name
@@ -37,6 +37,7 @@ class Manifest:
 
     `config` is all that its bytes depend on beside the documents; `documents`,
     `sentences` and `examples` are the ledgers; `shards` and `stats` are by split;
+    `near_duplicates` counts their clusters and says the rule, if they were looked for;
     `warnings` say in a line each what the corpus lacks.
     """
 
@@ -50,6 +51,7 @@ class Manifest:
     stats: Mapping[str, Stats]
     format_version: int = FORMAT_VERSION
     warnings: Sequence[str] = ()
+    near_duplicates: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -76,7 +78,7 @@ class Manifest:
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             known = f"this program reads 1 to {FORMAT_VERSION}"
             raise ValueError(f"format version {_brief(version)}, {known}")
-        data = {"warnings": [], **data}
+        data = {"warnings": [], "near_duplicates": {}, **data}
         names = [one.name for one in fields(cls)]
         for name in sorted(data.keys() ^ set(names)):
             what = "unknown" if name in data else "missing"
@@ -144,6 +146,19 @@ def _is_shards(value: Any) -> bool:
     )
 
 
+def _is_near_duplicates(value: Any) -> bool:
+    """Nothing, or counts beside the numbers of the rule."""
+    if value == {}:
+        return True
+    needed = ("clusters", "documents", "largest", "moved", "over_the_split")
+    if not isinstance(value, dict) or value.keys() != {*needed, "rule"}:
+        return False
+    rule = value["rule"]
+    return all(_is_count(value[name]) for name in needed) and (
+        isinstance(rule, dict) and all(type(one) in (int, float) for one in rule.values())
+    )
+
+
 def _is_stats(value: Any) -> bool:
     """Counts whose keys, where they are numbers, are numbers; no row has more than 16 options."""
     if value == {}:  # a split without shards
@@ -183,6 +198,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "shards": ("shards by split", lambda value: _is_splits(value, _is_shards)),
     "stats": ("counts by split", lambda value: _is_splits(value, _is_stats)),
     "warnings": ("lines", _is_texts),
+    "near_duplicates": ("counts, and a rule of numbers", _is_near_duplicates),
 }
 """Field → what it must be, in words and as a test."""
 

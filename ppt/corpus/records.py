@@ -18,6 +18,7 @@ REASONS = {
     "lone_surrogate": "the text has half a surrogate pair, which no UTF-8 file can hold",
     "too_long": "the document is longer than --max_document_chars",
     "blank": "the document is empty or white space",
+    "near_duplicate": "--near_duplicates drop: another document holds nearly all of its text",
     "too_few_sentences": "the document has fewer sentences than --min_sentences",
 }
 """Stable reason words for rejected documents and files, each with its meaning."""

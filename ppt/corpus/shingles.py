@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppt.base.arrays import Bits
+from ppt.base.arrays import begins
 from ppt.base.words import words_of
 
 SHINGLE_WORDS = 8
@@ -48,7 +48,11 @@ def sample_shingles(documents: Sequence[int], texts: Sequence[str]) -> np.ndarra
     shingles = np.bincount(text, minlength=len(texts))
     levels = np.digitize(shingles, [2 * _FEWEST << level for level in range(LEVELS - 1)])
     kept = hashes <= LIMITS[levels[text]]
-    text, hashes = _distinct(text[kept], hashes[kept])
+    text, hashes = text[kept], hashes[kept]
+    order = np.lexsort((hashes, text))
+    text, hashes = text[order], hashes[order]
+    first = begins(text) | begins(hashes)
+    text, hashes = text[first], hashes[first]
     found = np.zeros(len(hashes), dtype=SAMPLE)
     found["hash"] = hashes
     found["document"] = np.array(documents, dtype=np.uint64)[text]
@@ -58,11 +62,3 @@ def sample_shingles(documents: Sequence[int], texts: Sequence[str]) -> np.ndarra
         inside = text[hashes <= LIMITS[level]]
         found["counts"][:, level] = np.bincount(inside, minlength=len(texts))[text]
     return found
-
-
-def _distinct(text: np.ndarray, hashes: Bits) -> tuple[np.ndarray, Bits]:
-    order = np.lexsort((hashes, text))
-    text, hashes = text[order], hashes[order]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (np.diff(text) != 0) | (hashes[1:] != hashes[:-1])
-    return text[first], hashes[first]
