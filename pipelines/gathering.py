@@ -13,8 +13,8 @@ from ppt.corpus.repeats import STANDING, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
 from ppt.text.sentences import Splitter, better_splitter, join_markers
 
-_SAMPLED_CHARACTERS = 500_000
-"""Text held until its shingles are sampled: short documents share the work."""
+_HELD_CHARACTERS = 500_000
+"""Text held until notes are taken of it: short documents share the work."""
 
 
 class Gathering:
@@ -29,7 +29,7 @@ class Gathering:
         self.characters = 0
         self._config, self._splitter = config, splitter
         self._seen: set[bytes] = set()
-        self._held: dict[int, str] = {}
+        self._held: list[tuple[int, str, list[str]]] = []
         self._held_characters = 0
         self._samples = [np.empty(0, SAMPLE)]
         self._standings = [np.empty(0, STANDING)]
@@ -53,28 +53,20 @@ class Gathering:
         self.shards[shard].documents.append(document)
         self.characters += len(text)
         if len(sentences) >= self._config.min_sentences:
-            keys = list({*map(content_key, sentences)})
-            self._standings.append(standing(document.number, keys))
-            self._hold(document.number, text)
+            self._held.append((document.number, text, [*map(content_key, sentences)]))
+            self._held_characters += len(text)
+            if self._held_characters >= _HELD_CHARACTERS:
+                self._note()
 
-    def _hold(self, number: int, text: str) -> None:
-        if self._config.near_duplicates == KEEP:
-            return
-        self._held[number] = text
-        self._held_characters += len(text)
-        if self._held_characters >= _SAMPLED_CHARACTERS:
-            self._sample()
-
-    def _sample(self) -> None:
-        self._samples.append(sample_shingles([*self._held], [*self._held.values()]))
+    def _note(self) -> None:
+        numbers, texts, keys = zip(*self._held, strict=True) if self._held else ((), (), ())
+        self._standings.append(standing(numbers, keys))
+        if self._config.near_duplicates != KEEP:
+            self._samples.append(sample_shingles(numbers, texts))
         self._held.clear()
         self._held_characters = 0
 
-    def samples(self) -> np.ndarray:
-        """The samples of all documents' shingles."""
-        self._sample()
-        return np.concatenate(self._samples)
-
-    def standings(self) -> np.ndarray:
-        """Where the keys of all sentences stand."""
-        return np.concatenate(self._standings)
+    def notes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of all documents' shingles, and where the keys of all sentences stand."""
+        self._note()
+        return np.concatenate(self._samples), np.concatenate(self._standings)

@@ -93,15 +93,14 @@ def pool_shard(
             continue
         characters += document.characters
         kept.append(SplitDocument(document.key, document.id, document.sentences))
-    sentences = [sentence for document in kept for sentence in document.sentences]
-    hits = excluded.hits(sentences)
+    hits = excluded.hits([text for one in kept for text in one.sentences]) if excluded else None
     pool = build_pool(
         kept,
         config.examples.seed,
         config.min_sentence_chars,
         config.max_sentence_chars,
         found.repeated,
-        hits >= 0,
+        None if hits is None else hits >= 0,
     )
     documents = DocumentCounts(
         read=len(found.documents) + sum(one.records for one in found.rejects),
@@ -112,7 +111,7 @@ def pool_shard(
         better_splitter={name: n for name, n in sorted(hints.items()) if name},
         id_hashes=pack_ids(hash_id(document.id) for document in kept),
     )
-    barred = list(_barred(kept, hits, excluded))
+    barred = [] if hits is None else list(_barred(kept, hits, excluded))
     return PooledShard(key, shard_digest(found, config), pool, documents, rejected, barred)
 
 

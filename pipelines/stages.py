@@ -98,9 +98,10 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
             self._rejects.inc(len(records.rejects))
             self._board.add(documents=len(records.documents))
         parts = self._config.partitions
+        samples, standings = found.notes()
         notes = {
-            self.SAMPLES: divided(found.samples(), "hash", parts),
-            self.STANDINGS: divided(found.standings(), "key", parts),
+            self.SAMPLES: divided(samples, "hash", parts),
+            self.STANDINGS: divided(standings, "key", parts),
         }
         data = [encode(records) for records in found.shards.values()]
         with told_plainly(self._spool.folder or ""):

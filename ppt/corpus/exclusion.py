@@ -46,6 +46,9 @@ class Excluded:
         grams, first = np.unique(grams[order], return_index=True)
         return cls(names, grams, rows[order][first], np.unique(words.runs(WHOLE_WORDS)[1]))
 
+    def __len__(self) -> int:
+        return len(self.grams)
+
     def to_bytes(self) -> bytes:
         """A file's content, for whoever else must know them."""
         names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
@@ -67,8 +70,6 @@ class Excluded:
 
     def hits(self, sentences: Sequence[str]) -> Indices:
         """[S] for each sentence the first row that it shares a run with, or -1."""
-        if not len(self.grams):
-            return np.full(len(sentences), -1, dtype=np.int64)
         words = _words(sentences)
         places, heads = words.runs(WHOLE_WORDS)
         likely = words.counts < WHOLE_WORDS

@@ -5,6 +5,7 @@ one hash, and so one sentence too many left out, is met once in some 10^9 senten
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -15,10 +16,11 @@ STANDING = np.dtype([("key", "<u8"), ("document", "<u8")])
 """The hash of a content key, and the number of a document that has it."""
 
 
-def standing(document: int, keys: Sequence[str]) -> np.ndarray:
-    """Where a document's content keys stand."""
-    found = np.empty(len(keys), dtype=STANDING)
-    found["key"], found["document"] = hashes_of(keys), document
+def standing(documents: Sequence[int], keys: Sequence[Sequence[str]]) -> np.ndarray:
+    """Where content keys stand, given those of each document."""
+    found = np.empty(sum(map(len, keys)), dtype=STANDING)
+    found["key"] = hashes_of([*chain.from_iterable(keys)])
+    found["document"] = np.repeat(np.array(documents, np.uint64), [len(one) for one in keys])
     return found
 
 
@@ -31,4 +33,5 @@ def repeated(rows: np.ndarray, without: Bits) -> np.ndarray:
     rows = distinct(rows, "key", "document")
     first = begins(rows["key"])
     last = np.append(first[1:], True)[: len(rows)]
-    return rows[~(first & last)]
+    found: np.ndarray = rows[~(first & last)]
+    return found
