@@ -19,7 +19,7 @@ STEPS = [
     ("pipelines.job:_pipeline", 1),
     ("pipelines.stages:read", 1),
     ("pipelines.stages:decode", 2),
-    ("pipelines.stages:split_shard", 1),
+    ("pipelines.stages:pool_shard", 1),
     ("pipelines.stages:build_shard", 2),
     *(("pipelines.sinks:Output.put_shard", call) for call in (1, 3)),
     *(("pipelines.sinks:Output.put", call) for call in (3, 8, 18, 22)),
