@@ -4,7 +4,11 @@ It knows nothing of pools or indices: it splits the documents itself (NLTK's own
 Punkt on each paragraph), finds every text of every row in them again, and tells
 whether the row says the truth. Run by hand on a large corpus:
 
-    python -m tests.checker corpora/ 'documents/*.jsonl.gz'
+    python -m tests.checker corpora/ 'documents/*.jsonl.gz' [excluded.jsonl ...]
+
+It also tells whether a document of one split has 0.8 of its shingles of eight words in one of
+the other, whether a sentence stands twice in the corpus, and whether one shares words with the
+rows that were excluded.
 """
 
 import gzip
@@ -31,6 +35,25 @@ PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "
 def letters(text):
     """What is left of a text when case, digits and signs are put aside."""
     return re.sub(r"\d", "0", re.sub(r"[\W_]+", "", text.casefold()))
+
+
+def leading(text):
+    """The letters by which two sentences are near-equal."""
+    end = text.rfind(" ", 0, 91)
+    return letters(text if len(text) <= 90 else text[: end if end > 0 else 90])[:48]
+
+
+def words(text):
+    return re.findall(r"[^\W_]+", text.replace(" n't", "n't").lower())
+
+
+def runs(found, n):
+    return {tuple(found[i : i + n]) for i in range(len(found) - n + 1)}
+
+
+def shingles(text):
+    found = words(text)
+    return runs(found, min(8, len(found))) if found else set()
 
 
 @cache
@@ -62,6 +85,7 @@ class Source:
     def __init__(self, documents, splitter=split):
         self.sentences, self.ids, self.split_of = {}, defaultdict(set), {}
         self.places = defaultdict(list)
+        self.texts, self.standing = {}, defaultdict(list)
         for identity, raw in documents:
             text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
             text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -69,7 +93,11 @@ class Source:
             key = hashlib.blake2b(folded, digest_size=16).hexdigest()[:16]
             self.ids[key].add(identity)
             if key not in self.sentences:
+                self.texts[key] = text
                 self.sentences[key] = splitter(text)
+                if len(self.sentences[key]) > 1:
+                    for sentence in self.sentences[key]:
+                        self.standing[leading(sentence)].append(key)
                 for position, sentence in enumerate(self.sentences[key]):
                     self.places[letters(sentence)[:24]].append((key, position))
 
@@ -84,11 +112,15 @@ class Source:
 
 
 class Checker:
-    def __init__(self, folder, source):
+    def __init__(self, folder, source, excluded=()):
         self.folder, self.source = Path(folder), source
+        rows = [words(text) for text in excluded]
+        self.excluded = {n: set() for n in range(1, 14)}
+        for row in filter(None, rows):
+            self.excluded[min(len(row), 13)] |= runs(row, min(len(row), 13))
         self.faults, self.rows = Counter(), Counter()
         self.first = {}
-        self.splits = defaultdict(set)
+        self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.pair_labels = Counter()
 
@@ -114,6 +146,14 @@ class Checker:
         both = self.splits["train"] & self.splits["validation"]
         if both:
             self.fault("document in both splits", min(both))
+        config = manifest["config"]
+        dropping = config["near_duplicates"] == "drop"
+        kept = set.union(*self.splits.values()) if dropping else self.source.sentences.keys()
+        for key, position in sorted(self.anchors):
+            self.unwanted(self.source.sentences[key][position], kept)
+        if manifest["near_duplicates"]:
+            for pair in self.parted(manifest["near_duplicates"]["rule"]["common"]):
+                self.fault("near duplicates over the split", pair)
         for (name, n), counts in self.positions.items():
             expected = sum(counts.values()) / n
             chi = sum((counts[i] - expected) ** 2 / expected for i in range(n))
@@ -121,6 +161,38 @@ class Checker:
             if chi > (n - 1) + 4 * (2 * (n - 1)) ** 0.5:
                 self.fault(f"positions of {name} with {n} options not even", dict(counts))
         return self
+
+    def parted(self, common):
+        """Pairs over the split of which one holds 0.8 of the other, but for common shingles."""
+        validation, train = (sorted(self.splits[name]) for name in ("validation", "train"))
+        sets = {key: shingles(self.source.texts[key]) for key in validation}
+        where = defaultdict(list)
+        for key in validation:
+            for shingle in sets[key]:
+                where[shingle].append(key)
+        shared, counts, sizes = Counter(), Counter(), {}
+        for key in train:
+            own = shingles(self.source.texts[key])
+            sizes[key] = len(own)
+            for shingle in own & where.keys():
+                counts[shingle] += 1
+                for other in where[shingle] if len(where[shingle]) <= common else ():
+                    shared[other, key] += 1
+        many = {s for s, n in counts.items() if n + len(where[s]) > common}
+        for (one, other), n in shared.items():
+            if n >= 0.8 * min(len(sets[one]), sizes[other]):
+                both = sets[one] & shingles(self.source.texts[other])
+                if not both & many:
+                    yield one, other, n / min(len(sets[one]), sizes[other])
+
+    def unwanted(self, sentence, kept):
+        """Whether a sentence that rows show stands once in the corpus, and in no excluded row."""
+        if sum(key in kept for key in self.source.standing[leading(sentence)]) > 1:
+            self.fault("sentence stands twice", sentence)
+        found = words(sentence)
+        lengths = [len(found)] if len(found) < 8 else range(8, 14)
+        if any(runs(found, n) & self.excluded[n] for n in lengths):
+            self.fault("sentence shares words with an excluded row", sentence)
 
     def row(self, name, split_name, row):
         parts = row["id"].split("-")
@@ -137,6 +209,7 @@ class Checker:
         if position >= len(sentences) or (key, position) not in self.source.find(row["text_a"]):
             self.fault("anchor does not stand there", row)
             return
+        self.anchors.add((key, position))
         if row["options"]:
             self.positions[name, len(row["options"])][row["label"]] += 1
         getattr(self, f"check_{kind}")(row, key, position)
@@ -178,7 +251,15 @@ class Checker:
             self.fault("sentiment row", row)
 
 
-def main(folder, pattern):
+def texts_in(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(inner)
+
+
+def main(folder, pattern, *excluded):
     def documents():
         for path in sorted(glob(pattern)):
             opener = gzip.open if path.endswith(".gz") else open
@@ -188,7 +269,9 @@ def main(folder, pattern):
                     yield record["id"], record["text"]
 
     formats = sorted(p.parent.name for p in Path(folder).glob("*/manifest.json"))
-    checker = Checker(folder, Source(documents())).check(formats)
+    rows = (json.loads(line) for path in excluded for line in Path(path).read_text().splitlines())
+    barred = [text for row in rows for text in texts_in(row)]
+    checker = Checker(folder, Source(documents()), barred).check(formats)
     print("rows:", dict(checker.rows))
     print("pair labels:", dict(checker.pair_labels))
     print("faults:", dict(checker.faults) or "none")
