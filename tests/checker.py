@@ -143,6 +143,17 @@ class Checker:
                         seen.add(row["id"])
                         self.rows[name, split_name] += 1
                         self.row(name, split_name, row)
+        self.over_the_split(manifest)
+        for (name, n), counts in self.positions.items():
+            expected = sum(counts.values()) / n
+            chi = sum((counts[i] - expected) ** 2 / expected for i in range(n))
+            # Four standard deviations above the mean of chi-square with n - 1 degrees.
+            if chi > (n - 1) + 4 * (2 * (n - 1)) ** 0.5:
+                self.fault(f"positions of {name} with {n} options not even", dict(counts))
+        return self
+
+    def over_the_split(self, manifest):
+        """What no document, near duplicate or sentence may do."""
         both = self.splits["train"] & self.splits["validation"]
         if both:
             self.fault("document in both splits", min(both))
@@ -154,13 +165,6 @@ class Checker:
         if manifest["near_duplicates"]:
             for pair in self.parted(manifest["near_duplicates"]["rule"]["common"]):
                 self.fault("near duplicates over the split", pair)
-        for (name, n), counts in self.positions.items():
-            expected = sum(counts.values()) / n
-            chi = sum((counts[i] - expected) ** 2 / expected for i in range(n))
-            # Four standard deviations above the mean of chi-square with n - 1 degrees.
-            if chi > (n - 1) + 4 * (2 * (n - 1)) ** 0.5:
-                self.fault(f"positions of {name} with {n} options not even", dict(counts))
-        return self
 
     def parted(self, common):
         """Pairs over the split of which one holds 0.8 of the other, but for common shingles."""

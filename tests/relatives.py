@@ -1,6 +1,5 @@
 """Documents that hold each other's text, and plain-Python answers to which belong together."""
 
-import random
 import re
 from collections import Counter, defaultdict
 from itertools import combinations
@@ -30,9 +29,7 @@ def families(rng, count=12):
     found = []
     for number in range(count):
         lines = report(rng, rng.choice((12, 20, 60)))
-        family = [lines]
-        for turn in range(number % 3):
-            family.append(edition(rng, lines, turn))
+        family = [lines, *(edition(rng, lines, turn) for turn in range(number % 3))]
         if number % 4 == 1:
             family.append([*report(rng, 5), *("> " + line for line in lines), *report(rng, 9)])
         found.append([" ".join(one) + "\n\n" + SIGNED for one in family])

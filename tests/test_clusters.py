@@ -12,6 +12,7 @@ from ppt.base import words as words_module
 from ppt.base.text import content_key
 from ppt.base.words import hashes_of, words_of
 from ppt.corpus.clusters import COMMON, EDGE, LINK, MEMBER, Clusters, cluster, edges, link
+from ppt.corpus.exclusion import Excluded
 from ppt.corpus.repeats import STANDING, repeated, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
 from tests.relatives import SIGNED, containments, edition, families, report, sentence, words
@@ -43,11 +44,13 @@ def test_words_are_runs_of_letters_and_digits_whatever_stands_beside_them(texts)
     found = words_of(texts)
     spelled = []
     for text in texts:
-        text = text.replace("你", " 你 ").replace("好", " 好 ").replace("_", " ")
-        spelled.append(words(text))
+        parted = text.replace("你", " 你 ").replace("好", " 好 ").replace("_", " ")
+        spelled.append(words(parted))
     assert found.counts.tolist() == [len(one) for one in spelled]
     names = {}
-    for word, number in zip((w for one in spelled for w in one), found.hashes.tolist(), strict=True):
+    for word, number in zip(
+        (w for one in spelled for w in one), found.hashes.tolist(), strict=True
+    ):
         assert names.setdefault(word, number) == number
     assert len(set(names.values())) == len(names)
 
@@ -148,3 +151,35 @@ def test_what_repeats_is_counted_over_all_documents(documents, gone):
     expected = {(int(hashes_of([key])[0]), number) for number, own in enumerate(keys)
                 for key in own if counts[key] > 1 and number not in gone}  # fmt: skip
     assert sorted(found.tolist()) == sorted(expected)
+
+
+ROWS = st.lists(st.lists(st.sampled_from(["a", "b", "No", "c-d"]), max_size=16).map(" ".join))
+
+
+@given(ROWS, ROWS)
+def test_sentences_that_share_words_with_a_row_are_found(rows, sentences):
+    excluded = Excluded.of([("x", f"line {n}") for n in range(len(rows))], rows)
+    again = Excluded.from_bytes(excluded.to_bytes())
+    told = excluded.hits(sentences).tolist()
+    assert again.hits(sentences).tolist() == told
+    assert [tuple(name) for name in again.names] == list(excluded.names)
+    for text, hit in zip(sentences, told, strict=True):
+        own = words(text)
+        expected = [n for n, row in enumerate(rows) if shares(own, words(row))]
+        assert hit == min(expected, default=-1)
+
+
+def shares(own, row):
+    if len(row) < 8:
+        return bool(row) and own == row
+    length = min(len(row), 13)
+    runs = {tuple(row[i : i + length]) for i in range(len(row) - length + 1)}
+    return any(tuple(own[i : i + length]) in runs for i in range(len(own) - length + 1))
+
+
+def test_a_treebanks_negation_is_the_same_words():
+    row = "it does n't work , and that is all that there is to say of it"
+    excluded = Excluded.of([("sst2", "line 1")], [row])
+    sentences = ["Well, it doesn't work, and that is all that there is to say of it!", "Another."]
+    assert excluded.hits(sentences).tolist() == [0, -1]
+    assert excluded.digest("sst2") != Excluded.of([("sst2", "")], [row[:-3]]).digest("sst2")
