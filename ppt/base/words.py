@@ -8,7 +8,7 @@ mixed: equal on every machine.
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,17 @@ class Words:
         """[T] the number of words of each text."""
         return np.diff(self.starts)
 
+    @cached_property
+    def texts(self) -> Indices:
+        """[W] the number of the text that each word stands in."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
     def runs(self, length: int) -> tuple[Indices, Bits]:
         """Every run of `length` words within a text: where each starts, and its hash."""
-        ends = np.repeat(self.starts[1:], self.counts)
-        places = np.flatnonzero(np.arange(len(ends)) + length <= ends)
+        last = len(self.hashes) - length + 1
+        if last <= 0:
+            return np.empty(0, np.int64), np.empty(0, np.uint64)
+        places = np.flatnonzero(self.texts[:last] == self.texts[length - 1 :])
         return places, self.hashed(places, length)
 
     def hashed(self, places: Indices, length: int) -> Bits:
@@ -55,10 +62,6 @@ class Words:
         for step in range(length):
             total = total * _BASE + self.hashes[places + step]
         return mix(total)
-
-    def texts(self, places: Indices) -> Indices:
-        """The numbers of the texts that words stand in."""
-        return np.searchsorted(self.starts, places, side="right") - 1
 
 
 def words_of(texts: Sequence[str]) -> Words:

@@ -73,7 +73,7 @@ class Excluded:
         words = _words(sentences)
         places, heads = words.runs(WHOLE_WORDS)
         likely = words.counts < WHOLE_WORDS
-        likely[words.texts(places[_among(heads, self.heads)])] = True
+        likely[words.texts[places[_among(heads, self.heads)]]] = True
         few = np.flatnonzero(likely)
         words, none = _words([sentences[number] for number in few.tolist()]), len(self.names)
         rows = np.full(len(few), none, dtype=np.int64)
@@ -104,6 +104,6 @@ def _runs(words: Words, length: int, *, longer: bool) -> tuple[Indices, Bits]:
     """Runs of words, with the numbers of their texts: of those of this length, or `longer`."""
     if longer:
         places, grams = words.runs(length)
-        return words.texts(places), grams
+        return words.texts[places], grams
     texts = np.flatnonzero(words.counts == length)
     return texts, words.hashed(words.starts[texts], length)

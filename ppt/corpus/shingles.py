@@ -39,7 +39,7 @@ def sample_shingles(documents: Sequence[int], texts: Sequence[str]) -> np.ndarra
     words = words_of(texts)
     lengths = words.counts
     places, hashes = words.runs(SHINGLE_WORDS)
-    text = words.texts(places)
+    text = words.texts[places]
     for few in range(1, SHINGLE_WORDS):
         short = np.flatnonzero(lengths == few)
         places = words.starts[short]
