@@ -27,8 +27,9 @@ COMMON = 64
 _DEVIATIONS = 3.0
 """A sample may fall this many standard deviations short of `CONTAINED`."""
 
-_LEAST = 3
-"""Sampled shingles that two documents must share; of whole sets one is enough."""
+_LEAST = (2, 3)
+"""Sampled shingles that two documents must share: two where there are no more, else three. Of
+whole sets one is enough."""
 
 _AT_ONCE = 1 << 22
 """Pairs held before they are added up."""
@@ -174,7 +175,7 @@ def _enough(shared: np.ndarray, of: np.ndarray, level: np.ndarray, sampled: Mask
     left = 1 - 0.5**level
     spread = np.sqrt(CONTAINED * (1 - CONTAINED) * left * np.maximum(of, 0))
     wanted = CONTAINED * of - _DEVIATIONS * spread
-    enough: Mask = shared >= np.maximum(wanted, np.where(sampled, _LEAST, 1))
+    enough: Mask = shared >= np.maximum(wanted, np.where(sampled, np.clip(of, *_LEAST), 1))
     return (of > 0) & enough
 
 
