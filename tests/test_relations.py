@@ -77,7 +77,7 @@ def test_documents_that_hold_each_others_text_are_in_one_split(outputs, related)
     assert told["largest"] == max(map(len, larger))
     assert told["moved"] > 0
     assert told["over_the_split"] == 0
-    assert told["rule"] == {"shingle_words": 8, "contained": 0.8, "common": 64}
+    assert told["rule"] == {"shingle_words": 8, "contained": 0.8, "common": 32}
     assert ledger_holds(outputs / "group")["rejected"] == {}
 
 

@@ -10,7 +10,7 @@ Each function takes and gives plain arrays, in any order, and what comes out in 
 parts is the same: parts of samples by hash, of links by their `one`, and all edges together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,7 @@ from ppt.corpus.shingles import LEVELS, LIMITS
 CONTAINED = 0.8
 """The part of a document's shingles that must stand in another one."""
 
-COMMON = 64
+COMMON = 32
 """A shingle that more documents have tells nothing of any two of them."""
 
 _DEVIATIONS = 3.0
@@ -92,18 +92,15 @@ def link(samples: np.ndarray) -> np.ndarray:
     common = np.flatnonzero(size_of > COMMON)
     stars = common[first_of[common] != common]
     pairs = _Pairs(samples)
-    found = [_commons(samples[common]), pairs.links(stars, first_of[stars], "starred")]
+    starred = pairs.links(pairs.codes(stars, first_of[stars]), "starred")
     telling = np.flatnonzero((size_of > 1) & (size_of <= COMMON))
     for step in range(1, COMMON):
         telling = telling[telling + step < len(samples)]
         telling = telling[first_of[telling] == first_of[telling + step]]
         if not len(telling):
             break
-        sides = ((telling, telling + step), (telling + step, telling))
-        found += [pairs.links(*one, "shared") for one in sides]
-        if sum(map(len, found[1:])) > _AT_ONCE:
-            found = [added(found)]
-    return added(found)
+        pairs.meet(telling, telling + step)
+    return np.concatenate([_commons(samples[common]), starred, *pairs.both_ways()])
 
 
 def edges(links: np.ndarray) -> np.ndarray:
@@ -188,21 +185,54 @@ def _commons(samples: np.ndarray) -> np.ndarray:
 
 
 class _Pairs:
-    """Pairs of rows of `samples` as links, each pair of documents once."""
+    """Pairs of rows of `samples`, counted as pairs of documents: a number for each pair."""
 
     def __init__(self, samples: np.ndarray) -> None:
-        self._samples = samples
-        documents, self._places = np.unique(samples["document"], return_inverse=True)
-        self._many = len(documents)
+        documents, first, self._places = np.unique(
+            samples["document"], return_index=True, return_inverse=True
+        )
+        self._known, self._many = samples[first], len(documents)
+        self._met = [np.empty(0, np.int64)]
+        self._counted = np.empty((2, 0), np.int64)
 
-    def links(self, one: np.ndarray, other: np.ndarray, what: str) -> np.ndarray:
-        codes = self._places[one] * self._many + self._places[other]
-        _, first, counts = np.unique(codes, return_index=True, return_counts=True)
-        left, right = self._samples[one[first]], self._samples[other[first]]
-        found = np.zeros(len(first), dtype=LINK)
-        found["one"], found["other"] = left["document"], right["document"]
-        found["level"] = np.maximum(left["level"], right["level"])
-        found["words"] = np.stack([left["words"], right["words"]], axis=1)
-        found["counts"] = left["counts"]
+    def codes(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The numbers of the pairs of documents that rows are of."""
+        found: np.ndarray = self._places[one] * self._many + self._places[other]
+        return found
+
+    def meet(self, one: np.ndarray, other: np.ndarray) -> None:
+        """Count pairs of rows that share a shingle."""
+        self._met.append(self.codes(one, other))
+        if sum(map(len, self._met)) > _AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        codes, counts = np.unique(np.concatenate(self._met), return_counts=True)
+        merged = np.concatenate([self._counted, [codes, counts]], axis=1)
+        codes, first = np.unique(merged[0], return_inverse=True)
+        counts = np.bincount(first, merged[1], len(codes)).astype(np.int64)
+        self._met, self._counted = [np.empty(0, np.int64)], np.stack([codes, counts])
+
+    def both_ways(self) -> Iterator[np.ndarray]:
+        """The links of all that met, from each side."""
+        self._count()
+        codes, counts = self._counted
+        yield self._made(codes // self._many, codes % self._many, "shared", counts)
+        yield self._made(codes % self._many, codes // self._many, "shared", counts)
+
+    def links(self, codes: np.ndarray, what: str) -> np.ndarray:
+        """The links of pairs, from one side."""
+        codes, counts = np.unique(codes, return_counts=True)
+        return self._made(codes // self._many, codes % self._many, what, counts)
+
+    def _made(
+        self, one: np.ndarray, other: np.ndarray, what: str, counts: np.ndarray
+    ) -> np.ndarray:
+        found = np.zeros(len(counts), dtype=LINK)
+        known = self._known
+        found["one"], found["other"] = known["document"][one], known["document"][other]
+        found["level"] = np.maximum(known["level"][one], known["level"][other])
+        found["words"][:, 0], found["words"][:, 1] = known["words"][one], known["words"][other]
+        found["counts"] = known["counts"][one]
         found[what] = counts
         return found
