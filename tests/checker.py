@@ -65,7 +65,7 @@ def split(text):
     found = []
     for paragraph in re.split(r"\n\s*\n", text):
         found += [" ".join(s.split()) for s in punkt().tokenize(paragraph)]
-    return [s for s in found if s]
+    return [s for s in found if any(map(str.isalpha, s))]  # others part no neighbours
 
 
 def is_cut(whole, text):

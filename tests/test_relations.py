@@ -205,3 +205,20 @@ def test_bad_flags_are_one_line(tmp_path, flags, message, capsys):
     assert main(["--input", str(source), "--output", str(tmp_path / "c"), *flags]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+
+
+def test_editions_of_which_all_repeats_are_told_to_be_dropped(tmp_path, capsys):
+    rng = random.Random(4)
+    records = []
+    for family in range(40):
+        lines = [sentence(rng) for _ in range(12)]
+        for place in range(3):
+            text = " ".join(lines[:place] + lines[place + 1 :])
+            records.append({"id": f"{family}-{place}", "text": text})
+    source = write_jsonl(tmp_path / "in.jsonl", records)
+    flags = ("--input", source, "--output", tmp_path / "c", *FLAGS)
+    build(*flags, expect=2)
+    assert "give --near_duplicates drop to keep one document of each" in capsys.readouterr().err
+    build(*flags, "--near_duplicates", "drop")
+    assert ledger_holds(tmp_path / "c")["rejected"] == {"near_duplicate": 80}
+    assert manifest(tmp_path / "c")["sentences"]["usable"] == 40 * 11
