@@ -168,7 +168,8 @@ class Checker:
 
     def parted(self, common):
         """Pairs over the split of which one holds 0.8 of the other, but for common shingles."""
-        validation, train = (sorted(self.splits[name]) for name in ("validation", "train"))
+        known = self.source.texts.keys()
+        validation, train = (sorted(self.splits[name] & known) for name in ("validation", "train"))
         sets = {key: shingles(self.source.texts[key]) for key in validation}
         where = defaultdict(list)
         for key in validation:
