@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 import ppt
+from pipelines.flags import NEAR_DUPLICATES
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
 from pipelines.preparing import libraries
 from pipelines.readers import FileSlice, ReadOptions, extensions_of
@@ -25,6 +26,20 @@ _LENGTHS = ("min_sentence_chars", "max_sentence_chars")
 
 MAX_SHARDS = 99_999
 """Their numbers have five digits in file names."""
+
+_SHARDS_A_PARTITION = 4
+"""What 32 MB of text tell of how documents relate takes less memory than a shard's rows."""
+
+
+class ExcludedSource(NamedTuple):
+    """What no sentence may share words with: a task or a file, how many texts it has, rows that
+    cannot be read, and a digest.
+    """
+
+    name: str
+    texts: int
+    unreadable: int
+    digest: str
 
 
 _NAMES = 10
@@ -56,7 +71,8 @@ class Inputs(NamedTuple):
 class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
-    `inputs` tells the files, `num_shards` the shards of the training split; a job sets both.
+    `inputs` tells the files, `num_shards` the shards of the training split, `excluded` what is
+    told of the rows that no sentence may share words with; a job sets them.
     `splitter_source` is what the workers load, if not `splitter`. Lengths of
     sentences that are 0 become those of the splitter (`ppt.text.sentences.LENGTHS`).
     """
@@ -71,8 +87,10 @@ class BuildConfig:
     min_sentence_chars: int = 0
     max_sentence_chars: int = 0
     validation_fraction: float = 0.05
+    near_duplicates: str = NEAR_DUPLICATES[0]
     num_shards: int = 1
     inputs: Inputs = field(default_factory=Inputs)
+    excluded: tuple[ExcludedSource, ...] = ()
 
     def __post_init__(self) -> None:
         for name, length in zip(_LENGTHS, lengths_of(self.splitter), strict=True):
@@ -99,6 +117,8 @@ class BuildConfig:
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "
                 f"--max_sentence_chars ({self.max_sentence_chars})"
             )
+        if self.near_duplicates not in NEAR_DUPLICATES:
+            raise unknown_name("way of --near_duplicates", self.near_duplicates, NEAR_DUPLICATES)
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(
                 f"--validation_fraction: got {self.validation_fraction}, expected 0 <= f < 1"
@@ -128,12 +148,19 @@ class BuildConfig:
         """What names the language of a text that the labeller does not know, else ""."""
         return find_labeller(self.labeller)[0].foreign if self.needs_labels else lambda _: ""
 
-    def shard_of(self, key: bytes) -> "ShardKey":
-        """The split (by document alone) and the shard (by seed too) of a document."""
-        share = int.from_bytes(key[:8], "big") / 2**64
-        split = "validation" if share < self.validation_fraction else "train"
-        number = seed_bits(self.examples.seed, "shard", key) % self.shards_of[split]
-        return split, number
+    def split_of(self, cluster: int) -> str:
+        """The split of a cluster: of the smallest number of its documents."""
+        return "validation" if cluster / 2**64 < self.validation_fraction else "train"
+
+    def shard_in(self, split: str, document: int) -> "ShardKey":
+        """The shard of a document in its split, by its number and the seed."""
+        bits = seed_bits(self.examples.seed, "shard", document.to_bytes(8, "big"))
+        return split, bits % self.shards_of[split]
+
+    @property
+    def partitions(self) -> int:
+        """Into how many parts what relates documents is divided; the bytes do not depend on it."""
+        return max(1, self.num_shards // _SHARDS_A_PARTITION)
 
     def reject_shard(self, source: str, offset: int) -> "ShardKey":
         """The shard that keeps the rejects of a place in the input."""
@@ -150,6 +177,7 @@ class BuildConfig:
         del data["formats"], data["splitter_source"]
         examples, read = data.pop("examples"), data.pop("read")
         data["inputs"] = self.inputs._asdict()
+        data["excluded"] = [source._asdict() for source in self.excluded]
         return {**data, **examples, **read}
 
     def fingerprint(self) -> str:

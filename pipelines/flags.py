@@ -34,11 +34,13 @@ Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line e
 
 AUTO = "auto"
 INPUT_FORMATS = ("text", "lines", "jsonl", "parquet")
+NEAR_DUPLICATES = GROUP, KEEP, DROP = "group", "keep", "drop"
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
 """Names of the one that runs in this process or in processes of this machine."""
 
 INPUT, WANTED, OUTPUT = "input", "what of it is wanted", "output"
-SENTENCES, EXAMPLES, RUNNING = "sentences", "examples", "running"
+DOCUMENTS, SENTENCES = "documents that are related", "sentences"
+EXAMPLES, RUNNING = "examples", "running"
 
 
 def joined(values: Iterable[float]) -> str:
@@ -57,7 +59,7 @@ class BuildFlags(Command):
     """``python -m pipelines.build_corpus``: raw documents in, corpora out."""
 
     GROUPS: ClassVar[tuple[str, ...]] = (
-        INPUT, WANTED, OUTPUT, SENTENCES, EXAMPLES, RUNNING,
+        INPUT, WANTED, OUTPUT, DOCUMENTS, SENTENCES, EXAMPLES, RUNNING,
     )  # fmt: skip
     REST: ClassVar[str] = "beam"
 
@@ -126,6 +128,27 @@ class BuildFlags(Command):
         "text per shard; other-document sentences come from the same shard", group=OUTPUT,
         default=8.0, rule=ABOVE_ZERO,
     )  # fmt: skip
+    near_duplicates: str = flag(
+        "documents that hold 0.8 of each other's text, editions or a reply and what it quotes: "
+        "group: all in one split; drop: the longest stays, the others are rejects; keep: as if "
+        "they were strangers, without looking for them",
+        group=DOCUMENTS,
+        default=NEAR_DUPLICATES[0],
+        choices=NEAR_DUPLICATES,
+    )
+    exclude: str | None = flag(
+        "comma-separated tasks (sst2, rte) and files of rows or lines that will be tested on: "
+        "sentences that share 13 words on end with a row are left out, counted and listed",
+        group=DOCUMENTS,
+        default=None,
+        unset="nothing",
+    )
+    data_dir: str | None = flag(
+        "the tasks of --exclude are read from data_dir/NAME/, all splits but train",
+        group=DOCUMENTS,
+        default=None,
+        unset="the Hugging Face hub",
+    )
     splitter: str = flag(
         "punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
         "regex:zh, regex:ja, lines",

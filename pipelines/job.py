@@ -8,44 +8,42 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from rich.table import Table
 
 import ppt.errors
 from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
+from pipelines.excluding import read_excluded
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
 from pipelines.flags import AUTO, LOCAL_RUNNERS
 from pipelines.glance import refuse_foreign_input
 from pipelines.labelling import check_labeller
-from pipelines.local import Totals, shown, totals
+from pipelines.local import shown, totals
 from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
 from pipelines.sinks import (
     BUILDING,
     PUNKT,
-    REJECTS,
     Output,
     files_to_write,
     is_local,
     only_build,
 )
 from pipelines.stages import BuildCorpora, Local
+from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
 from ppt.base.text import cut, normalise
-from ppt.corpus.card import mixture_told, shortcuts_told
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
 from ppt.corpus.storage import open_corpus
-from ppt.errors import ConfigError, InputError, PPTError, visible
+from ppt.errors import ConfigError, InputError, PPTError
 from ppt.text.sentences import TRAINED, get_splitter, save_punkt, train_punkt
 
 TRAIN_CHARACTERS = 50_000_000
@@ -59,14 +57,17 @@ class Job:
     """A build: from which files, whereto, with what, and how it is run.
 
     All but `config` may differ between builds of the same bytes, if the shards are as many:
-    `num_shards`, or one for each `shard_mb` of text. `workers` are local processes (None: one
-    a core), `beam` further flags of Beam's.
+    `num_shards`, or one for each `shard_mb` of text. `exclude` names tasks and files that no
+    sentence may share words with (`pipelines.excluding`). `workers` are local processes (None:
+    one a core), `beam` further flags of Beam's.
     """
 
     input: Sequence[str]
     output: str = "corpora"
     config: BuildConfig = field(default_factory=BuildConfig)
     input_format: str = AUTO
+    exclude: tuple[str, ...] = ()
+    data_dir: str | None = None
     num_shards: int | None = None
     shard_mb: float = 8.0
     overwrite: bool = False
@@ -132,11 +133,14 @@ def run(job: Job) -> dict[str, Manifest]:
     if job.config.splitter != TRAINED:
         get_splitter(job.config.splitter)
     refuse_foreign_input(plan.slices, plan.config)
+    excluded, sources = read_excluded(job.exclude, job.data_dir)
+    plan = replace(plan, config=replace(plan.config, excluded=sources))
     output = Output(job.output.rstrip("/") or "/")
     refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     started = time.monotonic()
     with only_build(output):
         if output.prepare(plan.config, job.overwrite):
+            output.put_excluded(excluded)
             if job.config.splitter == TRAINED:
                 plan = replace(plan, config=_with_trained_splitter(plan, output))
             build(job, plan, output)
@@ -145,7 +149,7 @@ def run(job: Job) -> dict[str, Manifest]:
         manifests = _finish_locally(Path(output.root), plan.config) if is_local(output.root) else {}
         output.finish()
         if manifests:
-            _summary(manifests, Path(output.root), seconds, work)
+            show(manifests, Path(output.root), seconds, work)
         return manifests
 
 
@@ -243,48 +247,3 @@ def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
             draw_histograms(corpus.folder, corpus.manifest)
         manifests[name] = corpus.manifest
     return manifests
-
-
-def _summary(
-    manifests: dict[str, Manifest], folder: Path, seconds: float, work: Totals | None
-) -> None:
-    console = plain_console()
-    any_manifest = next(iter(manifests.values()))
-    documents = any_manifest.documents
-    shown_folder = visible(str(folder))
-    table = Table(title=f"Corpora in {shown_folder}")
-    for column in ("format", "train", "validation", "dropped anchors", "MB"):
-        table.add_column(column, justify="left" if column == "format" else "right")
-    for name, manifest in manifests.items():
-        size = sum(shard.bytes for shards in manifest.shards.values() for shard in shards)
-        counts = (*manifest.rows.values(), sum(manifest.examples["drops"].values()))
-        table.add_row(name, *(f"{count:,}" for count in counts), f"{size / 1e6:.1f}")
-    console.print(table)
-    rejected = sum(documents["rejected"].values())
-    tell = partial(console.print, soft_wrap=True, highlight=False)
-    tell(
-        f"Documents: {documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
-        f"rejected + {documents['duplicates']:,} duplicates. "
-        f"Sentences: {any_manifest.sentences['usable']:,} usable of "
-        f"{any_manifest.sentences['read']:,}."
-    )
-    for reason, count in documents["rejected"].items():
-        tell(f"  rejected, {reason}: {count:,} (see {shown_folder}/{REJECTS})")
-    if documents["sharing_an_id"]:
-        tell(
-            f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
-            "of other text; both were kept"
-        )
-    for name, manifest in manifests.items():
-        for kind, of in manifest.shortcuts.items():
-            tell(f"  {name}, {kind}: {shortcuts_told(of)}")
-        if manifest.mixture:
-            tell(f"  {name}, mixture {mixture_told(manifest.mixture)}")
-        for warning in manifest.warnings:
-            tell(f"  warning, {name}: {visible(warning)}")
-    megabytes = documents["characters"] / 1e6
-    rate = ""
-    if work is not None and work.ended > work.started:
-        rate = f", {megabytes / (work.ended - work.started):.2f} M/s while the workers worked"
-    tell(f"{megabytes:.1f} M characters in {seconds:.1f} s{rate}.")
-    tell(f"Look inside: python -m ppt.inspect {shown_folder}/{next(iter(manifests))} -n 5")

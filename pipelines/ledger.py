@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.flags import KEEP
 from pipelines.labelling import refuse_foreign
+from ppt.corpus.clusters import COMMON, CONTAINED, Clusters
 from ppt.corpus.lacks import lacks, mixture, splitter_advice
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats, add_counts
+from ppt.corpus.shingles import SHINGLE_WORDS
 from ppt.errors import InputError
 
 Counts = Mapping[str, int]
@@ -46,11 +49,14 @@ class DocumentCounts:
 
 @dataclass(frozen=True)
 class SentenceCounts:
-    """Sentences of a shard; those that are not usable by reason."""
+    """Sentences of a shard; those that are not usable by reason; of these, the excluded by
+    the task or file that they share words with.
+    """
 
     read: int
     usable: int
     drops: Counts
+    shared_with: Counts
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,9 @@ def pack_ids(hashes: Iterable[int]) -> str:
     return base64.b64encode(np.fromiter(hashes, dtype="<u8").tobytes()).decode()
 
 
-def build_manifests(results: Sequence[ShardResult], config: BuildConfig) -> dict[str, Manifest]:
+def build_manifests(
+    results: Sequence[ShardResult], clusters: Clusters, config: BuildConfig
+) -> dict[str, Manifest]:
     """One manifest per asked format. Raises InputError where no document was usable."""
     results = sorted(results, key=lambda result: (SPLITS.index(result.split), result.number))
     found = [result.key for result in results]
@@ -132,11 +140,23 @@ def build_manifests(results: Sequence[ShardResult], config: BuildConfig) -> dict
             f"{documents['duplicates']} duplicates; see rejects/ in the output folder"
             f"{advice and f'; {advice}'}."
         )
-    manifests = {name: _manifest(name, results, documents, config) for name in config.formats}
+    near = {} if config.near_duplicates == KEEP else near_duplicates(clusters, config)
+    manifests = {name: _manifest(name, results, documents, near, config) for name in config.formats}
     if not any(manifest.rows["train"] for manifest in manifests.values()):
         told = "; ".join(f"{name}: {one.warnings[0]}" for name, one in manifests.items())
         raise InputError(f"nothing could be trained on this. {told}.")
     return manifests
+
+
+def near_duplicates(clusters: Clusters, config: BuildConfig) -> dict[str, Any]:
+    """What was found, by which rule, and how many documents stand in another split for it."""
+    number, cluster = clusters.members["number"].tolist(), clusters.members["cluster"].tolist()
+    moved = sum(
+        config.split_of(own) != config.split_of(theirs)
+        for own, theirs in zip(number, cluster, strict=True)
+    )
+    rule = {"shingle_words": SHINGLE_WORDS, "contained": CONTAINED, "common": COMMON}
+    return {**clusters.counts(), "moved": moved, "over_the_split": 0, "rule": rule}
 
 
 def document_ledger(parts: Sequence[DocumentCounts]) -> dict[str, Any]:
@@ -154,7 +174,11 @@ def document_ledger(parts: Sequence[DocumentCounts]) -> dict[str, Any]:
 
 
 def _manifest(
-    name: str, results: Sequence[ShardResult], documents: Mapping[str, Any], config: BuildConfig
+    name: str,
+    results: Sequence[ShardResult],
+    documents: Mapping[str, Any],
+    near: Mapping[str, Any],
+    config: BuildConfig,
 ) -> Manifest:
     by_split = {s: [r.formats[name] for r in results if r.split == s] for s in SPLITS}
     examples = add_counts(asdict(result.formats[name].examples) for result in results)
@@ -164,6 +188,7 @@ def _manifest(
         config=config.as_manifest(),
         versions=config.versions(),
         documents=documents,
+        near_duplicates=near,
         sentences=add_counts(asdict(result.sentences) for result in results),
         examples=examples,
         shards={split: tuple(one.shard for one in ones) for split, ones in by_split.items()},

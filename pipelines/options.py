@@ -29,7 +29,8 @@ def job_of(flags: BuildFlags) -> Job:
     lengths = {name: getattr(flags, name) or 0 for name in _LENGTHS}
     same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
     config = BuildConfig(formats, examples, read, **{**same, **lengths})
-    return Job(config=config, **_by_name(flags, Job))
+    exclude = tuple(name for name in _names(flags.exclude) if name)
+    return Job(config=config, **{**_by_name(flags, Job), "exclude": exclude})
 
 
 def _by_name(flags: BuildFlags, kind: type[Any], aside: Container[str] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Documents on their way to their shards: packets, carried by the shuffle or by the disk.
+"""What travels: packets of documents and arrays, carried by the shuffle or by the disk.
 
 A runner's own shuffle suits many machines. On one machine it would hold the whole
 corpus in the launching process and pass it through sockets, so there the packets lie
@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import zstandard
 
+from ppt.base.arrays import Bits
 from ppt.corpus.records import Reject
 
 Packet = tuple[bytes | str, int, int]
@@ -23,22 +26,38 @@ Packet = tuple[bytes | str, int, int]
 
 
 class KeyedDocument(NamedTuple):
-    """A normalised document with its key, as it travels to its shard; its notes as JSON."""
+    """A document that was split, with its key, as it travels to its shard.
+
+    `characters` of its normalised text; `hint` is the splitter that it calls for, `foreign` its
+    language where the labeller does not know that, or ""; `notes` of how it was read, as JSON.
+    """
 
     key: bytes
     id: str
-    text: str
+    sentences: Sequence[str]
     source: str
     offset: int
+    characters: int
+    hint: str = ""
+    foreign: str = ""
     notes: str = "[]"
+
+    @property
+    def number(self) -> int:
+        """64 bits of its key: its name in rows' ids, and all that its place depends on."""
+        return int.from_bytes(self.key[:8], "big")
 
 
 @dataclass(frozen=True)
 class Records:
-    """What was read for one shard: by one worker from a slice, or by all together."""
+    """What was found for one shard: by one worker in a part of the input, or by all together.
+
+    `repeated` are the keys (`ppt.corpus.repeats`) of its sentences that others have too.
+    """
 
     documents: list[KeyedDocument] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    repeated: Bits = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.documents) + len(self.rejects)
@@ -48,9 +67,12 @@ _DOCUMENT_COLUMNS = pa.schema(
     [
         ("key", pa.binary(16)),
         ("id", pa.large_string()),
-        ("text", pa.large_string()),
+        ("sentences", pa.large_list(pa.large_string())),
         ("source", pa.large_string()),
         ("offset", pa.int64()),
+        ("characters", pa.int64()),
+        ("hint", pa.string()),
+        ("foreign", pa.string()),
         ("notes", pa.large_string()),
     ]
 )
@@ -68,7 +90,9 @@ def encode(records: Records) -> bytes:
         pa.array(column, column_schema.type)
         for column, column_schema in zip(columns, _DOCUMENT_COLUMNS, strict=True)
     ]
-    schema = _DOCUMENT_COLUMNS.with_metadata({"rejects": rejects})
+    schema = _DOCUMENT_COLUMNS.with_metadata(
+        {"rejects": rejects, "repeated": records.repeated.tobytes()}
+    )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema, options=_COMPRESSED) as writer:
         writer.write_batch(pa.record_batch(arrays, schema=schema))
@@ -78,35 +102,50 @@ def encode(records: Records) -> bytes:
 def decode(packets: Iterable[bytes]) -> Records:
     """Unpack and bring into one order, whatever order the packets came in.
 
-    Of equal documents only the first in that order keeps its text: the others are counted,
+    Of equal documents only the first in that order keeps its sentences: the others are counted,
     and a file may hold one text a million times in a few bytes.
     """
-    found = Records()
+    documents: list[KeyedDocument] = []
+    rejects: list[Reject] = []
+    repeated = [np.empty(0, np.uint64)]
     first: dict[bytes, KeyedDocument] = {}
     for packet in packets:
         table = pa.ipc.open_stream(packet).read_all()
-        rejects = json.loads(table.schema.metadata[b"rejects"])
-        found.rejects.extend(Reject(**reject) for reject in rejects)
+        told = table.schema.metadata
+        rejects.extend(Reject(**reject) for reject in json.loads(told[b"rejects"]))
+        repeated.append(np.frombuffer(told[b"repeated"], np.uint64))
         for document in _documents(table):
             other = first.get(document.key)
-            if other is None or _place(document) < _place(other):
+            if other is None or by_place(document) < by_place(other):
                 first[document.key] = document
             else:
                 other = document
             if other is not None:
-                found.documents.append(other._replace(text=""))
-    found.documents.extend(first.values())
-    found.documents.sort(key=_place)
-    found.rejects.sort(key=attrgetter("source", "offset", "reason"))
-    return found
+                documents.append(other._replace(sentences=()))
+    documents.extend(first.values())
+    documents.sort(key=by_place)
+    rejects.sort(key=attrgetter("source", "offset", "reason"))
+    return Records(documents, rejects, np.unique(np.concatenate(repeated)))
 
 
-_place = attrgetter("key", "source", "offset", "id")
+by_place = attrgetter("key", "source", "offset", "id")
+"""The order of documents, in which the first of equal ones is kept."""
 
 
 def _documents(table: pa.Table) -> Iterator[KeyedDocument]:
-    columns = (table[name] for name in _DOCUMENT_COLUMNS.names)
-    return (KeyedDocument(*(v.as_py() for v in row)) for row in zip(*columns, strict=True))
+    columns = (table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names)
+    return map(KeyedDocument._make, zip(*columns, strict=True))
+
+
+def pack(rows: np.ndarray) -> bytes:
+    """An array of records as compressed bytes."""
+    return zstandard.compress(np.ascontiguousarray(rows).tobytes(), 1)
+
+
+def unpack(packets: Iterable[bytes], kind: np.dtype[Any]) -> np.ndarray:
+    """All rows of `pack`'s bytes, in any order."""
+    found = [np.frombuffer(zstandard.decompress(packet), kind) for packet in packets]
+    return np.concatenate([np.empty(0, kind), *found])
 
 
 @dataclass(frozen=True)

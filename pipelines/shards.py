@@ -1,14 +1,16 @@
 """From the documents that met in a shard to its files.
 
-`split_shard` turns what `pipelines.packets` brought together into a pool of sentences,
+`pool_shard` turns what met there into a pool of sentences,
 `build_shard` that into files and what the manifests need of them. No Beam here.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import (
@@ -20,18 +22,19 @@ from pipelines.ledger import (
     pack_ids,
 )
 from pipelines.packets import KeyedDocument, Records
+from ppt.base.arrays import Indices
 from ppt.corpus.builders import Probabilities, Stock
+from ppt.corpus.exclusion import Excluded
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.pool import Pool, SplitDocument, build_pool
 from ppt.corpus.storage import encode_shard, shard_name, statistics
 from ppt.corpus.tables import Phrases, to_table
-from ppt.text.sentences import better_splitter, join_markers
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
 
-RejectLine = dict[str, str | int]
-"""A line of ``rejects/``: source, offset, reason, detail."""
+Line = dict[str, str | int]
+"""A line of ``rejects/`` or ``excluded/``."""
 
 
 def shard_digest(found: Records, config: BuildConfig) -> str:
@@ -42,24 +45,28 @@ def shard_digest(found: Records, config: BuildConfig) -> str:
         state.update(document.key + place.encode("utf-8", "replace"))
     for reject in found.rejects:
         state.update(json.dumps(reject.as_dict(), sort_keys=True).encode())
+    state.update(found.repeated.tobytes())
     return state.hexdigest()
 
 
 @dataclass
-class SplitShard:
-    """A shard between splitting and writing: its pool, its ledger of documents so far."""
+class PooledShard:
+    """A shard between pooling and writing: its pool, its ledger of documents so far; the
+    sentences that are barred, as they share words with what is tested on.
+    """
 
     key: ShardKey
     digest: str
     pool: Pool
     documents: DocumentCounts
-    rejected: list[RejectLine]
+    rejected: list[Line]
+    barred: list[Line]
 
 
-def split_shard(
-    key: ShardKey, found: Records, config: BuildConfig, splitter: Callable[[str], list[str]]
-) -> SplitShard:
-    """Drop equal documents, split the rest into sentences once, and pool them."""
+def pool_shard(
+    key: ShardKey, found: Records, config: BuildConfig, excluded: Excluded
+) -> PooledShard:
+    """Drop equal documents and those of too few sentences, and pool the others."""
     rejected = [reject.as_dict() for reject in found.rejects]
     reasons = Counter[str]()
     for one in found.rejects:
@@ -68,10 +75,10 @@ def split_shard(
     kept: list[SplitDocument] = []
     previous: KeyedDocument | None = None
     duplicates = characters = 0
-    foreign, is_foreign = Counter[str](), config.foreign_to_labeller()
+    foreign = Counter[str]()
 
     def reject(document: KeyedDocument, reason: str, detail: str) -> None:
-        place: RejectLine = {"source": document.source, "offset": document.offset}
+        place: Line = {"source": document.source, "offset": document.offset}
         rejected.append({**place, "reason": reason, "detail": detail})
 
     for document in found.documents:
@@ -81,17 +88,22 @@ def split_shard(
             reject(document, DUPLICATE, f"equals {previous.source} at {previous.offset}")
             continue
         previous = document
-        sentences = join_markers(splitter(document.text))
-        hints[better_splitter(document.text, len(sentences))] += 1
-        if len(sentences) < config.min_sentences:
+        hints[document.hint] += 1
+        if (count := len(document.sentences)) < config.min_sentences:
             reasons["too_few_sentences"] += 1
-            reject(document, "too_few_sentences", f"{len(sentences)} < {config.min_sentences}")
+            reject(document, "too_few_sentences", f"{count} < {config.min_sentences}")
             continue
-        characters += len(document.text)
-        kept.append(SplitDocument(document.key, document.id, sentences))
-        foreign[is_foreign(document.text)] += 1
+        characters += document.characters
+        kept.append(SplitDocument(document.key, document.id, document.sentences))
+        foreign[document.foreign] += 1
+    hits = excluded.hits([text for one in kept for text in one.sentences]) if excluded else None
     pool = build_pool(
-        kept, config.examples.seed, config.min_sentence_chars, config.max_sentence_chars
+        kept,
+        config.examples.seed,
+        config.min_sentence_chars,
+        config.max_sentence_chars,
+        found.repeated,
+        None if hits is None else hits >= 0,
     )
     documents = DocumentCounts(
         read=len(found.documents) + sum(one.records for one in found.rejects),
@@ -104,10 +116,21 @@ def split_shard(
         better_splitter={name: n for name, n in sorted(hints.items()) if name},
         id_hashes=pack_ids(hash_id(document.id) for document in kept),
     )
-    return SplitShard(key, shard_digest(found, config), pool, documents, rejected)
+    barred = [] if hits is None else list(_barred(kept, hits, excluded))
+    return PooledShard(key, shard_digest(found, config), pool, documents, rejected, barred)
 
 
-def sentences_to_label(shard: SplitShard, config: BuildConfig) -> list[str]:
+def _barred(kept: Sequence[SplitDocument], hits: Indices, excluded: Excluded) -> Iterator[Line]:
+    """A line for each sentence that shares words with a row that is tested on."""
+    owners = [(document, text) for document in kept for text in document.sentences]
+    for number in np.flatnonzero(hits >= 0):
+        document, text = owners[number]
+        name, place = excluded.names[hits[number]]
+        yield {"document": document.key.hex()[:16], "document_id": document.id, "text": text,
+               "shared_with": name, "place": place}  # fmt: skip
+
+
+def sentences_to_label(shard: PooledShard, config: BuildConfig) -> list[str]:
     """The sentences that may become sentiment examples: A anchors, not all N of the pool."""
     anchors, _ = Stock(shard.pool, config.examples).anchors()
     return [shard.pool.text[anchor] for anchor in anchors.tolist()]
@@ -120,7 +143,7 @@ def hash_id(document_id: str) -> int:
 
 
 def build_shard(
-    shard: SplitShard, config: BuildConfig, probabilities: Probabilities | None
+    shard: PooledShard, config: BuildConfig, probabilities: Probabilities | None
 ) -> tuple[dict[str, bytes], ShardResult]:
     """Build all asked formats from one pool: the files by path below the output, the result.
 
@@ -140,12 +163,15 @@ def build_shard(
             len(rows) + rows.drops.total(), len(rows), dict(sorted(rows.drops.items()))
         )
         formats[format_name] = FormatResult(entry, counts, statistics(table, format_name))
-    if shard.rejected:
-        files[f"rejects/{name.replace('.parquet', '.jsonl')}"] = _json_lines(shard.rejected)
+    for folder, lines in (("rejects", shard.rejected), ("excluded", shard.barred)):
+        if lines:
+            files[f"{folder}/{name.replace('.parquet', '.jsonl')}"] = _json_lines(lines)
     dropped = shard.pool.drops
+    shared = Counter(str(line["shared_with"]) for line in shard.barred)
     sentences = SentenceCounts(
-        len(shard.pool) + dropped.total(), len(shard.pool), dict(sorted(dropped.items()))
-    )
+        len(shard.pool) + dropped.total(), len(shard.pool), dict(sorted(dropped.items())),
+        dict(sorted(shared.items())),
+    )  # fmt: skip
     sizes = {path: len(data) for path, data in files.items()}
     result = ShardResult(
         split, number, shard.digest, shard.documents, sentences, formats, files=sizes
@@ -153,6 +179,6 @@ def build_shard(
     return files, result
 
 
-def _json_lines(rows: Sequence[RejectLine]) -> bytes:
+def _json_lines(rows: Sequence[Line]) -> bytes:
     lines = (json.dumps(row, ensure_ascii=True, sort_keys=True) for row in rows)
     return ("\n".join(lines) + "\n").encode()

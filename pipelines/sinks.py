@@ -26,6 +26,7 @@ from ppt.base.files import SCRATCH, appearing, write_synced
 from ppt.base.names import check_name
 from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD
+from ppt.corpus.exclusion import Excluded
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
@@ -33,8 +34,9 @@ from ppt.corpus.storage import MANIFEST, shard_name
 from ppt.errors import OutputError
 from ppt.text.sentences import PUNKT_FILES, TRAINED
 
-BUILDING, REJECTS, PUNKT = ".building", "rejects", "punkt"
+BUILDING, REJECTS, EXCLUDED, PUNKT = ".building", "rejects", "excluded", "punkt"
 _PLAN = f"{BUILDING}/plan.json"
+_EXCLUDED_ROWS = f"{BUILDING}/excluded.npz"
 
 
 def is_local(path: str) -> bool:
@@ -109,7 +111,12 @@ class Output:
             known, writes = planned.union(*theirs), set(files_to_write(config))
             self._refuse_others(known, writes)
             others = (files_of(name, found[name]) for name in found.keys() - set(config.formats))
-            kept = {file for files in others for file in files if not file.startswith(REJECTS)}
+            kept = {
+                file
+                for files in others
+                for file in files
+                if not file.startswith((REJECTS, EXCLUDED))
+            }
             ours = (known | writes) - kept
             # A corpus without its manifest is unfinished: it must go before any shard changes.
             self._put_plan(ours, previous if continues else "")
@@ -128,7 +135,7 @@ class Output:
             shutil.rmtree(self.path(f"{BUILDING}/{transient}"), ignore_errors=True)
         for folder in ("progress", "spool", "beam", "shards"):
             Path(self.path(f"{BUILDING}/{folder}")).mkdir(parents=True, exist_ok=True)
-        for folder in (*config.formats, REJECTS):
+        for folder in (*config.formats, REJECTS, *([EXCLUDED] if config.excluded else [])):
             Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
 
     def _refuse_others(self, known: set[str], writes: set[str]) -> None:
@@ -197,6 +204,15 @@ class Output:
                 with suppress(OSError):
                     Path(self.path(folder)).rmdir()
 
+    def put_excluded(self, rows: Excluded) -> None:
+        """Lay down for the workers what no sentence may share words with."""
+        self.put(_EXCLUDED_ROWS, rows.to_bytes())
+
+    def excluded(self) -> Excluded:
+        """What `put_excluded` laid down, or nothing."""
+        data = self.get(_EXCLUDED_ROWS)
+        return Excluded.from_bytes(data) if data else Excluded()
+
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
         note = self.get(_note(key))
@@ -226,7 +242,8 @@ class Output:
 def files_of(name: str, manifest: Manifest) -> Iterator[str]:
     """The files below the output that belong to the finished corpus in the folder `name`."""
     shards = [shard.name for shards in manifest.shards.values() for shard in shards]
-    yield from _files(name, shards, str(manifest.config.get("splitter")))
+    config = manifest.config
+    yield from _files(name, shards, str(config.get("splitter")), bool(config.get("excluded")))
 
 
 def files_to_write(config: BuildConfig) -> Iterator[str]:
@@ -234,23 +251,19 @@ def files_to_write(config: BuildConfig) -> Iterator[str]:
     counts = config.shards_of
     shards = [shard_name(split, number, counts[split]) for split, number in config.all_shards()]
     for name in config.formats:
-        yield from _files(name, shards, config.splitter)
+        yield from _files(name, shards, config.splitter, bool(config.excluded))
 
 
-def _files(name: str, shards: Sequence[str], splitter: str) -> Iterator[str]:
+def _files(name: str, shards: Sequence[str], splitter: str, excluding: bool) -> Iterator[str]:
     yield from (f"{name}/{file}" for file in (MANIFEST, CARD, HISTOGRAMS, *shards))
-    yield from map(rejects_of, shards)
+    for folder in (REJECTS, *([EXCLUDED] if excluding else [])):
+        yield from (f"{folder}/{posixpath.splitext(shard)[0]}.jsonl" for shard in shards)
     yield from punkt_files(splitter)
 
 
 def punkt_files(splitter: str) -> list[str]:
     """The files of the parameters that a build has learned from its input."""
     return [f"{PUNKT}/{file}" for file in PUNKT_FILES] if splitter == TRAINED else []
-
-
-def rejects_of(shard: str) -> str:
-    """The file of a shard's rejects."""
-    return f"{REJECTS}/{posixpath.splitext(shard)[0]}.jsonl"
 
 
 def _note(key: ShardKey) -> str:

@@ -1,13 +1,11 @@
-"""The graph: read → shard → group → split → label → build and write → collect → manifests.
+"""The graph: read and split → relate → group → pool → label → build and write → manifests.
 
-It is linear and documents are shuffled once, because a shard is at once the unit of
+Documents are read, split and shuffled once, because a shard is at once the unit of
 deduplication, the pool that other-document sentences come from, and a file.
 Rejects and counts travel in the data, so they are exact wherever a runner
 retries. Each DoFn only wraps functions that are tested without Beam.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,15 +14,16 @@ from operator import itemgetter
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.files import Bundle
+from pipelines.gathering import Gathering
 from pipelines.labelling import make_labeller
 from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
 from pipelines.packets import (
-    KeyedDocument,
     Packet,
     Records,
     Spool,
@@ -33,17 +32,17 @@ from pipelines.packets import (
     encode,
 )
 from pipelines.readers import read
+from pipelines.relations import Notes, Relate, clusters_in, divided
 from pipelines.shards import (
-    SplitShard,
+    PooledShard,
     build_shard,
+    pool_shard,
     sentences_to_label,
     shard_digest,
-    split_shard,
 )
 from pipelines.sinks import Output, told_plainly
-from ppt.base.text import document_key, normalise
 from ppt.corpus.card import CARD, dataset_card
-from ppt.corpus.records import Reject
+from ppt.corpus.clusters import Clusters
 from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST
 from ppt.text.sentences import get_splitter
@@ -68,8 +67,10 @@ class Local:
     workers: int
 
 
-class ReadAndShard(beam.DoFn):  # type: ignore[misc]
-    """A bundle of slices → packets of normalised documents, keyed by their shard."""
+class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
+    """A bundle of slices → `Waiting` packets of split documents; tagged, what relates them."""
+
+    SAMPLES, STANDINGS = "samples", "standings"
 
     def __init__(self, config: BuildConfig, spool: Spool, progress: str) -> None:
         self._config = config
@@ -80,43 +81,44 @@ class ReadAndShard(beam.DoFn):  # type: ignore[misc]
         self._board = Board(self._progress)
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
+        self._splitter = get_splitter(self._config.splitter_source or self._config.splitter)
 
-    def process(self, part: Bundle | ShardKey) -> Iterator[tuple[ShardKey, Packet]]:
-        if not isinstance(part, Bundle):
+    def process(self, part: Bundle | ShardKey) -> Iterator[Any]:
+        found = Gathering(self._config, self._splitter)
+        if isinstance(part, Bundle):
+            for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
+                found.add(record)
+                if found.characters >= _PACKET_CHARACTERS:
+                    yield from self._flush(found)
+                    found = Gathering(self._config, self._splitter)
+        else:
             # Every shard is asked for by name, so that one without documents is written too.
-            yield part, Spool().put([encode(Records())])[0]
-            return
-        found: dict[ShardKey, Records] = defaultdict(Records)
-        held = 0
-        for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
-            if isinstance(record, Reject):
-                shard = self._config.reject_shard(record.source, record.offset)
-                found[shard].rejects.append(record)
-                continue
-            text = normalise(record.text)
-            key = document_key(text)
-            keyed = KeyedDocument(
-                key, record.id, text, record.source, record.offset, json.dumps(record.notes)
-            )
-            found[self._config.shard_of(key)].documents.append(keyed)
-            held += len(text)
-            if held >= _PACKET_CHARACTERS:
-                yield from self._flush(found, held)
-                held = 0
-        yield from self._flush(found, held)
+            found.shards[part] = Records()
+        yield from self._flush(found)
 
-    def _flush(
-        self, found: dict[ShardKey, Records], held: int
-    ) -> Iterator[tuple[ShardKey, Packet]]:
-        for records in found.values():
+    def _flush(self, found: Gathering) -> Iterator[Any]:
+        for records in found.shards.values():
             self._documents.inc(len(records.documents))
             self._rejects.inc(len(records.rejects))
             self._board.add(documents=len(records.documents))
+        parts = self._config.partitions
+        samples, standings = found.notes()
+        notes = {
+            self.SAMPLES: divided(samples, "hash", parts),
+            self.STANDINGS: divided(standings, "key", parts),
+        }
+        data = [encode(records) for records in found.shards.values()]
         with told_plainly(self._spool.folder or ""):
-            packets = self._spool.put([encode(records) for records in found.values()])
-        yield from zip(found, packets, strict=True)
-        self._board.add(text_bytes=held)
-        found.clear()
+            packets = iter(
+                self._spool.put([*data, *(one for note in notes.values() for one in note.values())])
+            )
+        for shard, records in found.shards.items():
+            numbers = np.array([one.number for one in records.documents], dtype=np.uint64)
+            yield shard, next(packets), numbers.tobytes()
+        for tag, note in notes.items():
+            for number in note:
+                yield beam.pvalue.TaggedOutput(tag, (number, next(packets)))
+        self._board.add(text_bytes=found.characters)
 
 
 class DealOut(beam.PTransform):  # type: ignore[misc]
@@ -144,7 +146,7 @@ class DealOut(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class SplitShards(beam.DoFn):  # type: ignore[misc]
+class PoolShards(beam.DoFn):  # type: ignore[misc]
     """All packets of a shard → its pool, and the sentences to label.
 
     A shard that an earlier, crashed run finished passes through as its result.
@@ -156,16 +158,16 @@ class SplitShards(beam.DoFn):  # type: ignore[misc]
         self._output = output
 
     def setup(self) -> None:
-        self._splitter = get_splitter(self._config.splitter_source or self._config.splitter)
+        self._excluded = self._output.excluded()
 
-    def process(self, element: MetShard) -> Iterator[tuple[SplitShard | ShardResult, list[str]]]:
+    def process(self, element: MetShard) -> Iterator[tuple[PooledShard | ShardResult, list[str]]]:
         key, packets = element
         found = decode(map(self._spool.get, packets))
         finished = self._output.finished_shard(key, shard_digest(found, self._config))
         if finished is not None:
             yield finished, []
             return
-        shard = split_shard(key, found, self._config, self._splitter)
+        shard = pool_shard(key, found, self._config, self._excluded)
         yield shard, sentences_to_label(shard, self._config)
 
 
@@ -183,9 +185,9 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         self._rows = Metrics.counter(_METRICS, "examples_written")
 
     # Of the labels, or None: Beam reads these hints and knows no array types.
-    def process(self, element: tuple[SplitShard | ShardResult, Any]) -> Iterator[ShardResult]:
+    def process(self, element: tuple[PooledShard | ShardResult, Any]) -> Iterator[ShardResult]:
         result, probabilities = element
-        if isinstance(result, SplitShard):
+        if isinstance(result, PooledShard):
             files, result = build_shard(result, self._config, probabilities)
             self._output.put_shard(files, result)
         self._shards.inc()
@@ -195,14 +197,19 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
 
 def write_manifests(
-    results: Iterable[ShardResult], config: BuildConfig, output: Output, *, finish: bool
+    results: Iterable[ShardResult],
+    clusters: Clusters,
+    config: BuildConfig,
+    output: Output,
+    *,
+    finish: bool,
 ) -> None:
     """Cards, a sweep of what older builds left, and last the manifests.
 
     `finish` clears up too; a local launcher does that itself, as it still reads the counts.
     """
     results = list(results)
-    manifests = build_manifests(results, config)
+    manifests = build_manifests(results, clusters, config)
     for name, manifest in manifests.items():
         manifests[name] = measured(manifest, partial(_content, output, name))
     for name, manifest in manifests.items():
@@ -234,14 +241,21 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         config, output, local = self._config, self._output, self._local
         progress = local.progress if local else ""
         spool = Spool(local.spool if local else None)
-        shards = (
-            slices
-            | "Read and shard" >> beam.ParDo(ReadAndShard(config, spool, progress))
-            | "Meet in shards" >> beam.GroupByKey()
+        tags = (ReadAndSplit.SAMPLES, ReadAndSplit.STANDINGS)
+        reading = beam.ParDo(ReadAndSplit(config, spool, progress))
+        documents, *notes = slices | "Read and split" >> reading.with_outputs(
+            *tags, main="documents"
         )
+        placed, clusters = Notes(documents, *notes) | Relate(config, spool)
+        shards = placed | "Meet in shards" >> beam.GroupByKey()
         if local and local.workers > 1:
             shards |= "Deal out" >> DealOut(local.workers)
-        pools = shards | "Split" >> beam.ParDo(SplitShards(config, spool, output))
+        pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output))
+
+        def finished(found: tuple[None, Iterable[ShardResult]], known: Packet) -> None:
+            near = clusters_in(known, spool)
+            write_manifests(found[1], near, config, output, finish=local is None)
+
         labelled = (
             pools | "Label" >> make_labeller(config.labeller)
             if config.needs_labels
@@ -252,8 +266,5 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "Build and write" >> beam.ParDo(WriteShards(config, output, progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
-            | "Write manifests"
-            >> beam.MapTuple(
-                lambda _, results: write_manifests(results, config, output, finish=local is None)
-            )
+            | "Write manifests" >> beam.Map(finished, beam.pvalue.AsSingleton(clusters))
         )

@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO, cast
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, endpoints_pb2
@@ -238,8 +238,27 @@ def _end_with(launcher: int) -> None:
     os._exit(1)
 
 
+class _Forgiving:
+    """Stderr as Beam's worker needs it: where its log cannot be written, on a full disk, the
+    thread that should tell the launcher of an error would end, and the launcher wait for ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def main(launcher: int) -> None:
     """Be a worker of the process `launcher`, and end soon after it, however it ended."""
+    sys.stderr = cast("TextIO", _Forgiving(sys.stderr))
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     with quick_imports():
         from apache_beam.runners.worker import sdk_worker_main

@@ -4,7 +4,11 @@ It knows nothing of pools or indices: it splits the documents itself (NLTK's own
 Punkt on each paragraph), finds every text of every row in them again, and tells
 whether the row says the truth. Run by hand on a large corpus:
 
-    python -m tests.checker corpora/ 'documents/*.jsonl.gz'
+    python -m tests.checker corpora/ 'documents/*.jsonl.gz' [excluded.jsonl ...]
+
+It also tells whether a document of one split has 0.8 of its shingles of eight words in one of
+the other, whether a sentence stands twice in the corpus, and whether one shares words with the
+rows that were excluded.
 """
 
 import gzip
@@ -38,6 +42,25 @@ def letters(text):
     return re.sub(r"\d", "0", re.sub(r"[\W_]+", "", text.casefold()))
 
 
+def leading(text):
+    """The letters by which two sentences are near-equal."""
+    end = text.rfind(" ", 0, 91)
+    return letters(text if len(text) <= 90 else text[: end if end > 0 else 90])[:48]
+
+
+def words(text):
+    return re.findall(r"[^\W_]+", text.replace(" n't", "n't").lower())
+
+
+def runs(found, n):
+    return {tuple(found[i : i + n]) for i in range(len(found) - n + 1)}
+
+
+def shingles(text):
+    found = words(text)
+    return runs(found, min(8, len(found))) if found else set()
+
+
 @cache
 def punkt():
     return PunktSentenceTokenizer(load_punkt(PUNKT))
@@ -47,7 +70,7 @@ def split(text):
     found = []
     for paragraph in re.split(r"\n\s*\n", text):
         found += [" ".join(s.split()) for s in punkt().tokenize(paragraph)]
-    return [s for s in found if s]
+    return [s for s in found if any(map(str.isalpha, s))]  # others part no neighbours
 
 
 def marks_alone(text):
@@ -114,6 +137,7 @@ class Source:
     def __init__(self, documents, splitter=split):
         self.sentences, self.ids, self.split_of = {}, defaultdict(set), {}
         self.places = defaultdict(list)
+        self.texts, self.standing = {}, defaultdict(list)
         for identity, raw in documents:
             text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
             text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -121,7 +145,11 @@ class Source:
             key = hashlib.blake2b(folded, digest_size=16).hexdigest()[:16]
             self.ids[key].add(identity)
             if key not in self.sentences:
+                self.texts[key] = text
                 self.sentences[key] = splitter(text)
+                if len(self.sentences[key]) > 1:
+                    for sentence in self.sentences[key]:
+                        self.standing[leading(sentence)].append(key)
                 for position, sentence in enumerate(self.sentences[key]):
                     self.places[letters(sentence)[:24]].append((key, position))
 
@@ -135,11 +163,15 @@ class Source:
 
 
 class Checker:
-    def __init__(self, folder, source):
+    def __init__(self, folder, source, excluded=()):
         self.folder, self.source = Path(folder), source
+        rows = [words(text) for text in excluded]
+        self.excluded = {n: set() for n in range(1, 14)}
+        for row in filter(None, rows):
+            self.excluded[min(len(row), 13)] |= runs(row, min(len(row), 13))
         self.faults, self.rows = Counter(), Counter()
         self.first = {}
-        self.splits = defaultdict(set)
+        self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.lengths = defaultdict(list)
         self.cuts = defaultdict(Counter)
@@ -168,9 +200,7 @@ class Checker:
                         self.row(name, split_name, row)
             self.check_manifest(manifest, train)
         self.check_balance()
-        both = self.splits["train"] & self.splits["validation"]
-        if both:
-            self.fault("document in both splits", min(both))
+        self.over_the_split(manifest)
         for (name, n), counts in self.positions.items():
             expected = sum(counts.values()) / n
             chi = sum((counts[i] - expected) ** 2 / expected for i in range(n))
@@ -178,6 +208,53 @@ class Checker:
             if chi > (n - 1) + 4 * (2 * (n - 1)) ** 0.5:
                 self.fault(f"positions of {name} with {n} options not even", dict(counts))
         return self
+
+    def over_the_split(self, manifest):
+        """What no document, near duplicate or sentence may do."""
+        both = self.splits["train"] & self.splits["validation"]
+        if both:
+            self.fault("document in both splits", min(both))
+        config = manifest["config"]
+        dropping = config["near_duplicates"] == "drop"
+        kept = set.union(*self.splits.values()) if dropping else self.source.sentences.keys()
+        for key, position in sorted(self.anchors):
+            self.unwanted(self.source.sentences[key][position], kept)
+        if manifest["near_duplicates"]:
+            for pair in self.parted(manifest["near_duplicates"]["rule"]["common"]):
+                self.fault("near duplicates over the split", pair)
+
+    def parted(self, common):
+        """Pairs over the split of which one holds 0.8 of the other, but for common shingles."""
+        known = self.source.texts.keys()
+        validation, train = (sorted(self.splits[name] & known) for name in ("validation", "train"))
+        sets = {key: shingles(self.source.texts[key]) for key in validation}
+        where = defaultdict(list)
+        for key in validation:
+            for shingle in sets[key]:
+                where[shingle].append(key)
+        shared, counts, sizes = Counter(), Counter(), {}
+        for key in train:
+            own = shingles(self.source.texts[key])
+            sizes[key] = len(own)
+            for shingle in own & where.keys():
+                counts[shingle] += 1
+                for other in where[shingle] if len(where[shingle]) <= common else ():
+                    shared[other, key] += 1
+        many = {s for s, n in counts.items() if n + len(where[s]) > common}
+        for (one, other), n in shared.items():
+            if n >= 0.8 * min(len(sets[one]), sizes[other]):
+                both = sets[one] & shingles(self.source.texts[other])
+                if not both & many:
+                    yield one, other, n / min(len(sets[one]), sizes[other])
+
+    def unwanted(self, sentence, kept):
+        """Whether a sentence that rows show stands once in the corpus, and in no excluded row."""
+        if sum(key in kept for key in self.source.standing[leading(sentence)]) > 1:
+            self.fault("sentence stands twice", sentence)
+        found = words(sentence)
+        lengths = [len(found)] if len(found) < 8 else range(8, 14)
+        if any(runs(found, n) & self.excluded[n] for n in lengths):
+            self.fault("sentence shares words with an excluded row", sentence)
 
     def row(self, name, split_name, row):
         parts = row["id"].split("-")
@@ -194,6 +271,7 @@ class Checker:
         if position >= len(sentences) or (key, position) not in self.source.find(row["text_a"]):
             self.fault("anchor does not stand there", row)
             return
+        self.anchors.add((key, position))
         if row["options"]:
             self.positions[name, len(row["options"])][row["label"]] += 1
         if any(map(marks_alone, [row["text_a"], row["text_b"] or "", *row["options"]])):
@@ -280,7 +358,15 @@ class Checker:
             self.fault("sentiment row", row)
 
 
-def main(folder, pattern):
+def texts_in(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(inner)
+
+
+def main(folder, pattern, *excluded):
     def documents():
         for path in sorted(glob(pattern)):
             opener = gzip.open if path.endswith(".gz") else open
@@ -290,7 +376,9 @@ def main(folder, pattern):
                     yield record["id"], record["text"]
 
     formats = sorted(p.parent.name for p in Path(folder).glob("*/manifest.json"))
-    checker = Checker(folder, Source(documents())).check(formats)
+    rows = (json.loads(line) for path in excluded for line in Path(path).read_text().splitlines())
+    barred = [text for row in rows for text in texts_in(row)]
+    checker = Checker(folder, Source(documents()), barred).check(formats)
     print("rows:", dict(checker.rows))
     print("pair labels:", dict(checker.pair_labels))
     print("faults:", dict(checker.faults) or "none")

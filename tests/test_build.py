@@ -261,7 +261,7 @@ def test_the_note_of_a_shard_is_its_result():
     result = ShardResult(
         "train", 0, "cd",
         DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids([7, 2**64 - 1])),
-        SentenceCounts(6, 5, {"too_short": 1}),
+        SentenceCounts(6, 5, {"too_short": 1}, {"sst2": 1}),
         {"sentence_pair": FormatResult(shard, examples, {"rows": 3, "labels": {"no": 3}})},
         {"sentence_pair/train-00000-of-00001.parquet": 99},
     )  # fmt: skip

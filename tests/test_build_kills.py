@@ -16,10 +16,13 @@ STEPS = [
     ("pipelines.job:save_punkt", 1),
     ("ppt.text.sentences:write_synced", 3),
     ("pipelines.job:build", 1),
+    ("pipelines.sinks:Output.put_excluded", 1),
     ("pipelines.job:_pipeline", 1),
     ("pipelines.stages:read", 1),
+    ("pipelines.relations:cluster", 1),
+    ("pipelines.relations:repeated", 1),
     ("pipelines.stages:decode", 2),
-    ("pipelines.stages:split_shard", 1),
+    ("pipelines.stages:pool_shard", 1),
     ("pipelines.stages:build_shard", 2),
     *(("pipelines.sinks:Output.put_shard", call) for call in (1, 3)),
     *(("pipelines.sinks:Output.put", call) for call in (3, 8, 18, 22)),
@@ -33,7 +36,7 @@ STEPS = [
     *(("pipelines.job:draw_histograms", call) for call in (1, 2, 4)),
     ("pipelines.sinks:Output.finish", 1),
     ("pipelines.sinks:Path.rename", 1),
-    ("pipelines.job:_summary", 1),
+    ("pipelines.job:show", 1),
 ]
 OVERWRITING = [
     *(("pipelines.sinks:Output._put_plan", call) for call in (1, 2)),

@@ -11,8 +11,9 @@ from ppt.corpus.records import REASONS, Reject
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 DOCUMENTS = st.lists(
-    st.builds(KeyedDocument, st.binary(min_size=16, max_size=16), TEXTS, TEXTS, TEXTS,
-              st.integers(0, 2**40)),
+    st.builds(KeyedDocument, st.binary(min_size=16, max_size=16), TEXTS,
+              st.lists(TEXTS, min_size=1, max_size=3), TEXTS, st.integers(0, 2**40),
+              st.integers(0, 2**40), st.sampled_from(["", "lines"])),
     max_size=8,
     unique_by=lambda one: (one.source, one.offset),
 )  # fmt: skip
@@ -33,10 +34,10 @@ def test_what_is_packed_comes_out_in_one_order(documents, rejects, chance):
     firsts = {}
     for one in sorted(documents, key=lambda one: (one.source, one.offset)):
         firsts.setdefault(one.key, one)
-    bare = [one._replace(text="") for one in found.documents]
-    assert sorted(bare) == sorted(one._replace(text="") for one in documents)
-    texts = [one for one in found.documents if one.text]
-    assert sorted(texts) == sorted(one for one in firsts.values() if one.text)
+    bare = [one._replace(sentences=()) for one in found.documents]
+    assert sorted(bare) == sorted(one._replace(sentences=()) for one in documents)
+    texts = [one for one in found.documents if one.sentences]
+    assert sorted(texts) == sorted(firsts.values())
     keys = [(d.key, d.source, d.offset) for d in found.documents]
     assert keys == sorted(keys) == [(d.key, d.source, d.offset) for d in again.documents]
     assert sorted(r.offset for r in again.rejects) == sorted(r.offset for r in rejects)

@@ -30,7 +30,8 @@ def dataset_card(manifest: Manifest) -> str:
     known = FORMATS[manifest.format]
     rows = manifest.rows
     documents, sentences = manifest.documents, manifest.sentences
-    config = manifest.config
+    config, near = manifest.config, manifest.near_duplicates
+    shared = sentences.get("shared_with", {})
     files = "\n".join(
         f"  - split: {split}\n    path: {split}-*.parquet" for split in SPLITS if rows[split]
     )
@@ -45,10 +46,19 @@ def dataset_card(manifest: Manifest) -> str:
     mixed = {"mixture": mixture_told(manifest.mixture)} if manifest.mixture else {}
     facts = {
         "examples": f"{rows['train']:,} train, {rows['validation']:,} validation "
-        "(split by document)",
+        f"(split by {'cluster' if near else 'document'})",
         "`kind`": kinds,
         "documents": f"{documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
         f"rejected + {documents['duplicates']:,} duplicates",
+        "near duplicates": f"{near['documents']:,} documents in {near['clusters']:,} clusters; "
+        f"{near['over_the_split']:,} over the split ({config['near_duplicates']})"
+        if near
+        else "not looked for",
+        "excluded": ", ".join(
+            f"{shared.get(one['name'], 0):,} sentences that share words with {visible(one['name'])}"
+            for one in config.get("excluded", ())
+        )
+        or "nothing",
         "sentences": f"{sentences['read']:,} read, {sentences['usable']:,} usable",
         "splitter, labeller": f"{config['splitter']}, {config['labeller']}",
         "seed": config["seed"],

@@ -37,6 +37,7 @@ class Manifest:
 
     `config` is all that its bytes depend on beside the documents; `documents`,
     `sentences` and `examples` are the ledgers; `shards` and `stats` are by split;
+    `near_duplicates` counts their clusters and says the rule, if they were looked for;
     `warnings` say in a line each what the corpus lacks. `shortcuts` has by kind of rows what
     baselines that do not read reach (`ppt.corpus.shortcuts`), `mixture` by kind the share that
     was asked for and that of the training rows.
@@ -52,6 +53,7 @@ class Manifest:
     stats: Mapping[str, Stats]
     format_version: int = FORMAT_VERSION
     warnings: Sequence[str] = ()
+    near_duplicates: Mapping[str, Any] = field(default_factory=dict)
     shortcuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     mixture: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -80,7 +82,13 @@ class Manifest:
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             known = f"this program reads 1 to {FORMAT_VERSION}"
             raise ValueError(f"format version {_brief(version)}, {known}")
-        data = {"warnings": [], "shortcuts": {}, "mixture": {}, **data}
+        new: dict[str, Any] = {
+            "warnings": [],
+            "near_duplicates": {},
+            "shortcuts": {},
+            "mixture": {},
+        }
+        data = {**new, **data}
         names = [one.name for one in fields(cls)]
         for name in sorted(data.keys() ^ set(names)):
             what = "unknown" if name in data else "missing"
@@ -157,6 +165,19 @@ def _is_shards(value: Any) -> bool:
     )
 
 
+def _is_near_duplicates(value: Any) -> bool:
+    """Nothing, or counts beside the numbers of the rule."""
+    if value == {}:
+        return True
+    needed = ("clusters", "documents", "largest", "moved", "over_the_split")
+    if not isinstance(value, dict) or value.keys() != {*needed, "rule"}:
+        return False
+    rule = value["rule"]
+    return all(_is_count(value[name]) for name in needed) and (
+        isinstance(rule, dict) and all(type(one) in (int, float) for one in rule.values())
+    )
+
+
 def _is_stats(value: Any) -> bool:
     """Counts whose keys, where they are numbers, are numbers; no row has more than 16 options."""
     if value == {}:  # a split without shards
@@ -198,6 +219,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "warnings": ("lines", _is_texts),
     "shortcuts": ("numbers by kind", _numbers),
     "mixture": ("numbers by kind", _numbers),
+    "near_duplicates": ("counts, and a rule of numbers", _is_near_duplicates),
 }
 """Field → what it must be, in words and as a test."""
 

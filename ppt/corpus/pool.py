@@ -5,28 +5,31 @@ order, so a document is a contiguous range, "another document" is everything
 outside that range, and all sampling is arithmetic on indices.
 
 Noise leaves here, once, for all formats: a sentence enters the pool only if
-its content key (`ppt.base.text.content_keys`) occurs once in the whole shard. So no
+its content key (`ppt.base.text.content_keys`) occurs once in the whole corpus. So no
 two options can be near-equal, no "other document" sentence also stands in the
-anchor's document, and boilerplate that repeats is neither anchor nor option.
+anchor's document, no sentence stands in both splits, and boilerplate that repeats
+is neither anchor nor option.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 
 from ppt.base.arrays import Bits, Indices, Mask
 from ppt.base.streams import mix, seed_bits
 from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_keys
+from ppt.base.words import hashes_of
 
 SENTENCE_DROPS = {
     "too_short": "fewer characters than --min_sentence_chars",
     "too_long": "more characters than --max_sentence_chars",
     "too_few_letters": "hardly any letters: numbers, rules, tables",
-    "repeated": "occurs again in its shard, but for case, digits and punctuation",
+    "excluded": "shares words with a row of --exclude",
+    "repeated": "occurs again in the corpus, but for case, digits and punctuation",
 }
 """Why a sentence of a kept document is neither anchor nor option."""
 
@@ -89,13 +92,19 @@ def build_pool(
     seed: int,
     min_chars: int = 20,
     max_chars: int = 600,
+    repeated: Bits | None = None,
+    excluded: Mask | None = None,
 ) -> Pool:
     """Collect the usable sentences of `documents`, which must be sorted by key.
 
-    Every sentence is either in the pool or counted in its `drops`.
+    Every sentence is either in the pool or counted in its `drops`. `repeated` are the keys, as
+    `ppt.corpus.repeats` has them, that stand in other documents too, of this shard or another;
+    `excluded` [all sentences] says which may not be used.
     """
     keys = [content_keys(doc.sentences) for doc in documents]
     occurrences = Counter(chain.from_iterable(keys))
+    occurrences.update(_elsewhere(occurrences, repeated))
+    barred = iter(() if excluded is None else excluded.tolist())
     text: list[str] = []
     document: list[int] = []
     position: list[int] = []
@@ -105,6 +114,8 @@ def build_pool(
         for sentence, key in zip(doc.sentences, document_keys, strict=True):
             place += (letters := has_letters(sentence))
             reason = _unusable(sentence, key, letters, occurrences[key], min_chars, max_chars)
+            if next(barred, False):
+                reason = "excluded"
             if reason:
                 drops[reason] += 1
                 continue
@@ -116,6 +127,14 @@ def build_pool(
     roots = np.array([seed_bits(seed, doc.key) for doc in documents], dtype=np.uint64)
     bits = mix(roots[numbers] ^ mix(places.astype(np.uint64)))
     return Pool(documents, text, numbers, places, bits, drops)
+
+
+def _elsewhere(keys: Iterable[str], repeated: Bits | None) -> Iterable[str]:
+    """Those of `keys` that are among the `repeated`."""
+    if repeated is None or not len(repeated):
+        return ()
+    known = list(keys)
+    return compress(known, np.isin(hashes_of(known), repeated).tolist())
 
 
 def has_letters(sentence: str) -> bool:

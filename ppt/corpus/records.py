@@ -21,6 +21,7 @@ REASONS = {
     "no_prose": "nothing was left by --extract, or no line by --quality",
     "language": "not in one of the languages of --language",
     "blank": "the document is empty or white space",
+    "near_duplicate": "--near_duplicates drop: another document holds nearly all of its text",
     "too_few_sentences": "the document has fewer sentences than --min_sentences",
     "gopher_short_doc": "fewer than 50 words",
     "gopher_below_avg_threshold": "words are shorter than 3 characters on average",

@@ -23,7 +23,32 @@ def split_files(name: str, data_dir: Path, test: str) -> tuple[list[Path], list[
     all of its shards.
     """
     folder = data_dir / name
-    expected = f"expected {folder}/train and {folder}/{test} with one of {EXPECTED}"
+    found = _splits(folder)
+    tests = [split for split in (test, "validation", "test") if split in found]
+    pools = [split for split in ("train", "validation") if split in {*found} - {*tests[:1]}]
+    if not tests or not pools:
+        expected = f"expected {folder}/train and {folder}/{test} with one of {EXPECTED}"
+        told = listed(path.name for paths in found.values() for path in paths) or "none of them"
+        raise InputError(
+            f"{expected}, found {told}: put them there, or leave --data_dir out to read the hub."
+        )
+    return found[pools[0]], found[tests[0]]
+
+
+def held_out_files(name: str, data_dir: Path) -> list[Path]:
+    """The files of ``data_dir/<name>/`` that are not there to train on: validation and test."""
+    folder = data_dir / name
+    found = _splits(folder)
+    paths = [path for split in ("validation", "test") for path in found.get(split, [])]
+    if not paths:
+        raise InputError(
+            f"expected {folder}/validation or {folder}/test with one of {EXPECTED}: put one there."
+        )
+    return paths
+
+
+def _splits(folder: Path) -> dict[str, list[Path]]:
+    """The files of each split that is there."""
     found: dict[str, list[Path]] = {}
     shards: dict[str, set[tuple[str, str]]] = {}
     for path in sorted(folder.glob("*")):
@@ -40,11 +65,4 @@ def split_files(name: str, data_dir: Path, test: str) -> tuple[list[Path], list[
             raise InputError(
                 f"{folder} has {len(paths)} of {int(count)} files like {paths[0].name}: get all."
             )
-    tests = [split for split in (test, "validation", "test") if split in found]
-    pools = [split for split in ("train", "validation") if split in {*found} - {*tests[:1]}]
-    if not tests or not pools:
-        told = listed(path.name for paths in found.values() for path in paths) or "none of them"
-        raise InputError(
-            f"{expected}, found {told}: put them there, or leave --data_dir out to read the hub."
-        )
-    return found[pools[0]], found[tests[0]]
+    return found

@@ -1,0 +1,85 @@
+"""What is read of a part of the input: split documents by shard, and notes of how they relate."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+
+from pipelines.config import BuildConfig, ShardKey
+from pipelines.flags import KEEP
+from pipelines.packets import KeyedDocument, Records, by_place
+from ppt.base.text import content_keys, document_key, normalise
+from ppt.corpus.records import Document, Reject
+from ppt.corpus.repeats import STANDING, standing
+from ppt.corpus.shingles import SAMPLE, sample_shingles
+from ppt.text.sentences import Splitter, better_splitter, join_markers
+
+_HELD_CHARACTERS = 500_000
+"""Text held until notes are taken of it: short documents share the work."""
+
+
+class Gathering:
+    """Documents and rejects of `shards`, as if each document were alone, and `characters` of text.
+
+    Of equal documents the first alone is split. Those of too few sentences, which their shard
+    will reject, relate to none.
+    """
+
+    def __init__(self, config: BuildConfig, splitter: Splitter) -> None:
+        self.shards: dict[ShardKey, Records] = defaultdict(Records)
+        self.characters = 0
+        self._config, self._splitter = config, splitter
+        self._is_foreign = config.foreign_to_labeller()
+        self._seen: dict[bytes, int] = {}
+        self._held: list[tuple[int, str, list[str]]] = []
+        self._held_characters = 0
+        self._samples = [np.empty(0, SAMPLE)]
+        self._standings = [np.empty(0, STANDING)]
+
+    def add(self, record: Document | Reject) -> None:
+        """Take in one more record."""
+        if isinstance(record, Reject):
+            shard = self._config.reject_shard(record.source, record.offset)
+            self.shards[shard].rejects.append(record)
+            return
+        text = normalise(record.text)
+        document = KeyedDocument(
+            document_key(text), record.id, (), record.source, record.offset, len(text),
+            notes=json.dumps(record.notes),
+        )  # fmt: skip
+        shard = self._config.shard_in(self._config.split_of(document.number), document.number)
+        documents = self.shards[shard].documents
+        self.characters += len(text)
+        place = self._seen.get(document.key)
+        if place is None or by_place(document) < by_place(documents[place]):
+            if place is not None:  # the first in order alone is split, whenever it is read
+                documents[place] = documents[place]._replace(sentences=())
+            self._seen[document.key] = len(documents)
+            document = self._split(document, text)
+        documents.append(document)
+
+    def _split(self, document: KeyedDocument, text: str) -> KeyedDocument:
+        sentences = join_markers(self._splitter(text))
+        if len(sentences) >= self._config.min_sentences:
+            self._held.append((document.number, text, content_keys(sentences)))
+            self._held_characters += len(text)
+            if self._held_characters >= _HELD_CHARACTERS:
+                self._note()
+        return document._replace(
+            sentences=sentences,
+            hint=better_splitter(text, len(sentences)),
+            foreign=self._is_foreign(text),
+        )
+
+    def _note(self) -> None:
+        numbers, texts, keys = zip(*self._held, strict=True) if self._held else ((), (), ())
+        self._standings.append(standing(numbers, keys))
+        if self._config.near_duplicates != KEEP:
+            self._samples.append(sample_shingles(numbers, texts))
+        self._held.clear()
+        self._held_characters = 0
+
+    def notes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of all documents' shingles, and where the keys of all sentences stand."""
+        self._note()
+        return np.concatenate(self._samples), np.concatenate(self._standings)
