@@ -33,7 +33,7 @@ from pipelines.sinks import (
     is_local,
     only_build,
 )
-from pipelines.stages import BuildCorpora, Local
+from pipelines.stages import BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
@@ -140,7 +140,7 @@ def run(job: Job) -> dict[str, Manifest]:
     started = time.monotonic()
     with only_build(output):
         if output.prepare(plan.config, job.overwrite):
-            output.put_excluded(excluded)
+            put_excluded(output, excluded)
             if job.config.splitter == TRAINED:
                 plan = replace(plan, config=_with_trained_splitter(plan, output))
             build(job, plan, output)

@@ -26,7 +26,6 @@ from ppt.base.files import SCRATCH, appearing, write_synced
 from ppt.base.names import check_name
 from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD
-from ppt.corpus.exclusion import Excluded
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
@@ -36,7 +35,7 @@ from ppt.text.sentences import PUNKT_FILES, TRAINED
 
 BUILDING, REJECTS, EXCLUDED, PUNKT = ".building", "rejects", "excluded", "punkt"
 _PLAN = f"{BUILDING}/plan.json"
-_EXCLUDED_ROWS = f"{BUILDING}/excluded.npz"
+EXCLUDED_ROWS = f"{BUILDING}/excluded.npz"
 
 
 def is_local(path: str) -> bool:
@@ -198,20 +197,13 @@ class Output:
         """Remove plan and folders of a build that has not written anything yet."""
         building, (planned, _) = Path(self.path(BUILDING)), self._plan()
         files = {path.name for path in building.rglob("*") if path.is_file()}
-        if files <= {posixpath.basename(_PLAN)} and not any(map(self.sizes, planned)):
+        if files <= {*map(posixpath.basename, (_PLAN, EXCLUDED_ROWS))} and not any(
+            map(self.sizes, planned)
+        ):
             shutil.rmtree(building, ignore_errors=True)
             for folder in {posixpath.dirname(name) for name in planned}:
                 with suppress(OSError):
                     Path(self.path(folder)).rmdir()
-
-    def put_excluded(self, rows: Excluded) -> None:
-        """Lay down for the workers what no sentence may share words with."""
-        self.put(_EXCLUDED_ROWS, rows.to_bytes())
-
-    def excluded(self) -> Excluded:
-        """What `put_excluded` laid down, or nothing."""
-        data = self.get(_EXCLUDED_ROWS)
-        return Excluded.from_bytes(data) if data else Excluded()
 
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""

@@ -40,9 +40,10 @@ from pipelines.shards import (
     sentences_to_label,
     shard_digest,
 )
-from pipelines.sinks import Output, told_plainly
+from pipelines.sinks import EXCLUDED_ROWS, Output, told_plainly
 from ppt.corpus.card import CARD, dataset_card
 from ppt.corpus.clusters import Clusters
+from ppt.corpus.exclusion import Excluded
 from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST
 from ppt.text.sentences import get_splitter
@@ -146,6 +147,17 @@ class DealOut(beam.PTransform):  # type: ignore[misc]
         )
 
 
+def put_excluded(output: Output, rows: Excluded) -> None:
+    """Lay down for the workers what no sentence may share words with."""
+    output.put(EXCLUDED_ROWS, rows.to_bytes())
+
+
+def excluded_rows(output: Output) -> Excluded:
+    """What `put_excluded` laid down, or nothing."""
+    data = output.get(EXCLUDED_ROWS)
+    return Excluded.from_bytes(data) if data else Excluded()
+
+
 class PoolShards(beam.DoFn):  # type: ignore[misc]
     """All packets of a shard → its pool, and the sentences to label.
 
@@ -158,7 +170,7 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
         self._output = output
 
     def setup(self) -> None:
-        self._excluded = self._output.excluded()
+        self._excluded = excluded_rows(self._output)
 
     def process(self, element: MetShard) -> Iterator[tuple[PooledShard | ShardResult, list[str]]]:
         key, packets = element

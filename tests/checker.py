@@ -349,7 +349,8 @@ class Checker:
                 self.fault("lengths of classes differ", middles)
         if all(found.total() > 500 for found in (self.cuts[True], self.cuts[False])):
             shares = [found[False] / found.total() for found in self.cuts.values()]
-            if abs(shares[0] - shares[1]) > 0.06:
+            few = sum(1 / found.total() for found in self.cuts.values())
+            if abs(shares[0] - shares[1]) > 0.06 + 4 * (0.25 * few) ** 0.5:  # four deviations
                 self.fault("answers are cut more or less often", shares)
 
     def check_sentiment(self, row, key, position):

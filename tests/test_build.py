@@ -136,7 +136,9 @@ def test_many_small_files_are_few_elements_and_a_short_manifest(tmp_path, monkey
     folder.mkdir()
     texts = [document["text"] for document in good_documents(60)]
     for number, text in enumerate(texts):
-        (folder / f"{number:02}.txt").write_text(f"{text} File {number} ends here.")
+        words = " ".join("abcdefghij"[int(digit)] * 9 for digit in f"{number:02}")
+        mine = [f"{words} {part}" for part in text.split(". ")]
+        (folder / f"{number:02}.txt").write_text(". ".join(one.capitalize() for one in mine))
     (folder / "07.txt").write_bytes(b"\xff")
     (folder / "31.txt").write_bytes(b"")
     flags = ("--input", folder / "*.txt", "--formats", "sentence_pair", *FLAGS)

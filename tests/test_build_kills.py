@@ -16,7 +16,7 @@ STEPS = [
     ("pipelines.job:save_punkt", 1),
     ("ppt.text.sentences:write_synced", 3),
     ("pipelines.job:build", 1),
-    ("pipelines.sinks:Output.put_excluded", 1),
+    ("pipelines.job:put_excluded", 1),
     ("pipelines.job:_pipeline", 1),
     ("pipelines.stages:read", 1),
     ("pipelines.relations:cluster", 1),

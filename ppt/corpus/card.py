@@ -30,8 +30,7 @@ def dataset_card(manifest: Manifest) -> str:
     known = FORMATS[manifest.format]
     rows = manifest.rows
     documents, sentences = manifest.documents, manifest.sentences
-    config, near = manifest.config, manifest.near_duplicates
-    shared = sentences.get("shared_with", {})
+    config = manifest.config
     files = "\n".join(
         f"  - split: {split}\n    path: {split}-*.parquet" for split in SPLITS if rows[split]
     )
@@ -46,19 +45,11 @@ def dataset_card(manifest: Manifest) -> str:
     mixed = {"mixture": mixture_told(manifest.mixture)} if manifest.mixture else {}
     facts = {
         "examples": f"{rows['train']:,} train, {rows['validation']:,} validation "
-        f"(split by {'cluster' if near else 'document'})",
+        f"(split by {'cluster' if manifest.near_duplicates else 'document'})",
         "`kind`": kinds,
         "documents": f"{documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
         f"rejected + {documents['duplicates']:,} duplicates",
-        "near duplicates": f"{near['documents']:,} documents in {near['clusters']:,} clusters; "
-        f"{near['over_the_split']:,} over the split ({config['near_duplicates']})"
-        if near
-        else "not looked for",
-        "excluded": ", ".join(
-            f"{shared.get(one['name'], 0):,} sentences that share words with {visible(one['name'])}"
-            for one in config.get("excluded", ())
-        )
-        or "nothing",
+        **_relations(manifest),
         "sentences": f"{sentences['read']:,} read, {sentences['usable']:,} usable",
         "splitter, labeller": f"{config['splitter']}, {config['labeller']}",
         "seed": config["seed"],
@@ -90,3 +81,20 @@ print(corpus.features["label"].names, corpus[0])
 
 Built by `python -m pipelines.build_corpus`; every flag and count is in `manifest.json`.
 """
+
+
+def _relations(manifest: Manifest) -> dict[str, str]:
+    """How documents relate to each other, and to what is tested on."""
+    config, near = manifest.config, manifest.near_duplicates
+    shared = manifest.sentences.get("shared_with", {})
+    excluded = [
+        f"{shared.get(one['name'], 0):,} sentences that share words with {visible(one['name'])}"
+        for one in config.get("excluded", ())
+    ]
+    return {
+        "near duplicates": f"{near['documents']:,} documents in {near['clusters']:,} clusters; "
+        f"{near['over_the_split']:,} over the split ({config['near_duplicates']})"
+        if near
+        else "not looked for",
+        "excluded": ", ".join(excluded) or "nothing",
+    }
