@@ -1,11 +1,10 @@
 """Where the corpora go: files that appear whole or not at all, and the manifest last.
 
-What only an unfinished build needs lives in one folder, ``.building/``, with a note
-per finished shard that lets a rerun after a crash keep it. It goes when all is done. In it
-a plan names every file that is the build's to write or to remove, before the first is
-touched; with the manifests of finished corpora it says what is ours. Nothing else is ever
-removed or replaced. Local files are written beside and renamed; on object stores a
-file appears only when it is closed.
+What only an unfinished build needs lives in one folder, ``.building/``, with a note per
+finished shard that lets a rerun after a crash keep it. It goes when all is done. In it a plan
+names every file that is the build's to write or to remove, before the first is touched; with
+the manifests of finished corpora it says what is ours. Nothing else is ever removed or
+replaced. Local files are renamed into place; on object stores one appears when it is closed.
 """
 
 import errno
@@ -289,9 +288,9 @@ def told_plainly(path: str) -> Iterator[None]:
         errno.EDQUOT: "the quota is used up: free some space and run the same command again",
         errno.EACCES: "not writable: give another --output or change its permissions",
         errno.EROFS: "the file system is read-only: give another --output",
-        errno.ENOTDIR: "a file stands where a folder is needed: give another --output",
-        errno.EEXIST: "a file stands where a folder is needed: give another --output",
     }
+    a_file = "a file stands where a folder is needed: give another --output"
+    cures |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST), a_file)
     try:
         yield
     except OutputError:
