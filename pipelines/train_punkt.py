@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.logs import quiet
-from ppt.base.files import SCRATCH, move_together, writing
+from ppt.base.files import SCRATCH, move_together, owner, writing
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
@@ -172,7 +172,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _save(parameters: PunktParameters, folder: Path) -> None:
     """Write the four files; at no moment does the folder hold a mixture of two models."""
-    aside = folder / f"{SCRATCH}{os.getpid()}"
+    aside = folder / f"{SCRATCH}{owner(os.getpid())}"
     with locked(folder, "--output"), writing(folder, "give another --output"):
         try:
             save_punkt(parameters, aside)

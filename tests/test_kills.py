@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.train_punkt import main as learn
-from ppt.base.files import SCRATCH
+from ppt.base.files import SCRATCH, owner
 from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.inspect import main as inspect
@@ -281,9 +281,10 @@ def test_a_report_leaves_alone_what_a_living_grid_has_half_written(grid, reporte
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     names = {
-        f"{SCRATCH}{os.getpid()}-1-{PAGE}": True,
-        f"{SCRATCH}{dead.pid}-1-predictions.parquet": True,
-        f"{SCRATCH}{dead.pid}-1-{PAGE}": False,
+        f"{SCRATCH}{owner(os.getpid())}-1-{PAGE}": True,
+        f"{SCRATCH}{owner(dead.pid)}-1-predictions.parquet": True,
+        f"{SCRATCH}{owner(dead.pid)}-1-{PAGE}": False,
+        f"{SCRATCH}00000000.{dead.pid}-1-{PAGE}": True,  # of another machine
     }
     for name in names:
         (tmp_path / "r" / name).touch()

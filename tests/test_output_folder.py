@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppt.base.files import SCRATCH, appearing, sweep, synced, write_atomically, write_synced
+from ppt.base.files import SCRATCH, appearing, owner, sweep, synced, write_atomically, write_synced
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.output_folder import CONFIG, LOCK, Kind, locked, require_same
 from ppt.errors import ConfigError, OutputError, PPTError, did_you_mean, first_line
@@ -241,7 +241,7 @@ def test_after_an_error_the_old_is_there_and_no_scratch(tmp_path, error):
 
 
 def fail_with(error, scratch, make):
-    assert scratch.name.startswith(f"{SCRATCH}{os.getpid()}-")
+    assert scratch.name.startswith(f"{SCRATCH}{owner(os.getpid())}-")
     make()
     raise error
 

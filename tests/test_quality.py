@@ -370,5 +370,5 @@ def test_chinese_is_built_whole_without_sentiment(tmp_path):
     build("--input", source, "--output", tmp_path / "out", "--splitter", "regex:zh",
           "--formats", "sentence_pair", "--validation_fraction", 0)  # fmt: skip
     found = manifest(tmp_path / "out")
-    assert found["sentences"] == {"drops": {}, "read": 40, "usable": 40}
+    assert found["sentences"] == {"drops": {}, "read": 40, "shared_with": {}, "usable": 40}
     assert json.dumps(found["config"]["min_sentence_chars"]) == "8"

@@ -8,8 +8,10 @@ import glob
 import hashlib
 import io
 import os
+import platform
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,9 @@ from typing import Any, BinaryIO
 from ppt.errors import OutputError
 
 SCRATCH = ".ppt-scratch-"
-"""How the names of scratch files and folders begin; the process's number follows."""
+"""How the names of scratch files and folders begin; whose they are follows (`owner`)."""
+
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
 
 TO_GO_ON = "free some space and run the same command again to go on"
 
@@ -39,7 +43,8 @@ def appearing(path: Path) -> Iterator[Path]:
     After any error what stood at `path` is still there, and the scratch is gone. The block
     writes by `synced`, so that a power cut after the rename finds whole files.
     """
-    scratch = path.with_name(f"{SCRATCH}{os.getpid()}-{uuid.uuid4().hex[:8]}-{_tail(path)}")
+    number = uuid.uuid4().hex[:8]
+    scratch = path.with_name(f"{SCRATCH}{owner(os.getpid())}-{number}-{_tail(path)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield scratch
@@ -126,11 +131,17 @@ def _tail(path: Path) -> str:
     return path.name[-30:]
 
 
+def owner(process: int) -> str:
+    """A process in scratch names: on shared disks machines know nothing of each other's."""
+    return f"{_MACHINE}.{process}"
+
+
 def _sweep_dead(path: Path) -> None:
     """Remove what dead processes left half-written for `path`, where others may still write."""
     for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
-        owner = left.name.removeprefix(SCRATCH).partition("-")[0]
-        if owner.isdecimal() and not _lives(int(owner)):
+        name = left.name.removeprefix(SCRATCH).partition("-")[0]
+        machine, _, process = name.partition(".")
+        if machine == _MACHINE and process.isdecimal() and not _lives(int(process)):
             _remove(left)
 
 
