@@ -149,7 +149,7 @@ class BuildConfig:
         return find_labeller(self.labeller)[0].foreign if self.needs_labels else lambda _: ""
 
     def split_of(self, cluster: int) -> str:
-        """The split of a cluster: of the smallest number of its documents."""
+        """The split of a cluster (`ppt.corpus.clusters.MEMBER`), or of a document that is alone."""
         return "validation" if cluster / 2**64 < self.validation_fraction else "train"
 
     def shard_in(self, split: str, document: int) -> "ShardKey":

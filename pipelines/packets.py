@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
-from ppt.base.arrays import Bits
 from ppt.corpus.records import Reject
+from ppt.corpus.repeats import STANDING
 
 Packet = tuple[bytes | str, int, int]
 """The packet itself or the name of the file that it lies in; where it starts there; its bytes."""
@@ -28,6 +28,7 @@ Packet = tuple[bytes | str, int, int]
 class KeyedDocument(NamedTuple):
     """A document that was split, with its key, as it travels to its shard.
 
+    `cluster` is that of its near duplicates, None for one that has none or is not placed yet;
     `characters` of its normalised text; `hint` is the splitter that it calls for, `foreign` its
     language where the labeller does not know that, or ""; `notes` of how it was read, as JSON.
     """
@@ -41,6 +42,7 @@ class KeyedDocument(NamedTuple):
     hint: str = ""
     foreign: str = ""
     notes: str = "[]"
+    cluster: int | None = None
 
     @property
     def number(self) -> int:
@@ -52,12 +54,13 @@ class KeyedDocument(NamedTuple):
 class Records:
     """What was found for one shard: by one worker in a part of the input, or by all together.
 
-    `repeated` are the keys (`ppt.corpus.repeats`) of its sentences that others have too.
+    `repeated` are the standings (`ppt.corpus.repeats`) of its sentences that are barred, as
+    others have them too.
     """
 
     documents: list[KeyedDocument] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    repeated: Bits = field(default_factory=lambda: np.empty(0, np.uint64))
+    repeated: np.ndarray = field(default_factory=lambda: np.empty(0, STANDING))
 
     def __len__(self) -> int:
         return len(self.documents) + len(self.rejects)
@@ -74,6 +77,7 @@ _DOCUMENT_COLUMNS = pa.schema(
         ("hint", pa.string()),
         ("foreign", pa.string()),
         ("notes", pa.large_string()),
+        ("cluster", pa.uint64()),
     ]
 )
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -107,13 +111,13 @@ def decode(packets: Iterable[bytes]) -> Records:
     """
     documents: list[KeyedDocument] = []
     rejects: list[Reject] = []
-    repeated = [np.empty(0, np.uint64)]
+    repeated = [np.empty(0, STANDING)]
     first: dict[bytes, KeyedDocument] = {}
     for packet in packets:
         table = pa.ipc.open_stream(packet).read_all()
         told = table.schema.metadata
         rejects.extend(Reject(**reject) for reject in json.loads(told[b"rejects"]))
-        repeated.append(np.frombuffer(told[b"repeated"], np.uint64))
+        repeated.append(np.frombuffer(told[b"repeated"], STANDING))
         for document in _documents(table):
             other = first.get(document.key)
             if other is None or by_place(document) < by_place(other):

@@ -18,7 +18,7 @@ from pipelines.flags import DROP, KEEP
 from pipelines.packets import Packet, Records, Spool, decode, encode, pack, unpack
 from ppt.corpus.clusters import EDGE, LINK, MEMBER, Clusters, cluster, edges, link
 from ppt.corpus.records import Reject
-from ppt.corpus.repeats import STANDING, repeated
+from ppt.corpus.repeats import STANDING, barred, repeated
 from ppt.corpus.shingles import SAMPLE
 
 Part = tuple[int, Packet]
@@ -110,26 +110,25 @@ class Place(_Placing):
         known = self._clusters(clusters)
         documents = np.frombuffer(numbers, np.uint64)
         documents = documents[known.has(documents)]
-        kept = known.of(documents, "kept" if self._config.near_duplicates == DROP else "number")
-        splits = [self._config.split_of(int(one)) for one in known.of(documents)]
-        if all(split == shard[0] for split in splits) and (kept == documents).all():
+        if not len(documents):
             yield shard, packet
             return
-        place = {int(number): (split, int(stays)) for number, split, stays in
-                 zip(documents, splits, kept, strict=True)}  # fmt: skip
+        kept = known.of(documents, "kept" if self._config.near_duplicates == DROP else "number")
+        place = {int(number): (int(of), int(stays)) for number, of, stays in
+                 zip(documents, known.of(documents), kept, strict=True)}  # fmt: skip
         found: dict[ShardKey, Records] = defaultdict(Records)
         records = decode([self._spool.get(packet)])
         found[shard].rejects.extend(records.rejects)
         for document in records.documents:
-            split, stays = place.get(document.number, (shard[0], document.number))
+            of, stays = place.get(document.number, (document.number, document.number))
             if stays != document.number:
                 told = f"of document {stays:016x}, which is kept"
                 found[shard].rejects.append(
                     Reject(document.source, document.offset, "near_duplicate", told)
                 )
                 continue
-            home = self._config.shard_in(split, document.number)
-            found[home].documents.append(document)
+            home = self._config.shard_in(self._config.split_of(of), document.number)
+            found[home].documents.append(document._replace(cluster=of))
         yield from self._put(found)
 
 
@@ -140,14 +139,14 @@ class FindRepeats(_Placing):
         known = self._clusters(clusters)
         gone = known.others if self._config.near_duplicates == DROP else np.empty(0, np.uint64)
         rows = repeated(unpack(map(self._spool.get, element[1]), STANDING), gone)
+        rows = barred(rows, known)
         documents, which = np.unique(rows["document"], return_inverse=True)
         homes = [self._config.shard_in(self._config.split_of(int(one)), int(document))
                  for document, one in zip(documents, known.of(documents), strict=True)]  # fmt: skip
         numbers = {home: number for number, home in enumerate(sorted(set(homes)))}
         home_of = np.array([numbers[home] for home in homes], dtype=np.int64)[which]
         yield from self._put(
-            {home: Records(repeated=np.unique(rows["key"][home_of == number]))
-             for home, number in numbers.items()}
+            {home: Records(repeated=rows[home_of == number]) for home, number in numbers.items()}
         )  # fmt: skip
 
 

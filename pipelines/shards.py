@@ -41,7 +41,7 @@ def shard_digest(found: Records, config: BuildConfig) -> str:
     """Equal digests mean equal files: what lets a rerun keep a finished shard."""
     state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
     for document in found.documents:
-        place = f"{document.id}\0{document.source}\0{document.offset}"
+        place = f"{document.id}\0{document.source}\0{document.offset}\0{document.cluster}"
         state.update(document.key + place.encode("utf-8", "replace"))
     for reject in found.rejects:
         state.update(json.dumps(reject.as_dict(), sort_keys=True).encode())
@@ -94,8 +94,9 @@ def pool_shard(
             reject(document, "too_few_sentences", f"{count} < {config.min_sentences}")
             continue
         characters += document.characters
-        kept.append(SplitDocument(document.key, document.id, document.sentences))
+        kept.append(SplitDocument(document.key, document.id, document.sentences, document.cluster))
         foreign[document.foreign] += 1
+    kept.sort(key=lambda one: (one.number if one.cluster is None else one.cluster, one.key))
     hits = excluded.hits([text for one in kept for text in one.sentences]) if excluded else None
     pool = build_pool(
         kept,

@@ -174,7 +174,7 @@ class Checker:
         self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.lengths = defaultdict(list)
-        self.cuts = []
+        self.cuts, self.shingles = [], {}
         self.pair_labels = Counter()
 
     def fault(self, what, row):
@@ -218,7 +218,7 @@ class Checker:
         dropping = config["near_duplicates"] == "drop"
         kept = set.union(*self.splits.values()) if dropping else self.source.sentences.keys()
         for key, position in sorted(self.anchors):
-            self.unwanted(self.source.sentences[key][position], kept)
+            self.unwanted(key, self.source.sentences[key][position], kept)
         if manifest["near_duplicates"]:
             for pair in self.parted(manifest["near_duplicates"]["rule"]["common"]):
                 self.fault("near duplicates over the split", pair)
@@ -247,9 +247,31 @@ class Checker:
                 if not both & many:
                     yield one, other, n / min(len(sets[one]), sizes[other])
 
-    def unwanted(self, sentence, kept):
-        """Whether a sentence that rows show stands once in the corpus, and in no excluded row."""
-        if sum(key in kept for key in self.source.standing[leading(sentence)]) > 1:
+    def related(self, keys):
+        """Whether each of these documents holds about 0.8 of another one, or stands in it.
+
+        A build counts samples, so some that hold a little less are related too.
+        """
+        for key in keys:
+            if key not in self.shingles:
+                self.shingles[key] = shingles(self.source.texts[key])
+        return all(
+            any(
+                len(self.shingles[a] & self.shingles[b])
+                > 0.5 * min(len(self.shingles[a]), len(self.shingles[b]))
+                for b in keys
+                if b != a
+            )
+            for a in keys
+        )
+
+    def unwanted(self, own, sentence, kept):
+        """Whether a sentence that rows show stands once in the corpus, and in no excluded row.
+
+        What only near duplicates of each other have stands in the first of them.
+        """
+        having = [key for key in self.source.standing[leading(sentence)] if key in kept]
+        if len(having) > 1 and (own != min(having) or not self.related(sorted(set(having)))):
             self.fault("sentence stands twice", sentence)
         found = words(sentence)
         lengths = [len(found)] if len(found) < 8 else range(8, 14)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.config import BuildConfig
 from ppt.base import words as words_module
+from ppt.base.streams import mix
 from ppt.base.text import content_key
 from ppt.base.words import hashes_of, words_of
 from ppt.corpus.clusters import COMMON, EDGE, LINK, MEMBER, Clusters, cluster, edges, link
 from ppt.corpus.exclusion import Excluded
-from ppt.corpus.repeats import STANDING, repeated, standing
+from ppt.corpus.repeats import STANDING, barred, repeated, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
 from tests.relatives import SIGNED, containments, edition, families, report, sentence, words
 
@@ -36,7 +38,9 @@ def clusters_of(texts, parts=3, numbers=None):
 
 
 def ids(texts, **how):
-    return clusters_of(texts, **how).of(np.arange(len(texts), dtype=np.uint64)).tolist()
+    """For each text the first that it is in a cluster with."""
+    found = clusters_of(texts, **how).of(np.arange(len(texts), dtype=np.uint64)).tolist()
+    return list(map(found.index, found))
 
 
 @given(TEXTS)
@@ -132,10 +136,11 @@ def test_the_longest_is_kept_and_the_smallest_names_the_cluster():
     lines = report(rng)
     quoted = [*lines, *report(rng, 4)]
     found = clusters_of([" ".join(quoted), " ".join(lines), " ".join(quoted)], numbers=[9, 5, 7])
-    assert found.members.tolist() == [(5, 5, 7), (7, 5, 7), (9, 5, 7)]
+    named = int(mix(np.array([5], np.uint64))[0])
+    assert found.members.tolist() == [(5, named, 7), (7, named, 7), (9, named, 7)]
     assert sorted(found.others.tolist()) == [5, 9]
     assert found.counts() == {"clusters": 1, "documents": 3, "largest": 3}
-    assert found.of(np.array([9, 4], np.uint64)).tolist() == [5, 4]
+    assert found.of(np.array([9, 4], np.uint64)).tolist() == [named, 4]
     assert Clusters().of(np.array([4], np.uint64)).tolist() == [4]
     assert Clusters().members.dtype == MEMBER
 
@@ -151,6 +156,36 @@ def test_what_repeats_is_counted_over_all_documents(documents, gone):
     expected = {(int(hashes_of([key])[0]), number) for number, own in enumerate(keys)
                 for key in own if counts[key] > 1 and number not in gone}  # fmt: skip
     assert sorted(found.tolist()) == sorted(expected)
+
+
+def test_large_clusters_are_in_the_validation_split_as_often_as_small_ones():
+    config = BuildConfig(validation_fraction=0.3)
+    rng = random.Random(0)
+    sizes = rng.choices((2, 40), k=2000)
+    numbers = [[rng.getrandbits(64) for _ in range(size)] for size in sizes]
+    edge = [(min(own), other, (1, 1)) for own in numbers for other in own if other != min(own)]
+    known = cluster(np.array(edge, EDGE))
+    for size in (2, 40):
+        firsts = np.array([own[0] for own in numbers if len(own) == size], np.uint64)
+        held = [config.split_of(int(one)) == "validation" for one in known.of(firsts)]
+        assert 0.25 < np.mean(held) < 0.35
+
+
+KEYS = st.lists(st.lists(st.sampled_from("abcdef"), max_size=6, unique=True), max_size=8)
+
+
+@given(KEYS, st.lists(st.integers(0, 3), min_size=8, max_size=8))
+def test_what_only_a_cluster_has_stays_with_the_first_of_its_documents(documents, groups):
+    rows = np.concatenate([np.empty(0, STANDING), standing(range(len(documents)), documents)])
+    firsts = {group: groups.index(group) for group in groups}
+    members = [(n, firsts[g], 0) for n, g in enumerate(groups) if groups.count(g) > 1]
+    found = barred(repeated(rows, np.empty(0, np.uint64)), Clusters(np.array(members, MEMBER)))
+    expected = set()
+    for key in "abcdef":
+        have = [number for number, own in enumerate(documents) if key in own]
+        alone = len({groups[number] for number in have}) == 1
+        expected |= {(int(hashes_of([key])[0]), n) for n in have[alone:] if len(have) > 1}
+    assert set(found.tolist()) == expected
 
 
 ROWS = st.lists(st.lists(st.sampled_from(["a", "b", "No", "c-d"]), max_size=16).map(" ".join))

@@ -1,6 +1,7 @@
 """The fast formats against the plain-Python oracle, and the laws that examples obey."""
 
 import hashlib
+import random
 from collections import Counter
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppt.base.text import content_key
-from ppt.corpus.builders import Stock, multiple_choice, sentiment
+from ppt.corpus.builders import Stock, multiple_choice, sentence_pair, sentiment
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
@@ -18,6 +19,7 @@ from ppt.corpus.rows import Rows
 from ppt.corpus.tables import Phrases, to_table
 from ppt.errors import ConfigError, UnknownNameError
 from tests.oracle import Oracle
+from tests.relatives import NOUNS
 
 
 def document(number, sentences):
@@ -214,6 +216,30 @@ def test_the_limit_per_document_is_kept_and_is_the_same_in_all_formats():
     assert max(Counter(pool.document[list(anchors)].tolist()).values()) == 5
     for name in FORMATS:
         assert set(rows[name].anchor.tolist()) <= anchors
+
+
+def test_near_duplicates_of_the_anchors_document_give_no_wrong_options():
+    rng = random.Random(4)
+    documents = []
+    for number in range(12):
+        lines = [" ".join(rng.choices(NOUNS, k=9)).capitalize() + "." for _ in range(9)]
+        key = hashlib.blake2b(b"%d" % number, digest_size=16).digest()
+        documents.append(SplitDocument(key, f"{number}", lines, number // 3))
+    pool = build_pool(documents, 1)
+    assert len(pool) > 90
+    kin = np.array([document.cluster for document in documents])[pool.document]
+    assert (pool.kin_sizes == np.bincount(kin)[kin]).all()
+    assert (pool.kin_starts == np.searchsorted(kin, kin)).all()
+    rows = Stock(pool, FormatOptions()).rows(multiple_choice)
+    assert len(rows) > 50
+    for row in range(len(rows)):
+        options = rows.options[rows.offsets[row] : rows.offsets[row + 1]]
+        own = pool.document[options] == pool.document[rows.anchor[row]]
+        assert own.sum() == 2
+        assert (kin[options][~own] != kin[rows.anchor[row]]).all()
+    pairs = Stock(pool, FormatOptions()).rows(sentence_pair)
+    strangers = pairs.label == FORMATS["sentence_pair"].words.index("no")
+    assert (kin[pairs.second[strangers]] != kin[pairs.anchor[strangers]]).all()
 
 
 def test_repeated_lines_are_neither_anchor_nor_option():

@@ -13,7 +13,8 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 DOCUMENTS = st.lists(
     st.builds(KeyedDocument, st.binary(min_size=16, max_size=16), TEXTS,
               st.lists(TEXTS, min_size=1, max_size=3), TEXTS, st.integers(0, 2**40),
-              st.integers(0, 2**40), st.sampled_from(["", "lines"])),
+              st.integers(0, 2**40), st.sampled_from(["", "lines"]),
+              cluster=st.none() | st.integers(0, 2**64 - 1)),
     max_size=8,
     unique_by=lambda one: (one.source, one.offset),
 )  # fmt: skip

@@ -112,7 +112,7 @@ def sentence_pair(stock: Stock) -> Rows:
     anchors, drops = stock.anchors()
     bits = stock.bits("sentence_pair")[anchors]
     near = adjacent(pool, anchors, stock.options.adjacency, bits)
-    feasible = [len(pool) > pool.sizes[anchors], distant(pool, anchors) > 0, near >= 0]
+    feasible = [len(pool) > pool.kin_sizes[anchors], distant(pool, anchors) > 0, near >= 0]
     label = level_labels(np.stack(feasible, axis=1), bits)
     kept = thinned(label, bits)
     drops["no_label"] += int((label < 0).sum())
@@ -165,7 +165,7 @@ def unified(stock: Stock) -> Rows:
     anchors, drops = stock.anchors()
     bits = stock.bits("unified")
     answers = adjacent(pool, anchors, stock.options.adjacency, bits[anchors])
-    most = most_options(distant(pool, anchors), len(pool) - pool.sizes[anchors])
+    most = most_options(distant(pool, anchors), len(pool) - pool.kin_sizes[anchors])
     most[answers < 0] = 1
     chooses = (most > 1) & (mixture.choice > 0)
     pairs_up = np.isin(anchors, pairs.anchor) & (mixture.pair > 0)
@@ -231,7 +231,7 @@ def _count_failures(
     failures = {
         "no_adjacent": answers < 0,
         "too_few_same_document": distant(pool, anchors) < from_same,
-        "too_few_other_documents": len(pool) - pool.sizes[anchors] < n - 1 - from_same,
+        "too_few_other_documents": len(pool) - pool.kin_sizes[anchors] < n - 1 - from_same,
     }
     alive = np.ones(len(anchors), dtype=bool)
     for reason, fails in failures.items():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ppt.base.arrays import Bits, Mask, begins, distinct
+from ppt.base.streams import mix
 from ppt.corpus.shingles import LEVELS, LIMITS
 
 CONTAINED = 0.8
@@ -47,8 +48,9 @@ EDGE = np.dtype([("one", "<u8"), ("other", "<u8"), ("words", "<u4", (2,))])
 
 
 MEMBER = np.dtype([("number", "<u8"), ("cluster", "<u8"), ("kept", "<u8")])
-"""A document that is not alone; the smallest number of its cluster; the longest document of it,
-of equals the one with the smallest number."""
+"""A document that is not alone; the hash of the smallest number of its cluster, as that number
+itself would send large clusters to one split; the longest document of it, of equals the one with
+the smallest number."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,9 @@ def cluster(found: np.ndarray) -> Clusters:
         best = kept.setdefault(root(member), member)
         if words[member] > words[best]:
             kept[root(member)] = member
-    rows = [(member, root(member), kept[root(member)]) for member in members]
-    return Clusters(np.array(rows, dtype=MEMBER))
+    rows = np.array([(member, root(member), kept[root(member)]) for member in members], MEMBER)
+    rows["cluster"] = mix(rows["cluster"])
+    return Clusters(rows)
 
 
 def added(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -77,9 +77,7 @@ def _cause(manifest: Manifest, kind: str, why: str | None = None) -> str:
     sentences, drops = manifest.sentences, manifest.examples["drops"]
     if 2 * sentences["usable"] < sentences["read"]:
         reason = max(sentences["drops"], key=sentences["drops"].__getitem__)
-        near = manifest.near_duplicates.get("clusters") and reason == "repeated"
-        cure = "; give --near_duplicates drop to keep one document of each cluster" * bool(near)
-        return f"most sentences are left out ({reason}: {SENTENCE_DROPS[reason]}){cure}"
+        return f"most sentences are left out ({reason}: {SENTENCE_DROPS[reason]})"
     reason = why or max(_CURES, key=lambda name: drops.get(name, 0))
     cure = _CURES[reason]
     return f"{reason} ({EXAMPLE_DROPS[reason]}): {cure}"

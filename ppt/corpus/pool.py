@@ -12,10 +12,10 @@ is neither anchor nor option.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, compress
+from itertools import chain
 
 import numpy as np
 
@@ -38,11 +38,20 @@ _MIN_LETTERS = 3
 
 @dataclass(frozen=True, slots=True)
 class SplitDocument:
-    """A kept document: its key, the user's id for it, and its sentences in order."""
+    """A kept document: its key, the user's id for it, and its sentences in order.
+
+    `cluster` is the one of its near duplicates, which stand beside it; None where it has none.
+    """
 
     key: bytes
     id: str
     sentences: Sequence[str]
+    cluster: int | None = None
+
+    @property
+    def number(self) -> int:
+        """64 bits of its key."""
+        return int.from_bytes(self.key[:8], "big")
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,26 @@ class Pool:
         return np.searchsorted(self.document, self.document, side="right") - self.starts
 
     @cached_property
+    def _kin(self) -> Indices:
+        """[N] the number of the first document of the sentence's cluster."""
+        clusters = [document.cluster for document in self.documents]
+        firsts: list[int] = []
+        for place, cluster in enumerate(clusters):
+            goes_on = place and cluster is not None and cluster == clusters[place - 1]
+            firsts.append(firsts[-1] if goes_on else place)
+        return np.array(firsts, dtype=np.int64)[self.document]
+
+    @cached_property
+    def kin_starts(self) -> Indices:
+        """[N] the pool index at which the sentence's cluster starts; others are strangers."""
+        return np.searchsorted(self._kin, self._kin, side="left")
+
+    @cached_property
+    def kin_sizes(self) -> Indices:
+        """[N] the number of usable sentences of the sentence's cluster."""
+        return np.searchsorted(self._kin, self._kin, side="right") - self.kin_starts
+
+    @cached_property
     def has_next(self) -> Mask:
         """[N] whether the sentence that follows in the source is the next of the pool."""
         follows = (np.diff(self.document) == 0) & (np.diff(self.position) == 1)
@@ -92,18 +121,18 @@ def build_pool(
     seed: int,
     min_chars: int = 20,
     max_chars: int = 600,
-    repeated: Bits | None = None,
+    repeated: np.ndarray | None = None,
     excluded: Mask | None = None,
 ) -> Pool:
-    """Collect the usable sentences of `documents`, which must be sorted by key.
+    """Collect the usable sentences of `documents`, sorted by cluster and key.
 
-    Every sentence is either in the pool or counted in its `drops`. `repeated` are the keys, as
-    `ppt.corpus.repeats` has them, that stand in other documents too, of this shard or another;
-    `excluded` [all sentences] says which may not be used.
+    Every sentence is either in the pool or counted in its `drops`. `repeated` are the standings
+    (`ppt.corpus.repeats`) that are barred, as other documents, of this shard or another, have
+    the sentence too; without it these documents are all that there are. `excluded` [all
+    sentences] says which may not be used.
     """
     keys = [content_keys(doc.sentences) for doc in documents]
-    occurrences = Counter(chain.from_iterable(keys))
-    occurrences.update(_elsewhere(occurrences, repeated))
+    again = iter(_repeats(documents, keys, repeated))
     barred = iter(() if excluded is None else excluded.tolist())
     text: list[str] = []
     document: list[int] = []
@@ -113,7 +142,7 @@ def build_pool(
         place = -1
         for sentence, key in zip(doc.sentences, document_keys, strict=True):
             place += (letters := has_letters(sentence))
-            reason = _unusable(sentence, key, letters, occurrences[key], min_chars, max_chars)
+            reason = _unusable(sentence, key, letters, next(again), min_chars, max_chars)
             if next(barred, False):
                 reason = "excluded"
             if reason:
@@ -129,12 +158,25 @@ def build_pool(
     return Pool(documents, text, numbers, places, bits, drops)
 
 
-def _elsewhere(keys: Iterable[str], repeated: Bits | None) -> Iterable[str]:
-    """Those of `keys` that are among the `repeated`."""
-    if repeated is None or not len(repeated):
-        return ()
-    known = list(keys)
-    return compress(known, np.isin(hashes_of(known), repeated).tolist())
+def _repeats(
+    documents: Sequence[SplitDocument], keys: Sequence[Sequence[str]], rows: np.ndarray | None
+) -> Sequence[bool]:
+    """Whether each of all sentences repeats: within its document, or in others by `rows`."""
+    if rows is None:
+        everywhere = Counter(chain.from_iterable(keys))
+        return [everywhere[key] > 1 for own in keys for key in own]
+    within: list[bool] = []
+    for own in keys:
+        counts = Counter(own) if len(set(own)) < len(own) else {}
+        within += [counts.get(key, 1) > 1 for key in own]
+    if not len(rows):
+        return within
+    numbers = np.array([document.number for document in documents], np.uint64)
+    standing = np.repeat(numbers, [len(own) for own in keys])
+    ours = mix(hashes_of([*chain.from_iterable(keys)]) ^ mix(standing))
+    barred = np.isin(ours, mix(rows["key"] ^ mix(rows["document"])))
+    repeats: Sequence[bool] = (np.array(within) | barred).tolist()
+    return repeats
 
 
 def has_letters(sentence: str) -> bool:
@@ -143,7 +185,7 @@ def has_letters(sentence: str) -> bool:
 
 
 def _unusable(
-    sentence: str, key: str, letters: bool, occurrences: int, min_chars: int, max_chars: int
+    sentence: str, key: str, letters: bool, again: bool, min_chars: int, max_chars: int
 ) -> str:
     """The reason word of `SENTENCE_DROPS` that applies, or ''."""
     if len(sentence) < min_chars:
@@ -155,4 +197,4 @@ def _unusable(
     # A long sentence with a short key could be cut down to another one's text.
     if len(key) < (NEAR_EQUAL_LETTERS if len(sentence) > SHORTEST_CUT else _MIN_LETTERS):
         return "too_few_letters"
-    return "repeated" if occurrences > 1 else ""
+    return "repeated" if again else ""

@@ -11,6 +11,7 @@ import numpy as np
 
 from ppt.base.arrays import Bits, begins, distinct
 from ppt.base.words import hashes_of
+from ppt.corpus.clusters import Clusters
 
 STANDING = np.dtype([("key", "<u8"), ("document", "<u8")])
 """The hash of a content key, and the number of a document that has it."""
@@ -34,4 +35,19 @@ def repeated(rows: np.ndarray, without: Bits) -> np.ndarray:
     first = begins(rows["key"])
     last = np.append(first[1:], True)[: len(rows)]
     found: np.ndarray = rows[~(first & last)]
+    return found
+
+
+def barred(rows: np.ndarray, clusters: Clusters) -> np.ndarray:
+    """Those `repeated` rows whose sentences may not be used.
+
+    All may not, but that a sentence which only one cluster has is the first's of its documents:
+    editions of a text, or a message and what quotes it, would else lose what they share.
+    """
+    if not len(rows):
+        return rows
+    first = np.flatnonzero(begins(rows["key"]))
+    of = clusters.of(rows["document"])
+    one = np.minimum.reduceat(of, first) == np.maximum.reduceat(of, first)
+    found: np.ndarray = np.delete(rows, first[one])
     return found

@@ -93,11 +93,12 @@ def other_documents(
 ) -> Indices:
     """[A, k] distinct sentences of other documents of the pool, if there are so many.
 
+    Near duplicates of the anchor's are none: what stands in them may stand in it.
     They come from two blocks of the answer's: that of the word which it shares with the anchor,
     so that they share it too, and that of its look. What these lack is drawn from the pool.
     """
     pool = like.pool
-    starts, sizes = pool.starts[anchors], pool.sizes[anchors]
+    starts, sizes = pool.kin_starts[anchors], pool.kin_sizes[anchors]
     drawn = _distinct(bits, len(pool) - sizes, k, Draw.OTHER)
     drawn += (drawn >= starts[:, None]) * sizes[:, None]
     filled = np.zeros(len(anchors), np.int64)
