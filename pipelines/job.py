@@ -137,6 +137,9 @@ def run(job: Job) -> dict[str, Manifest]:
     plan = replace(plan, config=replace(plan.config, excluded=sources))
     output = Output(job.output.rstrip("/") or "/")
     refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
+    if not job.local:
+        with _plain_errors(job):
+            beam.Pipeline(options=plan.beam)  # bad options are refused before --overwrite counts
     started = time.monotonic()
     with only_build(output):
         if output.prepare(plan.config, job.overwrite):

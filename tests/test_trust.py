@@ -408,6 +408,16 @@ def test_flags_that_cannot_be_are_one_line_and_leave_nothing(tmp_path, capsys, f
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
+@pytest.mark.parametrize("runner", ["DataflowRunner", "NoSuchRunner"])
+def test_a_runner_that_refuses_its_options_costs_no_corpus(tmp_path, runner):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
+    flags = ("--input", source, "--output", tmp_path / "c")
+    build(*flags)
+    before = digests(tmp_path / "c")
+    build(*flags, "--overwrite", "--seed", 1, "--runner", runner, expect=2)
+    assert digests(tmp_path / "c") == before
+
+
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])
 def test_a_broken_manifest_is_told_with_what_to_move(tmp_path, capsys, more):
     source = write_jsonl(tmp_path / "in.jsonl", [*good_documents(8), {"text": ""}])
