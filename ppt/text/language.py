@@ -16,6 +16,9 @@ LIBRARY = "py3langid"
 _SAMPLES, _SAMPLE_CHARS = 3, 1500
 """So many stretches of a text are looked at, of so many characters each."""
 
+_GLANCE_CHARS = 400
+"""Characters of each where every document of an English corpus is looked at, in passing."""
+
 COMMON_WORDS = {
     "English": "the of and to is that it he for was with as his be by not you had but",
     "German": "der die und das ist nicht mit ein eine auf für dem sich auch den ich sie zu von",
@@ -50,7 +53,7 @@ for _language, _words in COMMON_WORDS.items():
 
 def identify(text: str) -> tuple[str, float]:
     """The ISO 639-1 code of the text's language, and how sure py3langid is of it, 0 to 1."""
-    code, sure = _identifier().classify(" ".join(_stretches(text)))
+    code, sure = _identifier().classify(" ".join(_stretches(text, _SAMPLE_CHARS)))
     return str(code), float(sure)
 
 
@@ -69,11 +72,12 @@ def _identifier() -> Any:
 
 def foreign_language(text: str) -> str:
     """The language or script that shows in `text` where it is not English; "" if none does."""
-    sample = " ".join(_stretches(text))
-    letters = [sign for sign in sample if sign.isalpha()]
-    others = Counter(map(_script, filter(_is_not_latin, letters)))
-    if 2 * others.total() > len(letters):
-        return others.most_common(1)[0][0]
+    sample = " ".join(_stretches(text, _GLANCE_CHARS))
+    if not sample.isascii():
+        letters = [sign for sign in sample if sign.isalpha()]
+        others = Counter(map(_script, filter(_is_not_latin, letters)))
+        if 2 * others.total() > len(letters):
+            return others.most_common(1)[0][0]
     words = _WORD.findall(sample.lower())
     if len(words) < FEWEST_WORDS:
         return ""
@@ -83,12 +87,12 @@ def foreign_language(text: str) -> str:
     return language if is_clear else ""
 
 
-def _stretches(text: str) -> list[str]:
-    """The text, or stretches of it from beginning, middle and end."""
-    if len(text) <= _SAMPLES * _SAMPLE_CHARS:
+def _stretches(text: str, size: int) -> list[str]:
+    """The text, or stretches of it, of `size` characters, from beginning, middle and end."""
+    if len(text) <= _SAMPLES * size:
         return [text]
-    step = (len(text) - _SAMPLE_CHARS) // (_SAMPLES - 1)
-    return [text[i * step : i * step + _SAMPLE_CHARS] for i in range(_SAMPLES)]
+    step = (len(text) - size) // (_SAMPLES - 1)
+    return [text[i * step : i * step + size] for i in range(_SAMPLES)]
 
 
 def _is_not_latin(letter: str) -> bool:
