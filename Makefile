@@ -35,8 +35,9 @@ quickstart: setup
 		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=30 \
 		--max_eval_examples=64
 	$(BIN)/python -m ppt.fewshot --task_file=data/tasks/verdicts/task.yaml \
-		--prompt=runs/quickstart,data/prompts/sentiment \
-		--methods=zero_shot,prompt_tuning,ppt,unified_ppt --seeds=3 --max_steps=16 \
+		--prompt=runs/quickstart,data/prompts/sentiment-hybrid \
+		--methods=zero_shot,prompt_tuning,hybrid_pretrained,hybrid_ppt,unified_ppt \
+		--seeds=3 --max_steps=16 \
 		--per_device_train_batch_size=8 --output_dir=results/quickstart --overwrite_output_dir
 	$(BIN)/python -m ppt.report results/quickstart
 	@echo
