@@ -150,7 +150,6 @@ published.
 There is one set of hard words: zero-shot shows them alone, *hybrid* beside a soft prompt, and
 the `lm:` labeller asks with them. Causal models read the label at the last token: ``=>``
 makes it the same one in every row, and the space before the mask keeps words such as
-" terrible" one token. Their hard words were measured on training rows
-(``python -m benchmarks.words``, docs/decisions.md). Where a text changes, raise
-`ppt.prompts.patterns.PATTERNS_VERSION`.
+" terrible" one token. Their hard words of sentiment were measured on training rows
+(docs/decisions.md). Where a text changes, raise `ppt.prompts.patterns.PATTERNS_VERSION`.
 """
