@@ -27,7 +27,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-from ppt.text.sentences import load_punkt
+from ppt.text.sentences import join_markers, load_punkt
 
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)
@@ -70,6 +70,7 @@ def split(text):
     found = []
     for paragraph in re.split(r"\n\s*\n", text):
         found += [" ".join(s.split()) for s in punkt().tokenize(paragraph)]
+    found = join_markers([s for s in found if s])  # "III." belongs to what follows
     return [s for s in found if any(map(str.isalpha, s))]  # others part no neighbours
 
 
