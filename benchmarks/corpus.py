@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.documents import documents
 from pipelines.logs import quiet
 from ppt.corpus.formats import FORMATS
-from ppt.corpus.records import Document
 
 SAMPLE_MEGABYTES = 6
 """How much of the documents the slow references read; their cost per MB is even."""
@@ -211,23 +211,17 @@ def gather(
     Copies have their letters moved along the alphabet, so that nothing in them
     is a duplicate of anything. Returns the megabytes of text written.
     """
-    from pipelines.readers import ReadOptions, expand, read  # Beam comes in here
-
     written = 0.0
     alphabet = "abcdefghijklmnopqrstuvwxyz"
     with path.open("w", encoding="utf-8") as file:
         for copy in range(copies):
             moved = str.maketrans(alphabet, alphabet[copy:] + alphabet[:copy])
-            budget = megabytes * 1e6
-            for part in expand(patterns):
-                for record in read(part, ReadOptions()):
-                    if not isinstance(record, Document) or budget <= 0:
-                        continue
-                    text = change(record.text.translate(moved) if copy else record.text)
-                    budget -= len(text)
-                    written += len(text) / 1e6
-                    row = {"id": f"{record.id}-{copy}", "text": text}
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            for identity, text in documents(
+                patterns, megabytes * 1e6, lambda text, moved=moved: change(text.translate(moved))
+            ):
+                written += len(text) / 1e6
+                row = {"id": f"{identity}-{copy}", "text": text}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return written
 
 

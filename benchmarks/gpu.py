@@ -71,10 +71,9 @@ class Bench:
         batch = Batch(ids, torch.ones_like(ids), torch.arange(rows) % 2, words, allowed)
         return batch.to(self.backbone.device)
 
-    def start(self) -> Tensor:
-        """A prompt [P, H] of embeddings."""
-        table = self.backbone.input_embeddings().float()
-        return table[: self.prompt].clone() if len(table) >= self.prompt else table.clone()
+    def start(self) -> nn.Parameter:
+        """A prompt [P, H] of embeddings, on the device."""
+        return nn.Parameter(self.backbone.input_embeddings()[: self.prompt].float().clone())
 
 
 def clock(step: Callable[[], object], device: torch.device, seconds: float = 3.0) -> float:
@@ -102,7 +101,7 @@ def backward(backbone: Backbone, prompt: Tensor, batch: Batch) -> None:
 
 def scores_and_gradient(backbone: Backbone, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor]:
     """Scores [B, L] and the gradient [P, H] of their loss, on the CPU."""
-    prompt = start.clone().to(backbone.device).requires_grad_()
+    prompt = start.detach().to(backbone.device, copy=True).requires_grad_()
     scores = backbone.score(prompt, batch.to(backbone.device))
     label_loss(scores, batch.labels.to(backbone.device)).backward()
     assert prompt.grad is not None
@@ -111,7 +110,7 @@ def scores_and_gradient(backbone: Backbone, batch: Batch, start: Tensor) -> tupl
 
 def check(bench: Bench) -> Numbers:
     """How far scores and gradients are from those of the CPU in float32, relative to their size."""
-    start, batch = bench.start().cpu(), bench.batch(bench.batches[0])
+    start, batch = bench.start(), bench.batch(bench.batches[0])
     truth = scores_and_gradient(
         load_backbone(bench.model, device="cpu", dtype="float32"), batch, start
     )
@@ -132,16 +131,8 @@ def steps(bench: Bench) -> Numbers:
     """Examples a second of our step and of PEFT's, by batch size."""
     found: Numbers = {}
     for rows in bench.batches:
-        batch, weight = bench.batch(rows), nn.Parameter(bench.start().to(bench.backbone.device))
-        optimizer = torch.optim.AdamW([weight], lr=1e-3)
-
-        def ours(
-            batch: Batch = batch, weight: nn.Parameter = weight, optimizer: Any = optimizer
-        ) -> None:
-            label_loss(bench.backbone.score(weight, batch), batch.labels).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
+        batch, weight = bench.batch(rows), bench.start()
+        ours = stepping([weight], partial(backward, bench.backbone, weight, batch))
         found[f"ours, B={rows}"] = rows / clock(ours, bench.backbone.device)
         found[f"PEFT, B={rows}"] = rows / clock(peft_step(bench, batch), bench.backbone.device)
         found[f"times, B={rows}"] = found[f"ours, B={rows}"] / found[f"PEFT, B={rows}"]
@@ -186,7 +177,7 @@ def precision(bench: Bench) -> str:
 def lanes(bench: Bench) -> Numbers:
     """Runs a minute, each of 50 steps of 16 rows: K side by side, and one after another."""
     backbone, rows = bench.backbone, 16
-    prompts = [nn.Parameter(bench.start().to(backbone.device)) for _ in range(bench.lanes)]
+    prompts = [bench.start() for _ in range(bench.lanes)]
     batch, many = bench.batch(rows), bench.batch(rows * bench.lanes)
 
     def all_of_them() -> None:
@@ -215,11 +206,7 @@ def peak(bench: Bench) -> Numbers:
     weights = (
         sum(p.numel() for p in backbone.model.parameters()) - backbone.input_embeddings().numel()
     )
-    batch, weight = bench.batch(rows), nn.Parameter(bench.start().to(backbone.device))
-
-    def step() -> None:
-        label_loss(backbone.score(weight, batch), batch.labels).backward()
-
+    step = partial(backward, backbone, bench.start(), bench.batch(rows))
     done = 4 * weights * (rows * TOKENS + bench.prompt) / clock(step, backbone.device)
     return {
         "TFLOP/s of a square": best / 1e12,

@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.documents import documents
 from pipelines.packets import pack
-from pipelines.readers import ReadOptions, expand, read
-from ppt.base.text import content_key, document_key, normalise
+from ppt.base.text import content_key, document_key, document_number, normalise
 from ppt.corpus.clusters import cluster, edges, link
-from ppt.corpus.records import Document
 from ppt.corpus.repeats import repeated, standing
 from ppt.corpus.shingles import SHINGLE_WORDS, sample_shingles
 from ppt.text.sentences import get_splitter
@@ -74,14 +73,9 @@ def main() -> None:
     parser.add_argument("--input", nargs="+", default=["data/documents/*.jsonl"])
     parser.add_argument("--megabytes", type=float, default=20)
     flags = parser.parse_args()
-    budget, texts = flags.megabytes * 1e6, []
-    for part in expand(flags.input):
-        for record in read(part, ReadOptions()):
-            if isinstance(record, Document) and budget > 0:
-                texts.append(normalise(record.text))
-                budget -= len(texts[-1])
+    texts = [text for _, text in documents(flags.input, flags.megabytes * 1e6, normalise)]
     mb = sum(map(len, texts)) / 1e6
-    numbers = [int.from_bytes(document_key(text)[:8], "big") for text in texts]
+    numbers = [document_number(document_key(text)) for text in texts]
     sample_shingles([0], ["a warm start: the table of signs is made"])
     splitter = get_splitter()
     sentences = [splitter(text) for text in texts]

@@ -9,9 +9,9 @@
 import argparse
 from pathlib import Path
 
+from benchmarks.documents import documents
 from pipelines.logs import quiet
 from ppt.base.text import normalise
-from ppt.corpus.records import Document
 from ppt.text.punkt import PunktParameters, sentence_spans
 from ppt.text.sentences import load_punkt
 
@@ -20,23 +20,14 @@ OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
 
 def compare(pattern: str, ours: PunktParameters, reference: PunktParameters, size: float) -> str:
     """One row of the table, from up to `size` characters of what `pattern` matches."""
-    from pipelines.readers import ReadOptions, expand, read  # Beam comes in here
-
     only_ours = only_theirs = both = 0
-    for part in expand([pattern]):
-        for record in read(part, ReadOptions()):
-            if size <= 0:
-                break
-            if isinstance(record, Document):
-                text = normalise(record.text)
-                size -= len(text)
-                mine, theirs = (
-                    {end for _, end in sentence_spans(text, parameters)}
-                    for parameters in (ours, reference)
-                )
-                only_ours += len(mine - theirs)
-                only_theirs += len(theirs - mine)
-                both += len(mine & theirs)
+    for _, text in documents([pattern], size, normalise):
+        mine, theirs = (
+            {end for _, end in sentence_spans(text, parameters)} for parameters in (ours, reference)
+        )
+        only_ours += len(mine - theirs)
+        only_theirs += len(theirs - mine)
+        both += len(mine & theirs)
     precision, recall = both / max(both + only_ours, 1), both / max(both + only_theirs, 1)
     f1 = 2 * precision * recall / max(precision + recall, 1e-9)
     scores = " | ".join(f"{score:.4f}" for score in (precision, recall, f1))

@@ -22,7 +22,8 @@ from ppt.corpus.options import FormatOptions
 from ppt.errors import ConfigError, unknown_name
 from ppt.text.sentences import lengths_of
 
-_LENGTHS = ("min_sentence_chars", "max_sentence_chars")
+LENGTHS = ("min_sentence_chars", "max_sentence_chars")
+"""Flags whose default is the splitter's."""
 
 MAX_SHARDS = 99_999
 """Their numbers have five digits in file names."""
@@ -93,7 +94,7 @@ class BuildConfig:
     excluded: tuple[ExcludedSource, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, length in zip(_LENGTHS, lengths_of(self.splitter), strict=True):
+        for name, length in zip(LENGTHS, lengths_of(self.splitter), strict=True):
             object.__setattr__(self, name, getattr(self, name) or length)
         for name in self.formats:
             if name not in FORMATS:
@@ -104,7 +105,7 @@ class BuildConfig:
             raise ConfigError(
                 f"--formats: got {','.join(self.formats)!r}, expected one or more names, each once"
             )
-        for name in ("min_sentences", *_LENGTHS, "num_shards"):
+        for name in ("min_sentences", *LENGTHS, "num_shards"):
             if (got := getattr(self, name)) < 1:
                 raise ConfigError(f"--{name}: got {got}, expected 1 or more")
         if self.num_shards > MAX_SHARDS:

@@ -173,7 +173,9 @@ class BuildFlags(Command):
         "per format; 0: every sentence", group=EXAMPLES, default=0
     )
     max_text_chars: int = flag(
-        "text_a and text_b are cut to this, at a word's end", group=EXAMPLES, default=400
+        "text_a and text_b are cut to this, at a clause's or a word's end",
+        group=EXAMPLES,
+        default=400,
     )
     max_option_chars: int = flag(
         "options are cut to this, and shorter the more", group=EXAMPLES, default=200
@@ -184,9 +186,10 @@ class BuildFlags(Command):
         default="choice=0.6,pair=0.2,sentiment=0.2",
     )
     labeller: str = flag(
-        "vader; model:FOLDER_OR_HUB_ID, any five-class sequence classifier; lm:NAME, any "
-        "backbone, zero-shot (lm:smollm2-135m labels 15 to 20 sentences/s on a CPU core, so "
-        "100,000 take an hour and a half: --max_examples_per_document bounds them)",
+        "vader; model:FOLDER_OR_HUB_ID, any five-class sequence classifier; tuned:PLACE, a run of "
+        "ppt.pretrain or an adapter of ppt.fewshot on sentiment; lm:NAME, any backbone, zero-shot ("
+        "lm:smollm2-135m labels about 13 sentences/s on a CPU core, so "
+        "100,000 take two hours: --max_examples_per_document bounds them)",
         group=EXAMPLES,
         default="vader",
     )
@@ -194,7 +197,7 @@ class BuildFlags(Command):
         f"least confidence for {', '.join(LABELS)}",
         group=EXAMPLES,
         default=None,
-        unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with an lm: labeller "
+        unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with lm: and tuned: "
         f"{joined(LM_THRESHOLDS)}",
     )
     workers: int | None = flag(

@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import fields
 from typing import Any
 
-from pipelines.config import BuildConfig
+from pipelines.config import LENGTHS, BuildConfig
 from pipelines.flags import BuildFlags
 from pipelines.job import Job
 from pipelines.labelling import find_labeller
@@ -12,8 +12,6 @@ from pipelines.readers import ReadOptions
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
-
-_LENGTHS = ("min_sentence_chars", "max_sentence_chars")
 
 
 def job_of(flags: BuildFlags) -> Job:
@@ -26,7 +24,7 @@ def job_of(flags: BuildFlags) -> Job:
     formats = tuple(name.strip() for name in flags.formats.split(","))
     names = {"languages": _names(flags.language), "quality": _names(flags.quality)}
     read = ReadOptions(**{**_by_name(flags, ReadOptions), **names})
-    lengths = {name: getattr(flags, name) or 0 for name in _LENGTHS}
+    lengths = {name: getattr(flags, name) or 0 for name in LENGTHS}
     same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
     config = BuildConfig(formats, examples, read, **{**same, **lengths})
     exclude = tuple(name for name in _names(flags.exclude) if name)

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
+from ppt.base.text import document_number
 from ppt.corpus.records import Reject
 from ppt.corpus.repeats import STANDING
 
@@ -47,7 +48,7 @@ class KeyedDocument(NamedTuple):
     @property
     def number(self) -> int:
         """64 bits of its key: its name in rows' ids, and all that its place depends on."""
-        return int.from_bytes(self.key[:8], "big")
+        return document_number(self.key)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ppt.base.text import content_key, document_key
+from ppt.corpus.buckets import word_buckets
 from ppt.corpus.builders import Stock, multiple_choice, sentence_pair, unified
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.levels import THINNED, counts_of_kinds, evenly, thinned
@@ -19,7 +20,6 @@ from ppt.corpus.sampling import distant
 from ppt.corpus.shortcuts import SAMPLE, shortcuts
 from ppt.corpus.tables import Phrases, to_table
 from ppt.corpus.trim import ENDS, clause, whole
-from ppt.corpus.words import words_of
 from ppt.text.sentences import get_splitter
 from tests.builds import DOCUMENTS
 from tests.checker import marks_alone
@@ -38,7 +38,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_si
     ]
 )
 def test_words_are_those_of_the_oracle(some):
-    sentence, bucket = words_of(some)
+    sentence, bucket = word_buckets(some)
     found = [bucket[sentence == i].tolist() for i in range(len(some))]
     assert found == [words(text) for text in some]
 

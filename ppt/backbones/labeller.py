@@ -86,7 +86,7 @@ class LMLabeller:
         words = Verbalizer({word: word for pair in opposites for word in pair})
         renderer = Renderer(pattern, words, backbone.tokenizer, MAX_TOKENS)
         labeller = cls(backbone, renderer, questions, opposites)
-        room = getattr(backbone.model.config, "max_position_embeddings", None) or math.inf
+        room = backbone.positions or math.inf
         most = min(MAX_TOKENS, room + 1 - labeller.asked.ids.shape[1])
         return replace(labeller, renderer=replace(renderer, max_length=int(most)))
 

@@ -90,6 +90,11 @@ def document_key(text: str) -> bytes:
     return hashlib.blake2b(folded, digest_size=16).digest()
 
 
+def document_number(key: bytes) -> int:
+    """The first 64 bits of a document's key: its name where an integer must do."""
+    return int.from_bytes(key[:8], "big")
+
+
 def content_key(sentence: str) -> str:
     """What makes sentences near-equal: their leading letters, case, digits and signs aside.
 

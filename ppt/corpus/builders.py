@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.arrays import Bits, Indices, Mask, places_in_groups
 from ppt.base.streams import mix, seed_bits, stream
 from ppt.corpus.levels import (
     counts_of_kinds,
@@ -74,11 +74,6 @@ class Stock:
         """Which of its sentences are alike."""
         return Likeness(self.pool)
 
-    @cached_property
-    def lengths(self) -> Indices:
-        """[N] the characters of each sentence."""
-        return np.fromiter(map(len, self.pool.text), np.int64, len(self.pool))
-
     def anchors(self) -> tuple[Indices, Counter[str]]:
         """[A] pool indices to build examples around, ascending; a count of what they are not.
 
@@ -88,9 +83,7 @@ class Stock:
         if not limit:
             return np.arange(len(pool)), Counter()
         order = np.lexsort((stream(pool.bits, Draw.ORDER), pool.document))
-        rank = np.empty(len(pool), dtype=np.int64)
-        rank[order] = np.arange(len(pool)) - pool.starts[order]
-        chosen = np.flatnonzero(rank < limit)
+        chosen = np.flatnonzero(places_in_groups(pool.document, order) < limit)
         return chosen, Counter(max_examples_per_document=len(pool) - len(chosen))
 
     def bits(self, name: str) -> Bits:
@@ -112,7 +105,7 @@ def sentence_pair(stock: Stock) -> Rows:
     anchors, drops = stock.anchors()
     bits = stock.bits("sentence_pair")[anchors]
     near = adjacent(pool, anchors, stock.options.adjacency, bits)
-    feasible = [len(pool) > pool.kin_sizes[anchors], distant(pool, anchors) > 0, near >= 0]
+    feasible = [pool.strangers[anchors] > 0, distant(pool, anchors) > 0, near >= 0]
     label = level_labels(np.stack(feasible, axis=1), bits)
     kept = thinned(label, bits)
     drops["no_label"] += int((label < 0).sum())
@@ -130,7 +123,8 @@ def multiple_choice(stock: Stock) -> Rows:
     """Which of six sentences is adjacent to the anchor? One more is of its document."""
     anchors, drops = stock.anchors()
     bits = stock.bits("multiple_choice")
-    rows = _selection(stock, anchors, CHOICES, bits, drops)
+    answers = adjacent(stock.pool, anchors, stock.options.adjacency, bits[anchors])
+    rows = _selection(stock, anchors, answers, CHOICES, bits, drops)
     return rows.shuffled(bits[rows.anchor])
 
 
@@ -146,7 +140,7 @@ def sentiment(stock: Stock) -> Rows:
     if probabilities is None:
         probabilities = np.zeros((len(anchors), len(LABELS)))
     label, _, kept = keep(probabilities, stock.options.thresholds)
-    chosen = np.flatnonzero(balance(label, kept, stock.lengths[anchors], bits))
+    chosen = np.flatnonzero(balance(label, kept, stock.pool.lengths[anchors], bits))
     most = len(LABELS) * int(np.bincount(label[kept], minlength=len(LABELS)).min())
     drops["low_confidence"] += int((~kept).sum())
     drops["class_balance"] += int(kept.sum()) - most
@@ -165,7 +159,7 @@ def unified(stock: Stock) -> Rows:
     anchors, drops = stock.anchors()
     bits = stock.bits("unified")
     answers = adjacent(pool, anchors, stock.options.adjacency, bits[anchors])
-    most = most_options(distant(pool, anchors), len(pool) - pool.kin_sizes[anchors])
+    most = most_options(distant(pool, anchors), pool.strangers[anchors])
     most[answers < 0] = 1
     chooses = (most > 1) & (mixture.choice > 0)
     pairs_up = np.isin(anchors, pairs.anchor) & (mixture.pair > 0)
@@ -177,8 +171,10 @@ def unified(stock: Stock) -> Rows:
     chosen, left = np.sort(turn[:n_choices]), np.ones(len(pool), dtype=bool)
     left[anchors[chosen]] = False
     number = numbers_of_options(most[chosen], bits[anchors[chosen]])
+    of_number = {n: chosen[number == n] for n in UNIFIED_OPTIONS}
     parts = [
-        _selection(stock, anchors[chosen[number == n]], n, bits, drops) for n in UNIFIED_OPTIONS
+        _selection(stock, anchors[mine], answers[mine], n, bits, drops)
+        for n, mine in of_number.items()
     ]
     order = [bits[part.anchor] for part in parts]
     for rows, kind, amount in (
@@ -210,10 +206,9 @@ def unify(rows: Rows, kind: int, bits: Bits) -> Rows:
 
 
 def _selection(
-    stock: Stock, anchors: Indices, n: int, pool_bits: Bits, drops: Counter[str]
+    stock: Stock, anchors: Indices, answers: Indices, n: int, pool_bits: Bits, drops: Counter[str]
 ) -> Rows:
-    """n-way choice of the sentence adjacent to the anchor; counts what cannot be built."""
-    answers = adjacent(stock.pool, anchors, stock.options.adjacency, pool_bits[anchors])
+    """n-way choice of the answer, which is adjacent to the anchor; counts what cannot be built."""
     kept = _count_failures(stock, anchors, answers, n, drops)
     anchors, answers, from_same = anchors[kept], answers[kept], same_document_options(n)
     bits, like = pool_bits[anchors], stock.likeness
@@ -231,7 +226,7 @@ def _count_failures(
     failures = {
         "no_adjacent": answers < 0,
         "too_few_same_document": distant(pool, anchors) < from_same,
-        "too_few_other_documents": len(pool) - pool.kin_sizes[anchors] < n - 1 - from_same,
+        "too_few_other_documents": pool.strangers[anchors] < n - 1 - from_same,
     }
     alive = np.ones(len(anchors), dtype=bool)
     for reason, fails in failures.items():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.arrays import Bits, Indices, Mask, places_in_groups
 from ppt.base.streams import stream
 from ppt.corpus.options import UNIFIED_OPTIONS, Mixture
 from ppt.corpus.sampling import Draw
@@ -54,9 +54,7 @@ def numbers_of_options(most: Indices, bits: Bits) -> Indices:
 def evenly(labels: NDArray[np.int8], amount: int, bits: Bits) -> Indices:
     """Which rows [R] to take, ascending, `amount` of them, as many of each label as can be."""
     order = np.lexsort((stream(bits, Draw.MIX), labels))
-    counts = np.bincount(labels, minlength=1)
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - (np.cumsum(counts) - counts)[labels[order]]
+    rank = places_in_groups(labels, order)
     return np.sort(np.lexsort((stream(bits, Draw.MIX), rank))[:amount])
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppt.base.arrays import Bits, Indices
+from ppt.base.arrays import Bits, Indices, places_in_groups
+from ppt.corpus.buckets import BUCKETS, word_buckets
 from ppt.corpus.pool import Pool
-from ppt.corpus.words import BUCKETS, words_of
 
 BLOCK = 16
 """Sentences of a block at the least, where a word has so many."""
@@ -40,13 +40,11 @@ class Likeness:
     def __init__(self, pool: Pool) -> None:
         self.pool, n = pool, len(pool)
         words = _Postings(pool)
-        lengths = np.fromiter(map(len, pool.text), np.int64, n)
         mixed = np.empty(n, np.int64)
         mixed[np.argsort(pool.bits, kind="stable")] = np.arange(n)
-        by_length = _ranks(lengths, mixed)
-        self.look_rank = _ranks(
-            _looks(pool.text) * (int(lengths.max(initial=0)) + 1) + lengths, mixed
-        )
+        by_length = _ranks(pool.lengths, mixed)
+        look = _looks(pool.text) * (int(pool.lengths.max(initial=0)) + 1) + pool.lengths
+        self.look_rank = _ranks(look, mixed)
         word = np.concatenate([words.word, np.full(n, BUCKETS)])
         sentence = np.concatenate([words.sentence, np.arange(n)])
         rank = np.concatenate([by_length[words.sentence], self.look_rank])
@@ -86,7 +84,7 @@ class _Postings:
 
     def __init__(self, pool: Pool) -> None:
         n = len(pool)
-        sentence, word = words_of(pool.text)
+        sentence, word = word_buckets(pool.text)
         uses = np.bincount(word, minlength=BUCKETS)
         telling = ((uses > 1) & (uses * COMMON <= n))[word]
         sentence, word = sentence[telling], word[telling]
@@ -137,10 +135,8 @@ def _blocks(word: Indices, rank: Indices, mixed: Indices) -> tuple[Indices, Indi
     order = np.argsort(_packed(word, rank))
     counts = np.bincount(word, minlength=BUCKETS + 1)
     blocks = np.where(counts, np.maximum(counts // BLOCK, 1), 0)
-    mine = word[order]
-    within = np.arange(len(word)) - (np.cumsum(counts) - counts)[mine]
-    block = np.empty(len(word), np.int64)
-    block[order] = (np.cumsum(blocks) - blocks)[mine] + within * blocks[mine] // counts[mine]
+    within = places_in_groups(word, order)
+    block: Indices = (np.cumsum(blocks) - blocks)[word] + within * blocks[word] // counts[word]
     return block, np.argsort(_packed(block, mixed))
 
 

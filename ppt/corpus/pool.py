@@ -21,7 +21,7 @@ import numpy as np
 
 from ppt.base.arrays import Bits, Indices, Mask
 from ppt.base.streams import mix, seed_bits
-from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_keys
+from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_keys, document_number
 from ppt.base.words import hashes_of
 
 SENTENCE_DROPS = {
@@ -51,7 +51,7 @@ class SplitDocument:
     @property
     def number(self) -> int:
         """64 bits of its key."""
-        return int.from_bytes(self.key[:8], "big")
+        return document_number(self.key)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.text)
+
+    @cached_property
+    def lengths(self) -> Indices:
+        """[N] the characters of each sentence."""
+        return np.fromiter(map(len, self.text), np.int64, len(self))
 
     @cached_property
     def starts(self) -> Indices:
@@ -103,6 +108,11 @@ class Pool:
     def kin_sizes(self) -> Indices:
         """[N] the number of usable sentences of the sentence's cluster."""
         return np.searchsorted(self._kin, self._kin, side="right") - self.kin_starts
+
+    @cached_property
+    def strangers(self) -> Indices:
+        """[N] the number of usable sentences of other clusters, which `kin_starts` tells."""
+        return len(self) - self.kin_sizes
 
     @cached_property
     def has_next(self) -> Mask:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Bits, Indices, Mask
+from ppt.base.arrays import Bits, Indices, Mask, places_in_groups
 from ppt.errors import ConfigError
 
 Floats = NDArray[np.float64]
@@ -80,9 +80,7 @@ def balance(labels: Labels, kept: Mask, lengths: Indices, bits: Bits) -> Mask:
     edges = smallest[np.arange(1, bins) * len(smallest) // bins]
     cell = np.searchsorted(edges, lengths[some], side="right") * len(LABELS) + labels[some]
     sizes = np.bincount(cell, minlength=bins * len(LABELS))
-    order = np.lexsort((bits[some], cell))
-    rank = np.empty(len(some), np.int64)
-    rank[order] = np.arange(len(some)) - (np.cumsum(sizes) - sizes)[cell[order]]
+    rank = places_in_groups(cell, np.lexsort((bits[some], cell)))
     level = sizes.reshape(bins, len(LABELS)).min(axis=1)
     mask = np.zeros(len(labels), dtype=np.bool_)
     mask[some[rank < level[cell // len(LABELS)]]] = True

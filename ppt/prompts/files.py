@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ppt.base.files import TO_GO_ON, appearing, file_digest, write_synced, writing
-from ppt.errors import InputError, PPTError, first_line
+from ppt.errors import InputError, PPTError, first_line, visible
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
 FOLDER, ADAPTER = "prompt", "adapter"
@@ -281,8 +281,7 @@ def _tensor(folder: Path) -> Tensor:
 
 def _told(value: object, limit: int = 80) -> str:
     """A foreign value for a message: short, on one line, without control characters."""
-    text = str(value)[:limit]
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return visible(str(value)[:limit])
 
 
 def _weights(prompt: Tensor) -> bytes:

@@ -161,25 +161,17 @@ def _marked(
     it holds the sign, a line's end or a mark.
     """
     taken, cells, place, stray, needed = [line], list[str](), 0, False, False
+
+    def more() -> str:
+        line = following() if len(taken) < HIGHEST else ""
+        taken.extend([line] if line else [])
+        return line
+
     while True:
         if line.startswith('"', place):
-            parts, place = list[str](), place + 1
-            while True:
-                end = line.find('"', place)
-                if end < 0:
-                    parts.append(line[place:])
-                    line, place = following() if len(taken) < HIGHEST else "", 0
-                    if not line:
-                        return BadRow("broken_line", _UNCLOSED), taken, True, True
-                    taken.append(line)
-                elif line.startswith('"', end + 1):
-                    parts.append(line[place : end + 1])
-                    place = end + 2
-                else:
-                    parts.append(line[place:end])
-                    place = end + 1
-                    break
-            cell = "".join(parts)
+            cell, line, place = _in_marks(line, place + 1, more)
+            if not line:
+                return BadRow("broken_line", _UNCLOSED), taken, True, True
             needed = needed or any(one in cell for one in (sign, '"', "\n", "\r"))
         else:
             end = line.find(sign, place)
@@ -193,6 +185,27 @@ def _marked(
             return BadRow("broken_line", _AFTER), taken, True, True
         else:
             return cells, taken, stray, needed
+
+
+def _in_marks(line: str, place: int, more: Callable[[], str]) -> tuple[str, str, int]:
+    """The text from `place` to the mark that closes it; the line of that, and where it goes on.
+
+    Of one that nothing closes no line.
+    """
+    parts: list[str] = []
+    while line:
+        end = line.find('"', place)
+        if end < 0:
+            parts.append(line[place:])
+            line, place = more(), 0
+        elif line.startswith('"', end + 1):
+            parts.append(line[place : end + 1])
+            place = end + 2
+        else:
+            parts.append(line[place:end])
+            place = end + 1
+            break
+    return "".join(parts), line, place
 
 
 def _rows(

@@ -34,7 +34,7 @@ _FIRST = np.array([(1 << 8 * n) - 1 for n in range(_PREFIX + 1)], np.uint64)
 """Masks of the first n bytes."""
 
 
-def words_of(texts: Sequence[str]) -> tuple[Indices, Indices]:
+def word_buckets(texts: Sequence[str]) -> tuple[Indices, Indices]:
     """Of W words in N texts: the number of its text, ascending, and its bucket; [W] each."""
     parts = [_words(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
     counts = np.concatenate([np.zeros(0, np.int64), *(counts for counts, _ in parts)])
