@@ -23,6 +23,7 @@ from ppt.prompts.files import read_values, save_prompt
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import read_metrics
 from ppt.training.examples import load_examples
+from ppt.transfer.library import find_prompts
 from tests.tiny import save_tiny, tiny_llama, tiny_t5
 from tests.toys import toy_corpus
 
@@ -135,6 +136,14 @@ def test_a_finished_run_is_refused_unless_overwritten(place, tmp_path, capsys):
     assert main([*flags(place, output, seed=1), "--overwrite_output_dir"]) == 0
     assert (output / WEIGHTS).read_bytes() != before
     assert (output / "checkpoint-notes").is_dir()
+
+
+def test_what_a_run_trained_before_goes_with_it(place, tmp_path):
+    output, short = tmp_path / "run", {"max_steps": 1, "eval_steps": 1, "save_steps": 1}
+    for trains, style in (("lora", "hard"), ("prompt", "soft"), ("lora", "hard")):
+        argv = flags(place, output, trains=trains, style=style, **short)
+        assert main([*argv, "--overwrite_output_dir"]) == 0
+        assert [one.trains for one in find_prompts([str(output)])] == [trains]
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):

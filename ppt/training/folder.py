@@ -6,14 +6,14 @@ from ppt.base.files import write_atomically
 from ppt.base.flags import Command, differing, to_json
 from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
-from ppt.prompts.files import readable
+from ppt.prompts.files import ADAPTER, FOLDER, readable
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.state import checkpoints
 
-RESULT, CARD, PROMPT = "result.json", "README.md", "prompt"
+RESULT, CARD = "result.json", "README.md"
 """`RESULT` is written last: its presence *is* completion."""
 
-RUN = Kind("a run", RESULT, (METRICS, LOSS_PNG, CARD, PROMPT, EVENTS), r"checkpoint-\d+")
+RUN = Kind("a run", RESULT, (METRICS, LOSS_PNG, CARD, FOLDER, ADAPTER, EVENTS), r"checkpoint-\d+")
 
 
 def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) -> bool:
