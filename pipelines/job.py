@@ -33,7 +33,7 @@ from pipelines.sinks import (
     is_local,
     only_build,
 )
-from pipelines.stages import BuildCorpora, Local, put_excluded
+from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
@@ -176,7 +176,7 @@ def build(job: Job, plan: Plan, output: Output) -> None:
         _ = (
             pipeline
             | "Inputs" >> beam.Create([*bundled(plan.slices), *config.all_shards()])
-            | BuildCorpora(config, output, local)
+            | BuildCorpora(config, output, local, CROWDED * job.shard_mb * 1e6)
         )
 
 

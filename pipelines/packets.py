@@ -104,6 +104,17 @@ def encode(records: Records) -> bytes:
     return bytes(sink.getvalue())
 
 
+def characters_in(packets: Iterable[bytes]) -> int:
+    """How much text `decode` would hold: of equal documents one. Looks at two columns only."""
+    columns = [_DOCUMENT_COLUMNS.get_field_index(name) for name in ("key", "characters")]
+    options = pa.ipc.IpcReadOptions(included_fields=columns)
+    found: dict[bytes, int] = {}
+    for packet in packets:
+        table = pa.ipc.open_stream(packet, options=options).read_all()
+        found |= zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+    return sum(found.values())
+
+
 def decode(packets: Iterable[bytes]) -> Records:
     """Unpack and bring into one order, whatever order the packets came in.
 
@@ -178,21 +189,3 @@ class Spool:
             return where
         with (Path(self.folder or "") / where).open("rb") as file:
             return os.pread(file.fileno(), size, start)
-
-
-def dealt(sizes: Sequence[int], workers: int) -> list[int]:
-    """An order of elements in which dealing them out in turn gives workers like shares.
-
-    Element i of the order goes to worker i modulo `workers`: so local runners deal.
-    Largest first, and in each round the one that has least gets most.
-    """
-    order = sorted(range(len(sizes)), key=lambda i: (-sizes[i], i))
-    hands: list[list[int]] = [[] for _ in range(workers)]
-    loads = [0] * workers
-    for start in range(0, len(order), workers):
-        takers = sorted(range(workers), key=lambda worker: loads[worker])
-        for worker, element in zip(takers, order[start : start + workers], strict=False):
-            hands[worker].append(element)
-            loads[worker] += sizes[element]
-    hands.sort(key=len, reverse=True)  # the last round may not go all the way round
-    return [hand[turn] for turn in range(len(hands[0])) for hand in hands if turn < len(hand)]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.files import FileSlice, UnusableError, seekable, unreadable
+from ppt.base.pages import LargePageError, Pages
 
 Row = tuple[bytes | None, bytes | int | None]
 """A text and an id. Strings come as bytes: Parquet does not promise that they are UTF-8."""
@@ -37,7 +38,7 @@ def rows(
     row = 0
     try:
         with seekable(part) as file, _damage():
-            table = pq.ParquetFile(file, **_READING)
+            pages, table = Pages(file), pq.ParquetFile(file, **_READING)
             columns = _columns(table, text_column, id_column, id_required=id_required)
             for group in range(table.num_row_groups):
                 # Not the group's real place: where the footer is damaged, asking pyarrow
@@ -45,7 +46,7 @@ def rows(
                 place = part.size * row // max(table.metadata.num_rows, 1)
                 end = row + max(table.metadata.row_group(group).num_rows, 0)
                 if part.start <= place < part.stop:
-                    yield from _group_rows(table, group, columns, row, end)
+                    yield from _group_rows(table, pages, group, columns, row, end)
                 row = end
     except UnusableError as unusable:
         # What is wrong with the file as a whole is told once, by its first slice.
@@ -54,10 +55,11 @@ def rows(
 
 
 def _group_rows(
-    table: pq.ParquetFile, group: int, columns: list[str], row: int, end: int
+    table: pq.ParquetFile, pages: Pages, group: int, columns: list[str], row: int, end: int
 ) -> Iterator[tuple[int, Row | UnusableError]]:
     try:
         with _damage():
+            pages.largest(group, columns)
             for batch in table.iter_batches(_ROWS_AT_ONCE, [group], columns, use_threads=False):
                 texts, *ids = (_values(batch.column(name)) for name in columns)
                 for values in zip(texts, ids[0] if ids else repeat(None), strict=False):
@@ -108,6 +110,8 @@ def _damage() -> Iterator[None]:
     """Turn Arrow's errors into `UnusableError`; those of reading the file keep their errno."""
     try:
         yield
+    except LargePageError as error:
+        raise UnusableError("too_long", str(error)) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno:
             raise unreadable(error) from error

@@ -6,11 +6,11 @@ Rejects and counts travel in the data, so they are exact wherever a runner
 retries. Each DoFn only wraps functions that are tested without Beam.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +18,7 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
+from pipelines.dealing import DealOut, MetShard
 from pipelines.files import Bundle
 from pipelines.gathering import Gathering
 from pipelines.labelling import make_labeller
@@ -27,7 +28,7 @@ from pipelines.packets import (
     Packet,
     Records,
     Spool,
-    dealt,
+    characters_in,
     decode,
     encode,
 )
@@ -46,15 +47,16 @@ from ppt.corpus.clusters import Clusters
 from ppt.corpus.exclusion import Excluded
 from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST
+from ppt.errors import InputError
 from ppt.text.sentences import get_splitter
 
 _PACKET_CHARACTERS = 8_000_000
 """Text held back while reading, to send few large elements into the shuffle."""
 
-_METRICS = "ppt"
+CROWDED = 8
+"""So many times the text that it is to have, a shard is refused."""
 
-MetShard = tuple[ShardKey, Iterable[Packet]]
-"""All that met in a shard."""
+_METRICS = "ppt"
 
 
 @dataclass(frozen=True)
@@ -122,31 +124,6 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
         self._board.add(text_bytes=found.characters)
 
 
-class DealOut(beam.PTransform):  # type: ignore[misc]
-    """The shards in an order in which local runners deal them out to processes evenly."""
-
-    def __init__(self, workers: int) -> None:
-        super().__init__()
-        self._workers = workers
-
-    def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        workers = self._workers
-
-        def number(_: None, met: Iterable[MetShard]) -> Iterator[tuple[int, MetShard]]:
-            shards = sorted(((key, list(packets)) for key, packets in met), key=itemgetter(0))
-            sizes = [sum(size for _, _, size in packets) for _, packets in shards]
-            return enumerate(shards[i] for i in dealt(sizes, workers))
-
-        return (
-            shards
-            | "Lay on one table" >> beam.Map(lambda shard: (None, shard))
-            | "Gather" >> beam.GroupByKey()
-            | "Order" >> beam.FlatMapTuple(number)
-            | "Deal" >> beam.GroupByKey()
-            | "Take" >> beam.FlatMapTuple(lambda _, shards: shards)
-        )
-
-
 def put_excluded(output: Output, rows: Excluded) -> None:
     """Lay down for the workers what no sentence may share words with."""
     output.put(EXCLUDED_ROWS, rows.to_bytes())
@@ -161,10 +138,12 @@ def excluded_rows(output: Output) -> Excluded:
 class PoolShards(beam.DoFn):  # type: ignore[misc]
     """All packets of a shard → its pool, and the sentences to label.
 
-    A shard that an earlier, crashed run finished passes through as its result.
+    A shard that an earlier, crashed run finished passes through as its result. One of more than
+    `most` characters is refused: small files may hold more than any memory.
     """
 
-    def __init__(self, config: BuildConfig, spool: Spool, output: Output) -> None:
+    def __init__(self, config: BuildConfig, spool: Spool, output: Output, most: float) -> None:
+        self._most = most
         self._config = config
         self._spool = spool
         self._output = output
@@ -173,7 +152,15 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
         self._excluded = excluded_rows(self._output)
 
     def process(self, element: MetShard) -> Iterator[tuple[PooledShard | ShardResult, list[str]]]:
-        key, packets = element
+        key, packets = element[0], list(element[1])
+        characters = characters_in(map(self._spool.get, packets))
+        if characters > self._most:
+            shards = math.ceil(self._config.num_shards * characters * CROWDED / self._most)
+            raise InputError(
+                f"shard {key[0]}-{key[1]} has {characters / 1e6:,.0f} MB of text, expected at most "
+                f"{self._most / 1e6:,.0f}, {CROWDED} times --shard_mb: the files hold more than "
+                f"their sizes tell; give --num_shards {shards}, or a larger --shard_mb."
+            )
         found = decode(map(self._spool.get, packets))
         finished = self._output.finished_shard(key, shard_digest(found, self._config))
         if finished is not None:
@@ -241,10 +228,20 @@ def _content(output: Output, folder: str, file: str) -> bytes:
 
 
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
-    """Slices of files → corpora on disk; yields nothing but the fact that it is done."""
+    """Slices of files → corpora on disk; yields nothing but the fact that it is done.
 
-    def __init__(self, config: BuildConfig, output: Output, local: Local | None = None) -> None:
+    `most` is the text, in characters, that no shard may have more of.
+    """
+
+    def __init__(
+        self,
+        config: BuildConfig,
+        output: Output,
+        local: Local | None = None,
+        most: float = math.inf,
+    ) -> None:
         super().__init__()
+        self._most = most
         self._config = config
         self._output = output
         self._local = local
@@ -262,7 +259,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         shards = placed | "Meet in shards" >> beam.GroupByKey()
         if local and local.workers > 1:
             shards |= "Deal out" >> DealOut(local.workers)
-        pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output))
+        pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output, self._most))
 
         def finished(found: tuple[None, Iterable[ShardResult]], known: Packet) -> None:
             near = clusters_in(known, spool)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.packets import KeyedDocument, Records, Spool, dealt, decode, encode
+from pipelines.dealing import dealt
+from pipelines.packets import KeyedDocument, Records, Spool, decode, encode
 from ppt.corpus.records import REASONS, Reject
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)

@@ -4,6 +4,7 @@ import copy
 import gzip
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -282,6 +283,23 @@ def test_one_text_a_million_times_takes_the_memory_of_one(tmp_path):
     assert done.returncode == 0, done.stderr
     documents = ledger_holds(tmp_path / "c")
     assert (documents["read"], documents["duplicates"]) == (106, 99)
+
+
+def test_small_files_of_many_texts_are_told_how_many_shards_they_need(tmp_path, capsys):
+    filler = " ".join(["the same words again"] * 2000) + "."
+    texts = [f"{' '.join(sentences(d * 9))} {filler}" for d in range(60)]
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    assert sum(map(len, texts)) > 100 * (tmp_path / "a.jsonl.gz").stat().st_size
+    flags = ["--input", tmp_path / "a.jsonl.gz", "--output", tmp_path / "c", "--workers", 1,
+             "--formats", "sentence_pair", "--validation_fraction", 0,
+             "--near_duplicates", "keep"]  # fmt: skip
+    build(*flags, "--shard_mb", 0.2, expect=2)
+    error = capsys.readouterr().err
+    assert "has 3 MB of text, expected at most 2, 8 times --shard_mb" in error
+    (cure,) = re.findall(r"give --num_shards (\d+)", error)
+    build(*flags, "--shard_mb", 0.2, "--num_shards", cure)
+    assert ledger_holds(tmp_path / "c")["read"] == 60
 
 
 def test_a_compressed_parquet_file_is_held_on_disk_and_not_without_end(tmp_path, monkeypatch):

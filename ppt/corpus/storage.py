@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ppt.base.files import file_digest
+from ppt.base.pages import bounded_table
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
 from ppt.corpus.tables import COLUMNS
@@ -97,7 +98,7 @@ def _read_manifest(folder: Path) -> Manifest:
 def _read_shard(path: Path, manifest: Manifest) -> pa.Table:
     try:
         with path.open("rb") as file:  # of a path pyarrow would read "a=b" as a column
-            table = pq.read_table(file)
+            table = bounded_table(file)
         table.validate(full=True)
         _check_rows(table, manifest)
         return table

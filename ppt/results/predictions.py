@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from ppt.base.pages import bounded_table
 from ppt.base.text import shortened
 from ppt.errors import InputError, first_line
 from ppt.results.run import Run
@@ -91,7 +91,8 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
         if not path.exists():
             return None
         of_runs = pc.field("run").isin([run.run for run in runs])
-        found = pq.read_table(path, columns=SHOWN.names, filters=of_runs).cast(SHOWN)
+        with path.open("rb") as file:
+            found = bounded_table(file, SHOWN.names, of_runs).cast(SHOWN)
         found.validate(full=True)
         return found
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:

@@ -6,6 +6,7 @@ whole file for one bad line. Here CSV cells stay text, and a line that is no rec
 `BadRow` with its place. Only what is wrong with a file as a whole raises.
 """
 
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ppt.base.pages import LargePageError, batches
 from ppt.errors import InputError, did_you_mean, first_line, visible
 from ppt.tasks.cells import BadRow, divided
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, lines, packing, whole
@@ -228,19 +230,11 @@ def _record(value: Any) -> Mapping[str, Any] | BadRow:
 def _parquet_rows(path: Path, *, packed: bool) -> Placed:
     """The rows, a few at a time: packed well, a small file may hold very much."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    source = pa.BufferReader(whole(path, MAX_BYTES)) if packed else None
+    number, left = 0, MAX_BYTES
     try:
-        if source is None:
-            with path.open("rb"):
-                source = str(path)
-        table = pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
-        number, left = 0, MAX_BYTES
-        for group in range(table.num_row_groups):
-            # Of a value there may be a copy a row: a dictionary keeps it once.
-            at_once = MAX_BYTES // max(table.metadata.row_group(group).total_byte_size, 1)
-            for batch in table.iter_batches(max(1, min(at_once, 1024)), [group], use_threads=False):
+        with io.BytesIO(whole(path, MAX_BYTES)) if packed else path.open("rb") as source:
+            for batch in batches(source, rows=1024):
                 for row in batch.to_pylist():
                     left -= _size(row)
                     if left < 0:
@@ -252,6 +246,8 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
                     number += 1
     except InputError:
         raise
+    except LargePageError as error:
+        raise InputError(f"{path}: {error}.") from None
     except OSError as error:
         if not error.errno:
             raise _no_parquet(path, error) from None
