@@ -58,13 +58,14 @@ class Method:
 
     @property
     def is_trained(self) -> bool:
-        """Whether anything is."""
-        return self.trains != "nothing"
+        """Whether anything is: LoRA may be scored as it was pre-trained."""
+        return bool(self.rates)
 
     @property
     def alone(self) -> bool:
         """Whether its runs cannot share a batch: their weights or their contexts differ."""
-        return self.trains not in ("prompt", "nothing") or self.demonstrations
+        own_weights = self.is_trained and self.trains not in ("prompt", "nothing")
+        return own_weights or self.demonstrations
 
     def training(self) -> tuple[object, ...]:
         """What decides the training: methods of equal value share it."""
@@ -113,6 +114,13 @@ METHODS: dict[str, Method] = {
     "hybrid_pretrained": _untrained("the same beside hard words", "hybrid", PRETRAINED),
     "unified_pretrained": _untrained(
         "the one prompt for all tasks as it is", "soft", PRETRAINED, unified=True
+    ),
+    "lora_pretrained": Method(
+        "pre-trained low-rank adapters as they are",
+        trains="lora",
+        style="hard",
+        init=PRETRAINED,
+        rates={},
     ),
     "ppt": Method(
         "a soft prompt that was pre-trained on the task's format (Gu et al. 2022)",

@@ -81,12 +81,14 @@ def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys
         assert len(row["train_curve"]) == (4 if method.is_trained else 0)
         assert (row["parameters"] > 0) == method.is_trained
         assert (row["demonstrations"] or 0) == (6 if method.demonstrations else 0)
-        assert (row["adapter"] is not None) == (method.trains in ("prompt", "lora"))
+        assert (row["adapter"] is not None) == (
+            method.is_trained and method.trains in ("prompt", "lora")
+        )
     by_method = {row["method"]: row for row in rows if row["seed"] == 1}
     assert by_method["unified_ppt"]["format"] == "unified"
     assert by_method["hybrid_ppt"]["init"].endswith("sentiment-hybrid/prompt")
     assert by_method["lora_ppt"]["init"].endswith("sentiment-lora/adapter")
-    for untouched in ("pretrained", "hybrid_pretrained", "unified_pretrained"):
+    for untouched in ("pretrained", "hybrid_pretrained", "unified_pretrained", "lora_pretrained"):
         own, tuned = by_method[untouched], by_method[untouched.replace("pretrained", "ppt")]
         assert own["init"] == tuned["init"]
         assert own["validation"]["loss"] == pytest.approx(tuned["curve"][0]["loss"], rel=1e-4)

@@ -82,7 +82,8 @@ def _prompts(of: Beginning) -> Iterator[Start]:
 def _lora(of: Beginning) -> Iterator[Start]:
     place = of.prompt.folder if of.prompt else None
     with lora(of.backbone, of.seeds[0], place) as weights:
-        yield Start(weights, f"checkpoint:{place}" if place else None)
+        trained = weights if of.method.is_trained else Trainable(of.backbone, len(of.seeds))
+        yield Start(trained, f"checkpoint:{place}" if place else None)
 
 
 @contextmanager
