@@ -125,7 +125,7 @@ PLACES = [
 
 KINDS = {
     "adamw": {"optimizer": "adamw", "residual": 0},
-    "adafactor": {"optimizer": "adafactor", "residual": 8},
+    "adafactor": {"optimizer": "adafactor", "residual": 8, "pull": 2.0},
 }
 CUT = {"max_steps": 13, "gradient_accumulation_steps": 2, "lr_scheduler_type": "cosine"}
 
@@ -149,6 +149,16 @@ def test_a_run_cut_off_anywhere_ends_in_the_same_bits(tmp_path, llama, whole, ow
     same(run(llama, tmp_path, **changes), result)
     assert without_times(read_metrics(tmp_path)) == rows
     assert [row["step"] for row in rows if row["split"] == "train"] == [2, 4, 6, 8, 10, 12, 13]
+
+
+def test_each_step_goes_part_of_the_way_back_to_the_start(tmp_path, llama):
+    start, one = fresh(llama[0]).values, {"max_steps": 1, "eval_steps": 1}
+    free = run(llama, tmp_path / "free", **one).prompt
+    pulled = run(llama, tmp_path / "pulled", pull=5.0, learning_rate=0.05, **one).prompt
+    assert not torch.equal(free, start)
+    assert torch.allclose(pulled, free + 0.05 * 5 * (start - free), atol=1e-6)
+    held = run(llama, tmp_path / "held", pull=1e6, max_steps=12)
+    assert torch.equal(held.prompt, start)
 
 
 def test_a_finished_run_gives_its_result_again(tmp_path, llama):

@@ -78,7 +78,8 @@ DEFAULTS = {
     FewshotConfig: {
         "dtype": "auto", "loss": "verbalizer", "optimizer": "adamw",
         "lr_scheduler_type": "constant", "warmup_steps": 0, "weight_decay": None,
-        "max_grad_norm": 1.0, "per_device_train_batch_size": 16, "max_steps": 48, "eval_steps": 8,
+        "pull": 0.0, "max_grad_norm": 1.0, "per_device_train_batch_size": 16, "max_steps": 48,
+        "eval_steps": 8,
         "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
         "max_test_examples": None, "max_length": 256, "model": "smollm2-135m",
         "context_length": 1024, "prompt_length": 20, "init_text": None, "answers": "letters",
@@ -174,7 +175,8 @@ def test_what_is_added_with_a_default_leaves_ids_as_they_are(monkeypatch):
 
 DECISIVE = {
     "dtype": "float32", "loss": "vocabulary", "optimizer": "adafactor",
-    "lr_scheduler_type": "linear", "warmup_steps": 1, "weight_decay": 0.0, "max_grad_norm": 0,
+    "lr_scheduler_type": "linear", "warmup_steps": 1, "weight_decay": 0.0, "pull": 3.0,
+    "max_grad_norm": 0,
     "per_device_train_batch_size": 8, "max_steps": 47, "eval_steps": 4,
     "metric_for_best_model": "loss", "early_stopping_patience": 2, "max_test_examples": 9,
     "max_length": 128, "model": "gpt2", "context_length": 512, "prompt_length": 4,

@@ -94,6 +94,11 @@ class Loop(Generic[S]):
             make_optimizer(own, one) if own else None
             for own, one in zip(self.parameters, self.settings, strict=True)
         ]
+        # before a state is taken up: a resumed run is pulled to where it began, too
+        self._starts = [
+            [weight.detach().clone() for weight in own] if one.pull else []
+            for own, one in zip(self.parameters, self.settings, strict=True)
+        ]
         self.last = settings[0].max_steps if any(self.parameters) else 0
         self.courses: list[Course[S]] = [Course() for _ in lanes]
         self.best: list[list[Tensor]] = [[] for _ in lanes]
@@ -175,6 +180,11 @@ class Loop(Generic[S]):
         for group in optimizer.param_groups:
             group["lr"] = rate(own, self.step)
         optimizer.step()
+        if own.pull:
+            share = min(1.0, own.pull * rate(own, self.step))
+            with torch.no_grad():
+                for one, start in zip(self.parameters[lane], self._starts[lane], strict=True):
+                    one.lerp_(start, share)
         course = self.courses[lane]
         course.step = self.step + 1
         course.examples += rows

@@ -74,15 +74,17 @@ class StepSettings(Command):
         "decoupled, per step", group=OPTIMISER, default=None, rule=between(0, 1_000_000),
         unset="0 for adamw, 1e-5 for adafactor",
     )  # fmt: skip
+    pull: float = flag(
+        "decoupled too, but towards where training began (L2-SP, Li et al. 2018): each step goes"
+        " this times the rate of the way back", group=OPTIMISER, default=0.0,
+        rule=between(0, 1_000_000),
+    )  # fmt: skip
     max_grad_norm: float = flag(
         "the gradient is scaled down to this norm; 0: never", group=OPTIMISER, default=1.0,
         rule=at_least(0),
     )  # fmt: skip
     per_device_train_batch_size: int = flag(
-        "examples of a forward pass on each device",
-        group=STEPS,
-        default=16,
-        rule=at_least(1),
+        "examples of a forward pass on each device", group=STEPS, default=16, rule=at_least(1)
     )
     max_steps: int = flag("steps in all", group=STEPS, default=500, rule=at_least(1))
     eval_steps: int = flag(
