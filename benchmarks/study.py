@@ -1,0 +1,243 @@
+"""The study: what a pre-trained start buys, by task, shots and method, with intervals.
+
+    python -m benchmarks.study --data_dir ../shared/tasks --prompt data/prompts
+    python -m benchmarks.study --list          # the slices, and what of them is done
+    python -m benchmarks.study --page          # only write docs/results.md anew
+
+Slices of `SLICES` run in their order, each a grid of ``python -m ppt.fewshot``, so whoever is
+interrupted goes on; `--slices` chooses, `--seconds` begins no slice after that long. Rows of
+finished runs are kept in benchmarks/study/, and the tables of docs/results.md are made from
+these alone: differences are paired by seed, to the twin without a pre-trained start.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ppt.base.files import write_atomically
+from ppt.base.markdown import markdown_table
+from ppt.fewshot.__main__ import main as fewshot
+from ppt.methods import METHODS, PRETRAINED
+from ppt.results.lines import read_lines
+from ppt.results.report import Results, results_of
+from ppt.results.rows import Row
+from ppt.results.selection import RESULTS
+from ppt.results.statistics import Summary
+
+ROOT = Path(__file__).parents[1]
+KEPT, PAGE = ROOT / "benchmarks/study", ROOT / "docs/results.md"
+BEGIN, END = "<!-- study -->", "<!-- end of study -->"
+
+GRIDS = {
+    "sst2": ("--max_length=96", "--max_steps=32", "--per_device_train_batch_size=8"),
+    "sentiment": ("--max_length=96", "--max_steps=32", "--per_device_train_batch_size=8",
+                  "--max_test_examples=400"),
+    "pairs": ("--max_length=256", "--max_steps=48", "--per_device_train_batch_size=8",
+              "--max_test_examples=300"),
+    "choice": ("--max_length=512", "--max_steps=32", "--per_device_train_batch_size=4",
+               "--max_test_examples=200", "--answers=texts"),
+}  # fmt: skip
+"""Folder of runs → the flags that decide their numbers."""
+
+TWINS = {
+    "pretrained": "prompt_tuning", "ppt": "prompt_tuning", "unified_ppt": "prompt_tuning",
+    "hybrid_pretrained": "hybrid_prompt_tuning", "hybrid_ppt": "hybrid_prompt_tuning",
+    "lora_pretrained": "lora", "lora_ppt": "lora",
+}  # fmt: skip
+"""Method with a pre-trained start → the same without."""
+
+UNTRAINED = ("zero_shot", "in_context")
+PROMPTS = ("prompt_tuning", "pretrained", "ppt")
+HYBRID = ("hybrid_prompt_tuning", "hybrid_pretrained", "hybrid_ppt")
+LORA = ("lora", "lora_pretrained", "lora_ppt")
+OTHERS = ("prompt_tuning_random", "prompt_tuning_labels", "ensemble_vote", "fine_tuning")
+CORE = ("zero_shot", *PROMPTS, *HYBRID, *LORA)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What one call of ppt.fewshot adds to a grid."""
+
+    grid: str
+    tasks: str
+    methods: tuple[str, ...]
+    shots: str
+    seeds: int = 5
+
+    @property
+    def runs(self) -> set[tuple[str, int, str, int]]:
+        """(task, shots, method, seed) of all its runs."""
+        return {
+            (task, int(shots), method, seed)
+            for task in self.tasks.split(",")
+            for shots in self.shots.split(",")
+            for method in self.methods
+            for seed in range(self.seeds)
+        }
+
+    def __str__(self) -> str:
+        return f"{self.tasks}, {self.shots} shots, {self.seeds} seeds: {', '.join(self.methods)}"
+
+
+SLICES = (
+    Slice("sst2", "sst2", CORE, "8,32"),
+    Slice("sentiment", "sst5", CORE, "8,32"),
+    Slice("sst2", "sst2", CORE, "4,16", 10),
+    Slice("sst2", "sst2", CORE, "64,256"),
+    Slice("sst2", "sst2", ("in_context", *OTHERS), "32"),
+    Slice("sentiment", "sst5", CORE, "16,64,256"),
+    Slice("sentiment", "yelp5", CORE, "32"),
+    Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, "unified_ppt", "lora"), "32"),
+    Slice("choice", "race_middle", ("zero_shot", "prompt_tuning", "ppt", "unified_ppt"), "32"),
+)
+
+
+def kept(grid: str) -> Results | None:
+    """The rows of a grid that the repository keeps."""
+    path = KEPT / f"{grid}.jsonl"
+    if not path.is_file():
+        return None
+    lines = read_lines(path)
+    return results_of(lines.runs.values(), lines.notes, str(path)) if lines.runs else None
+
+
+def missing(part: Slice) -> int:
+    """How many of its runs are not kept."""
+    found = kept(part.grid)
+    done = {(one.task, one.shots, one.method, one.seed) for one in found.runs} if found else set()
+    return len(part.runs - done)
+
+
+def page() -> str:
+    """The tables of all that is kept, and what is not."""
+    parts, seconds = [], 0.0
+    for grid, flags in GRIDS.items():
+        found = kept(grid)
+        if found is None:
+            continue
+        seconds += sum(run.seconds for run in found.runs)
+        rows = {name: _by_place(found.rows(baseline=name)) for name in _baselines(found)}
+        first = next(iter(rows.values()))
+        for task, shots in dict.fromkeys((task, shots) for task, shots, _ in first if task):
+            tested = next(run.test_rows for run in found.runs if run.task == task)
+            parts.append(f"**{task}, {shots} shots**, {tested} test rows (`{' '.join(flags)}`):")
+            parts.append(_table(rows, task, shots))
+    parts.append(f"Compute of these rows, on one core: {seconds / 3600:.1f} hours.")
+    left = [f"- {part} ({missing(part)} of {len(part.runs)} runs)" for part in SLICES
+            if missing(part)]  # fmt: skip
+    if left:
+        parts += ["Not run, or not wholly; the same command adds them:", "\n".join(left)]
+    return "\n\n".join(parts)
+
+
+def _baselines(found: Results) -> list[str | None]:
+    methods = {run.method for run in found.runs}
+    return [None, *(one for one in dict.fromkeys(TWINS.values()) if one in methods)]
+
+
+def _by_place(rows: Sequence[Row]) -> dict[tuple[str | None, int, str], Row]:
+    return {(row.task, row.shots, row.method): row for row in rows}
+
+
+HEAD = ("method", "accuracy (%)", "95% interval", "seeds", "to its twin", "95% interval of it")
+
+Rows = dict[str | None, dict[tuple[str | None, int, str], Row]]
+"""Baseline → rows with differences to it, by task, shots and method."""
+
+
+def _table(rows: Rows, task: str, shots: int) -> str:
+    body = []
+    for method in METHODS:
+        row = rows[None].get((task, shots, method))
+        if row is None:
+            continue
+        score = row.scores["accuracy"]
+        twin = TWINS.get(method)
+        there = rows.get(twin, {}).get((task, shots, method)) if twin else None
+        other = there.difference if there else None
+        body.append((
+            f"**{method}**" if METHODS[method].init == PRETRAINED else method,
+            f"{100 * score.mean:.1f} ±{100 * (score.deviation or 0):.1f}",
+            _interval(score), str(score.n),
+            f"{100 * other.mean:+.1f}{there.mark}" if other and there else "",
+            _interval(other, "+") if other else "",
+        ))  # fmt: skip
+    return markdown_table(HEAD, body, 1)
+
+
+def _interval(one: Summary, sign: str = "") -> str:
+    if one.low is None or one.high is None:
+        return ""
+    return f"{100 * one.low:{sign}.1f} to {100 * one.high:{sign}.1f}"
+
+
+def written(text: str) -> str:
+    """A page with the tables of now between its marks."""
+    head, _, rest = text.partition(BEGIN)
+    return f"{head}{BEGIN}\n\n{page()}\n\n{END}{rest.partition(END)[2]}"
+
+
+def keep(folder: Path, grid: str) -> None:
+    """Put a grid's finished rows beside those that are kept, and write the page."""
+    KEPT.mkdir(exist_ok=True)
+    before = kept(grid)
+    runs = {run.run: run for run in before.runs} if before else {}
+    runs |= read_lines(folder / RESULTS).runs
+    text = "".join(f"{run.line()}\n" for run in runs.values())
+    write_atomically(KEPT / f"{grid}.jsonl", text.encode())
+    write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
+
+
+def argv_of(part: Slice, flags: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """The flags of ppt.fewshot."""
+    yield from GRIDS[part.grid]
+    yield f"--tasks={part.tasks}"
+    yield f"--methods={','.join(part.methods)}"
+    yield f"--shots={part.shots}"
+    yield f"--seeds={part.seeds}"
+    yield f"--output_dir={folder}"
+    for name in ("data_dir", "prompt", "model", "dtype", "threads", "device"):
+        if getattr(flags, name) is not None:
+            yield f"--{name}={getattr(flags, name)}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is missing, slice by slice, and write the page after each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data_dir", help="as of ppt.fewshot")
+    parser.add_argument("--prompt", default="data/prompts", help="as of ppt.fewshot")
+    parser.add_argument("--output_dir", type=Path, default=Path("results/study"))
+    parser.add_argument("--slices", help="numbers from --list, with commas; all if left out")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--list", action="store_true", help="the slices, and what is missing")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    for name in ("model", "dtype", "threads", "device"):
+        parser.add_argument(f"--{name}", help="as of ppt.fewshot")
+    flags = parser.parse_args(argv)
+    if flags.list:
+        for number, part in enumerate(SLICES):
+            print(f"{number}: {part} ({missing(part)} of {len(part.runs)} missing)")
+        return 0
+    if flags.page:
+        write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
+        return 0
+    chosen = [int(one) for one in flags.slices.split(",")] if flags.slices else range(len(SLICES))
+    began = time.monotonic()
+    for part in (SLICES[number] for number in chosen):
+        if time.monotonic() - began > flags.seconds:
+            print("time is up: the same command goes on")
+            break
+        folder = flags.output_dir / part.grid
+        if status := fewshot([*argv_of(part, flags, folder)]):
+            return status
+        keep(folder, part.grid)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

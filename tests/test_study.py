@@ -1,0 +1,86 @@
+"""The study's page: made of the rows that are kept, with differences to twins, and what lacks."""
+
+import json
+
+import pytest
+
+from benchmarks import study
+from tests.synthetic import synthetic_run
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    """Rows of two methods on sst2, all at 32 shots, as if the study had kept them."""
+    monkeypatch.setattr(study, "KEPT", tmp_path)
+    monkeypatch.setattr(
+        study, "SLICES", (study.Slice("sst2", "sst2", ("prompt_tuning", "ppt", "lora"), "32"),)
+    )
+    made = [
+        synthetic_run("sst2", method, 32, seed, 1e-3, skill=skill + seed / 100)
+        for method, skill in (("prompt_tuning", 0.4), ("ppt", 0.6))
+        for seed in range(5)
+    ]
+    (tmp_path / "sst2.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in made))
+    return made
+
+
+def test_a_table_has_each_method_with_its_distance_to_its_twin(rows):
+    text = study.page()
+    assert "**sst2, 32 shots**, 200 test rows" in text
+    own, twin = ([row["test"]["accuracy"] for row in rows if row["method"] == name]
+                 for name in ("ppt", "prompt_tuning"))  # fmt: skip
+    difference = 100 * sum(a - b for a, b in zip(own, twin, strict=True)) / 5
+    (line,) = [line for line in text.splitlines() if line.startswith("| **ppt**")]
+    cells = [cell.strip() for cell in line.split("|")]
+    assert cells[2].startswith(f"{20 * sum(own):.1f} ±")
+    assert cells[4] == "5"
+    assert cells[5] == f"{difference:+.1f}▲"
+    (line,) = [line for line in text.splitlines() if line.startswith("| prompt_tuning")]
+    assert [cell.strip() for cell in line.split("|")][5] == ""
+    assert f"{sum(row['seconds'] for row in rows) / 3600:.1f} hours" in text
+
+
+def test_what_is_missing_is_named_and_counted(rows, capsys):
+    assert study.main(["--list"]) == 0
+    assert "0: sst2, 32 shots, 5 seeds: prompt_tuning, ppt, lora (5 of 15 missing)" in (
+        capsys.readouterr().out
+    )
+    assert "- sst2, 32 shots, 5 seeds: prompt_tuning, ppt, lora (5 of 15 runs)" in study.page()
+
+
+def test_a_slice_is_a_grid_whose_rows_are_kept(rows, tmp_path, monkeypatch):
+    asked = []
+
+    def fewshot(argv):
+        asked.append(argv)
+        folder = tmp_path / "out" / "sst2"
+        folder.mkdir(parents=True)
+        row = synthetic_run("sst2", "lora", 32, 0, 1e-3)
+        (folder / "results.jsonl").write_text(json.dumps(row) + "\n")
+        return 0
+
+    monkeypatch.setattr(study, "fewshot", fewshot)
+    monkeypatch.setattr(study, "PAGE", tmp_path / "page.md")
+    study.PAGE.write_text(f"before\n{study.BEGIN}\nold\n{study.END}\nafter\n")
+    assert study.main(["--output_dir", str(tmp_path / "out"), "--threads=1"]) == 0
+    assert asked == [[*study.GRIDS["sst2"], "--tasks=sst2", "--methods=prompt_tuning,ppt,lora",
+                      "--shots=32", "--seeds=5", f"--output_dir={tmp_path}/out/sst2",
+                      "--prompt=data/prompts", "--threads=1"]]  # fmt: skip
+    page = study.PAGE.read_text()
+    assert page.startswith("before\n")
+    assert page.endswith("\nafter\n")
+    assert "| lora |" in page
+    assert "| **ppt** |" in page  # kept before
+    assert "old" not in page
+
+
+def test_the_page_is_that_of_the_rows_kept():
+    text = study.PAGE.read_text(encoding="utf-8")
+    assert text == study.written(text)
+
+
+def test_a_failed_slice_ends_the_study_and_no_row_is_lost(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "fewshot", lambda _: 2)
+    before = (tmp_path / "sst2.jsonl").read_bytes()
+    assert study.main(["--output_dir", str(tmp_path / "out")]) == 2
+    assert (tmp_path / "sst2.jsonl").read_bytes() == before
