@@ -32,8 +32,8 @@ from ppt.text.sentences import join_markers, load_punkt
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)
 ENDS = ".!?…。！？ "
-MARKS = 12
-"""Quotation marks and brackets that a cut text may have beside its words."""
+MARKS = """"()[]{}“”«»「」『』（）《》"""
+"""Which a row has whole or not at all."""
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
 
 
@@ -84,12 +84,28 @@ def marks_alone(text):
 
 
 def bare(text):
-    """A text without quotation marks and brackets, which a row has whole or not at all."""
-    return " ".join(re.sub(r"""["()\[\]{}“”«»「」『』（）《》]""", "", text).split())
+    """A text without quotation marks and brackets."""
+    return " ".join(text.translate(dict.fromkeys(map(ord, MARKS))).split())
 
 
-def is_cut(whole, text):
-    """Whether `text` is `whole`, or its start: up to a clause, or as many words as a cap takes."""
+def holding(sentence, text):
+    """How much of a sentence, with its marks, holds `text`, which its bare form begins with."""
+    left = len(text.replace(" ", ""))
+    for place, sign in enumerate(sentence):
+        counts = not (sign.isspace() or sign in MARKS)
+        if not left and (counts or sign.isspace()):
+            return place
+        left -= counts
+    return len(sentence)
+
+
+def is_cut(sentence, text):
+    """Whether `text` is `sentence`, or its start: up to a clause, or as many words as a cap takes.
+
+    Marks aside, but where words are counted: those of the sentence that are no longer there took
+    their place before it was cut.
+    """
+    whole, text = bare(sentence), bare(text)
     if whole.rstrip(ENDS) == text.rstrip(ENDS):
         return True
     if not whole.startswith(text):
@@ -99,12 +115,12 @@ def is_cut(whole, text):
         return True
     if " " not in text and len(text) in CAPS:
         return True  # a word longer than the cap, such as an address, is cut within
-    signs = len(left) - len(left.lstrip(ENDS.strip()))
-    if not left[signs:].startswith(" "):
+    signs = len(left) - len(left.lstrip(ENDS))
+    if " " not in left[:signs]:
         return False
-    more = whole.find(" ", len(text) + signs + 1)
-    longer = len(whole) if more < 0 else more
-    return any(len(text) <= cap < longer + MARKS for cap in CAPS)
+    more = whole.find(" ", len(text) + signs)
+    longer = holding(sentence, whole if more < 0 else whole[:more])
+    return any(len(text) <= cap < longer for cap in CAPS)
 
 
 def by_overlap(rows, tested):
@@ -158,7 +174,7 @@ class Source:
         """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
         found = []
         for key, position in self.places[letters(text)[:24]]:
-            if is_cut(bare(self.sentences[key][position]), bare(text)):
+            if is_cut(self.sentences[key][position], text):
                 found.append((key, position))
         return found
 
