@@ -34,9 +34,11 @@ CAPS = (90, 120, 150, 200, 300, 400)
 ENDS = ".!?…。！？ "
 MARKS = """"()[]{}“”«»「」『』（）《》"""
 """Which a row has whole or not at all."""
+_MARKS = re.compile(f"[{re.escape(MARKS)}]")
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
 
 
+@cache
 def letters(text):
     """What is left of a text when case, digits and signs are put aside."""
     return re.sub(r"\d", "0", re.sub(r"[\W_]+", "", text.casefold()))
@@ -74,6 +76,7 @@ def split(text):
     return [s for s in found if any(map(str.isalpha, s))]  # others part no neighbours
 
 
+@cache
 def marks_alone(text):
     """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
     if text.count('"') % 2:
@@ -85,7 +88,7 @@ def marks_alone(text):
 
 def bare(text):
     """A text without quotation marks and brackets."""
-    return " ".join(text.translate(dict.fromkeys(map(ord, MARKS))).split())
+    return " ".join(_MARKS.sub("", text).split())
 
 
 def holding(sentence, text):
@@ -154,6 +157,7 @@ class Source:
     def __init__(self, documents, splitter=split):
         self.sentences, self.ids, self.split_of = {}, defaultdict(set), {}
         self.places = defaultdict(list)
+        self.found = {}
         self.texts, self.standing = {}, defaultdict(list)
         for identity, raw in documents:
             text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
@@ -172,11 +176,13 @@ class Source:
 
     def find(self, text):
         """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
-        found = []
-        for key, position in self.places[letters(text)[:24]]:
-            if is_cut(self.sentences[key][position], text):
-                found.append((key, position))
-        return found
+        if text not in self.found:
+            self.found[text] = [
+                (key, position)
+                for key, position in self.places.get(letters(text)[:24], ())
+                if is_cut(self.sentences[key][position], text)
+            ]
+        return self.found[text]
 
 
 class Checker:
@@ -191,7 +197,7 @@ class Checker:
         self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.lengths = defaultdict(list)
-        self.cuts, self.shingles = [], {}
+        self.cuts, self.shingles, self.wholes = [], {}, {}
         self.pair_labels = Counter()
 
     def fault(self, what, row):
@@ -358,11 +364,13 @@ class Checker:
 
     def whole(self, text):
         """Whether a text is a whole sentence of the documents, but for its last signs."""
-        wanted = bare(text).rstrip(ENDS)
-        return any(
-            bare(self.source.sentences[key][position]).rstrip(ENDS) == wanted
-            for key, position in self.source.find(text)
-        )
+        if text not in self.wholes:
+            wanted = bare(text).rstrip(ENDS)
+            self.wholes[text] = any(
+                bare(self.source.sentences[key][position]).rstrip(ENDS) == wanted
+                for key, position in self.source.find(text)
+            )
+        return self.wholes[text]
 
     def check_manifest(self, manifest, rows):
         """The mixture is what the rows have; the baselines are what the rows give."""
