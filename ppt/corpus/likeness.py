@@ -52,8 +52,9 @@ class Likeness:
         word = np.concatenate([words.word, np.full(n, BUCKETS)])
         sentence = np.concatenate([words.sentence, np.arange(n)])
         rank = np.concatenate([by_length[words.sentence], look_rank])
-        block, order = _blocks(word, rank, mixed[sentence])
-        self.members = sentence[order]
+        block = _blocks(word, rank)
+        members = np.sort(_packed(block, mixed[sentence])) & _LOW  # shuffled within
+        self.members = np.argsort(mixed)[members.astype(np.int64)]
         self.size = np.bincount(block)
         self.start = np.cumsum(self.size) - self.size
         self.look = block[len(words.word) :]
@@ -85,14 +86,15 @@ class Likeness:
         common ones, count `SHARED` each, a look from one end of their order to the other `LOOK`,
         to lack the word that links answer and anchor `LACKING`.
         """
-        prints = self._words.prints
-        counts = np.bitwise_count(prints[answers][:, None] & prints[others])
+        prints, word = self._words.prints, self._words.bit[links]
+        theirs = prints.take(others, axis=0)
+        has = theirs.view(np.uint8)[np.arange(len(links)), :, word // 8]
+        has = has >> (7 - word % 8)[:, None] & (links >= 0)[:, None]
+        counts = np.bitwise_count(theirs & prints[answers][:, None])
         shared = counts.view(np.uint32)[..., 0] * np.uint32(0x01010101) >> np.uint32(24)
-        apart = np.abs(self._looks[answers][:, None] - self._looks[others])
-        word = self._words.bit[links]
-        has = prints.view(np.uint8)[others, word[:, None] // 8] >> (7 - word % 8)[:, None] & 1
+        apart = np.abs(self._looks[answers][:, None] - self._looks.take(others))
         costs: Costs = SHARED * shared.view(np.int32) + apart
-        costs -= LACKING * (has & (links >= 0)[:, None])
+        costs -= LACKING * has
         return costs
 
 
@@ -155,17 +157,14 @@ def _ranks(keys: Indices, mixed: Indices) -> Indices:
     return ranks
 
 
-def _blocks(word: Indices, rank: Indices, mixed: Indices) -> tuple[Indices, Indices]:
-    """[P] the block of each posting; [P] the postings, block by block, shuffled within.
-
-    `rank`, `mixed` [P] are the places of their sentences by length, and at random.
-    """
+def _blocks(word: Indices, rank: Indices) -> Indices:
+    """[P] the block of each posting; `rank` [P] are the places of their sentences by length."""
     order = np.argsort(_packed(word, rank))
     counts = np.bincount(word, minlength=BUCKETS + 1)
     blocks = np.where(counts, np.maximum(counts // BLOCK, 1), 0)
     within = places_in_groups(word, order)
     block: Indices = (np.cumsum(blocks) - blocks)[word] + within * blocks[word] // counts[word]
-    return block, np.argsort(_packed(block, mixed))
+    return block
 
 
 def _packed(high: Indices, number: Indices) -> Bits:

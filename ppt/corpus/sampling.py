@@ -133,7 +133,7 @@ def _other_documents(
         place = below(stream(bits[rows], Draw.BLOCK + step), size[:, 0])[:, None]
         place = place + np.minimum(seats, size - 1)
         place -= size * (place >= size)
-        found = like.members[like.start[block[rows]][:, None] + place]
+        found = like.members.take(like.start[block[rows]][:, None] + place)
         fits = (seats < size) & _strange(found, starts[rows], sizes[rows], drawn[rows])
         filled[rows] = _put(drawn, rows, found, fits, filled[rows], wanted[rows])
     rows = np.flatnonzero(filled < k)
