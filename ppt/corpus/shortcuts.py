@@ -84,7 +84,7 @@ class Texts:
         words = [_WORDS.findall(text.casefold()) for text in texts]
         numbers: dict[str, int] = {}
         word = np.array([numbers.setdefault(w, len(numbers)) for w in chain(*words)], np.int64)
-        text = np.repeat(np.arange(len(texts)), [*map(len, words)])
+        text = np.repeat(np.arange(len(texts)), np.array([*map(len, words)], np.int64))
         self._words = max(len(numbers), 1)
         self._keys, counts = np.unique(text * self._words + word, return_counts=True)
         text, self._word = np.divmod(self._keys, self._words)
@@ -110,7 +110,7 @@ class Texts:
         theirs = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
         shared = self._keys[theirs] == wanted
         products = self._weights[mine[shared]] * self._weights[theirs[shared]]
-        return np.bincount(pair[shared], products, minlength=len(ones))
+        return np.bincount(pair[shared], products, minlength=len(ones)).astype(np.float64)
 
 
 def _signs(texts: Sequence[str]) -> Floats:
@@ -167,7 +167,7 @@ def _of_options(rows: Sequence[Row], texts: Texts, _: Sequence[str]) -> dict[str
     weights = _ridge(seen[taught], centred(answers)[taught])
     return {
         "rows": len(rows[1::2]),
-        "chance": np.mean(1 / counts[1::2]),
+        "chance": float(np.mean(1 / counts[1::2])),
         "overlap": right(texts.overlap(anchors, options)),
         "form": right((seen * weights[:, 0]).sum(axis=1)),
     }
