@@ -133,7 +133,7 @@ def choose_methods(
         for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
             method = METHODS[method_name]
             wanted = "unified" if method.unified else own, method.style
-            more = "lora" if method.trains == "lora" else "prompt", config.answers
+            more = "lora" if method.trains == "lora" else "prompt", config.answers, config.target
             if method.init != PRETRAINED:
                 chosen[name, method_name] = None
             elif named or any(serves(one, *wanted, *more) for one in prompts):

@@ -52,6 +52,10 @@ class Trainable:
         """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`."""
         return self.backbone.score(self.bank(which), batch, full_vocabulary=full_vocabulary)
 
+    def token_scores(self, which: Sequence[int], batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same of the tokens of a batch's own words (`Backbone.token_scores`)."""
+        return self.backbone.token_scores(self.bank(which), batch)
+
     def value(self, lane: int) -> list[Tensor]:
         """A lane as it is now: what `restore` takes."""
         return [parameter.detach().clone() for parameter in self.parameters(lane)]
@@ -147,6 +151,10 @@ class Weights(Trainable):
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
         save_card(folder, {"model": base, "kind": self.backbone.kind, **card})
         return True
+
+    def merged(self) -> Any:
+        """The model itself, low-rank updates added to its weights, which thereby keep them."""
+        return self.backbone.model if self._adapted is None else self._adapted.merge_and_unload()
 
 
 @contextmanager
