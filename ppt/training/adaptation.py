@@ -52,9 +52,9 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
     max_eval_examples: int | None = again(
         PretrainConfig, "max_eval_examples", 128, help="windows that are held out; 'auto': all"
     )
-    model: str = flag(
+    model: str | None = flag(
         "the model to begin from: an embedded name, a folder or a hub id", group=MODEL,
-        default=DEFAULT_MODEL,
+        default=None, unset=f"{DEFAULT_MODEL}, or none with --config",
     )  # fmt: skip
     config: str | None = flag(
         "begin from nothing in place of --model: a config.json of transformers",
@@ -95,7 +95,7 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
             raise ConfigError(
                 "--config and --train_tokenizer make a new model together: give both, or neither."
             )
-        if self.config is not None and self.model != DEFAULT_MODEL:
+        if self.config is not None and self.model is not None:
             raise ConfigError("--model and --config both say what to begin from: give one.")
         if self.config is not None and self.trains != "everything":
             raise ConfigError(f"--trains {self.trains} needs a model: with --config leave it out.")
@@ -114,4 +114,5 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
             self,
             learning_rate=RATES[self.begins][self.optimizer] if rate is None else rate,
             weight_decay=0.0 if decay is None else decay,
+            model=self.model or (None if self.config else DEFAULT_MODEL),
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
+from ppt.backbones.converted import without_bars
 from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer
 from ppt.backbones.loading import load_backbone
 from ppt.backbones.sources import EMBEDDED
@@ -37,7 +38,7 @@ TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]]
 }
 """``--trains`` → what is trained, ready."""
 
-ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
+ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "loss")
 """Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 
@@ -67,7 +68,7 @@ def adapt(
     with TRAINS[config.trains](backbone, config.seed) as weights:
         made = language_run(
             weights, reading, config.objective, config, folder, begin=begin, processes=processes,
-            goes_on=goes_on, progress=progress != "none" and processes.first,
+            goes_on=goes_on, progress=progress == "bar" and processes.first,
         )  # fmt: skip
         if processes.first:
             tell(made.told)
@@ -87,12 +88,13 @@ def beginning(
 ) -> Backbone:
     """The model that training begins from, found or made of nothing."""
     device = processes.device or config.device
-    if config.config is None:
+    if config.model is not None:
         return load_backbone(
             config.model, device=device, dtype=config.dtype, threads=config.threads
         )
     from transformers import AutoTokenizer
 
+    assert config.config is not None, "flags are checked, and resolved"
     fields = read_new_config(config.config)
     kept = folder / TOKENS / TOKENIZER
     if kept.is_dir():
@@ -108,7 +110,7 @@ def beginning(
 
 def base_of(config: AdaptConfig) -> str | None:
     """What the hub calls the model that was adapted; None of one from nothing."""
-    if config.config is not None:
+    if config.model is None:
         return None
     return EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
 
@@ -137,8 +139,8 @@ def finish(
         save_model(folder / MODEL, weights.merged(), backbone.tokenizer)
     drawn = not left_out("matplotlib", LOSS_PNG)
     if drawn:
-        what = config.config or config.model
-        draw_loss(folder, read_metrics(folder), f"{config.objective}, {what}")
+        begun = config.model or config.config
+        draw_loss(folder, read_metrics(folder), f"{config.objective}, {begun}")
     flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
     text = model_card(
         base_model=base, place=place_of(config), loader=loader,
@@ -153,7 +155,7 @@ def finish(
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write a folder that transformers reads, whole or not at all."""
-    with writing(folder, TO_GO_ON), appearing(folder) as scratch:
+    with writing(folder, TO_GO_ON), without_bars(), appearing(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
         for file in scratch.iterdir():
