@@ -14,19 +14,18 @@ from ppt.prompts.files import read_object
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
-CHARACTERS = 50_000_000
+CHARACTERS = 20_000_000
 """Of documents that a tokenizer is trained on; more hardly change what is frequent."""
 
 
 def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
-    """A byte-level BPE of `size` tokens, special ones included, as a tokenizer of transformers.
+    """A byte-level BPE of `size` tokens, special ones included, as the library tokenizers has it.
 
     It ends texts with ``</s>``, as T5 does, where it has the 100 `sentinels` of T5. Any text
     can be said in it. Raises InputError where the texts have not as many pieces.
     """
     from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
     from tokenizers.models import BPE
-    from transformers import PreTrainedTokenizerFast
 
     masks = [SENTINELS[0].format(number) for number in range(100 * sentinels)]
     core = Tokenizer(BPE())
@@ -48,9 +47,17 @@ def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
         core.post_processor = processors.TemplateProcessing(
             single=f"$A {END}", special_tokens=[(END, core.token_to_id(END))]
         )
+    return core
+
+
+def wrapped(core: Any) -> Any:
+    """What `train_tokenizer` made, as a tokenizer of transformers."""
+    from transformers import PreTrainedTokenizerFast
+
+    special = [token.content for token in core.get_added_tokens_decoder().values()]
     return PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token=PAD, eos_token=END, unk_token=UNKNOWN,
-        extra_special_tokens=masks,
+        extra_special_tokens=[token for token in special if token not in (PAD, END, UNKNOWN)],
     )  # fmt: skip
 
 

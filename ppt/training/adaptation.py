@@ -62,7 +62,7 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
     )  # fmt: skip
     train_tokenizer: int | None = flag(
         "tokens of the byte-level BPE that is trained on the documents; with --config",
-        group=MODEL, default=None, rule=between(400, 1_000_000), unset="none",
+        group=MODEL, default=None, rule=between(360, 1_000_000), unset="none",
     )  # fmt: skip
     trains: str = flag(
         "all weights, in float32, or low-rank adapters of all linear layers through PEFT",

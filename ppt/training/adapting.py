@@ -11,7 +11,7 @@ from typing import Any
 import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.converted import without_bars
-from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer
+from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer, wrapped
 from ppt.backbones.loading import load_backbone
 from ppt.backbones.sources import EMBEDDED
 from ppt.base.extras import left_out
@@ -29,7 +29,7 @@ from ppt.training.processes import Processes
 from ppt.training.trainables import Weights, everything, lora
 from ppt.training.windows import TOKENS, Reading, remove_tokens
 
-TOKENIZER = "tokenizer"
+TOKENIZER = "tokenizer.json"
 """Where a new tokenizer is kept, beside the tokens that it made, until the model is saved."""
 
 TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]] = {
@@ -62,7 +62,7 @@ def adapt(
 
     def begin(tokens: Path) -> None:
         if config.config:
-            backbone.tokenizer.save_pretrained(tokens / TOKENIZER)
+            backbone.tokenizer.backend_tokenizer.save(str(tokens / TOKENIZER))
         begin_run(folder, config, goes_on=goes_on)
 
     with TRAINS[config.trains](backbone, config.seed) as weights:
@@ -92,20 +92,18 @@ def beginning(
         return load_backbone(
             config.model, device=device, dtype=config.dtype, threads=config.threads
         )
-    from transformers import AutoTokenizer
+    from tokenizers import Tokenizer
 
     assert config.config is not None, "flags are checked, and resolved"
     fields = read_new_config(config.config)
     kept = folder / TOKENS / TOKENIZER
-    if kept.is_dir():
-        tokenizer = AutoTokenizer.from_pretrained(kept)
+    if kept.is_file():
+        core = Tokenizer.from_file(str(kept))
     else:
         assert config.train_tokenizer is not None, "flags are checked"
         texts = reading.training_texts(CHARACTERS)
-        tokenizer = train_tokenizer(
-            texts, config.train_tokenizer, sentinels=fields.is_encoder_decoder
-        )
-    return new_backbone(fields, tokenizer, config.seed, config.config, device, config.threads)
+        core = train_tokenizer(texts, config.train_tokenizer, sentinels=fields.is_encoder_decoder)
+    return new_backbone(fields, wrapped(core), config.seed, config.config, device, config.threads)
 
 
 def base_of(config: AdaptConfig) -> str | None:
