@@ -224,8 +224,8 @@ def test_adapted_weights_are_what_transformers_loads(place, tmp_path, capsys):
     run = tmp_path / "run"
     result = json.loads((run / "result.json").read_text())
     assert result["best"]["loss"] < result["first"]["loss"] - 0.5
-    assert {path.name for path in run.iterdir()} >= {
-        "model", "README.md", "metrics.jsonl", "loss.png", "config.json", "rejects.jsonl"}  # fmt: skip
+    for name in ("model", "metrics.jsonl", "loss.png", "config.json", "rejects.jsonl"):
+        assert (run / name).exists()
     assert not (run / "tokens").exists()
     model = AutoModelForCausalLM.from_pretrained(run / "model").eval()
     assert AutoTokenizer.from_pretrained(run / "model")("rain").input_ids
