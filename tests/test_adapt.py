@@ -26,9 +26,12 @@ from ppt.prompts.files import load_prompt
 from ppt.prompts.spans import next_tokens
 from ppt.tasks.documents import documents, find_documents
 from ppt.training.adaptation import AdaptConfig
-from ppt.training.language import CUTS, batch_of, cut_for
+from ppt.training.language import CUTS, LanguageWindows, batch_of, cut_for
+from ppt.training.processes import Processes
+from ppt.training.trainables import PromptBank
 from ppt.training.windows import HELD_OUT, TRAIN, Reading, Windows, write_windows
 from tests.tiny import save_tiny, tiny, tiny_prompt, tiny_tokenizer
+from tests.toys import settings
 
 TEXTS = [f"Day {i}: it rained on the {word} road, and we ran home." for i in range(24)
          for word in ("long", "high", "old")]  # fmt: skip
@@ -302,6 +305,39 @@ def test_a_prompt_for_language_modelling(place, tmp_path):
     assert prompt.card["best"]["loss"] < prompt.card["first"]["loss"]
     assert "label words" not in (run / "README.md").read_text()
     assert not (run / "tokens").exists()
+
+
+class OneOfTwo(Processes):
+    """A process of two, whose sums the test adds up itself."""
+
+    world = 2
+
+    def __init__(self, rank):
+        self.rank = rank
+
+
+@pytest.mark.parametrize(("family", "objective"), [("llama", "lm"), ("t5", "span_corruption")])
+def test_two_processes_add_up_to_one(place, tmp_path, family, objective):
+    made = packed(place, tmp_path / "tokens")
+    backbone = tiny(family, relative_attention_max_distance=64) if family == "t5" else tiny(family)
+    if family == "t5":
+        backbone.aim_at("word")
+    prompt = tiny_prompt(backbone, 3).detach()
+    grads, sums = [], []
+    for size, turns, processes in (
+        (8, 1, [Processes()]), (2, 2, [OneOfTwo(0), OneOfTwo(1)]),
+    ):  # fmt: skip
+        config = settings(per_device_train_batch_size=size, gradient_accumulation_steps=turns)
+        parts = []
+        for one in processes:
+            bank = PromptBank(backbone, [prompt])
+            found = LanguageWindows(bank, made, objective, config.resolved(), one).step([0])
+            parts.append((bank.parameters(0)[0].grad, found.sums))
+        assert found.rows == found.weights
+        grads.append(sum(grad for grad, _ in parts))
+        sums.append(sum(own for _, own in parts))
+    assert torch.allclose(*grads, atol=1e-5)
+    assert torch.allclose(*sums, rtol=1e-5)
 
 
 def test_a_cut_for_every_kind_of_backbone():

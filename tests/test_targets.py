@@ -1,4 +1,4 @@
-"""The settings of Lester et al. 2021, section 3.2: what the decoder says before label words."""
+"""The settings of Lester et al. 2021, section 2.2: what the decoder says before label words."""
 
 import json
 

@@ -2,7 +2,7 @@
 
 The decoder reads ``<start> <extra_id_0>`` and then the label word, as in span
 corruption (Raffel et al. 2020), which T5 knows from pre-training; or the word alone, as
-a model that was adapted to language modelling has it (``--target``, Lester et al. 2021, 3.2).
+a model that was adapted to language modelling has it (``--target``, Lester et al. 2021, 2.2).
 Position biases count the prompt's tokens as positions. The encoder runs once, whatever the
 words.
 """

@@ -28,7 +28,7 @@ def next_tokens(window: Tokens) -> Pair:
 def continued(window: Tokens, bits: int) -> Pair:
     """A prefix and its continuation, parted anywhere: prefix language modelling.
 
-    Raffel et al. 2020, section 3.2.3; with this Lester et al. 2021 (3.2) adapted T5.
+    Raffel et al. 2020, section 3.2.3; with this Lester et al. 2021 (2.2) adapted T5.
     """
     (at,) = 1 + below(stream(_root(bits), 0), np.array([len(window) - 1]))
     return window[:at], window[at:]

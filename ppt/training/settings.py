@@ -220,7 +220,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     target: str = flag(
         "encoder-decoders: the decoder says a mask that stands in the text, then the label word"
         " (cloze); a mask that does not (sentinel); or the word alone, which suits models adapted"
-        " to language modelling (Lester et al. 2021, 3.2)",
+        " to language modelling (Lester et al. 2021, 2.2)",
         group=DATA, default=TARGETS[0], choices=TARGETS,
     )  # fmt: skip
     max_length: int = flag(
