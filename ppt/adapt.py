@@ -36,8 +36,8 @@ examples:
   python -m ppt.adapt --objective=span_corruption --corpus='docs/*.parquet' --config=t5.json \\
       --train_tokenizer=8000 --output_dir=small-t5
 
-The first makes adapted/model of the embedded backbone; python -m ppt.fewshot
---model=adapted/model takes it. After the second (Lester et al. 2021 adapt T5 so) give
+The first makes adapted/model of the embedded backbone; python -m ppt.fewshot --model=adapted
+takes it. After the second (Lester et al. 2021 adapt T5 so) give
 --target=word there. In the third t5.json is a config of transformers, such as {"model_type":
 "t5", "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 4, "num_heads": 4}."""
 

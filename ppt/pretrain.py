@@ -14,7 +14,8 @@ from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.corpus.storage import Corpus, open_corpus
 from ppt.errors import exit_status
-from ppt.training.settings import LM, PretrainConfig
+from ppt.training.reading import LM
+from ppt.training.settings import PretrainConfig
 
 if TYPE_CHECKING:
     from ppt.training.processes import Processes

@@ -207,6 +207,19 @@ def is_in(split, text):
     return is_out == (split == HELD_OUT)
 
 
+def test_what_is_read_is_trained_on_held_out_or_rejected(tmp_path):
+    (tmp_path / "docs").mkdir()
+    bad = b'{"text": 5}\nno json\n'
+    (tmp_path / "docs" / "a.jsonl").write_bytes(lines(TEXTS) + bad)
+    made = packed(tmp_path, tmp_path / "tokens")
+    counts = made.facts["documents"]
+    assert sum(counts.values()) == len(TEXTS) + 2
+    assert (counts["not_a_string"], counts["invalid_json"]) == (1, 1)
+    kept = (tmp_path / "tokens" / "rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in kept] == ["not_a_string", "invalid_json"]
+    assert "none rejected" not in made.told()["documents"]
+
+
 def test_no_more_is_read_than_steps_need(place, tmp_path):
     made = packed(place, tmp_path / "tokens", limits={TRAIN: 7, HELD_OUT: 2})
     assert (len(made.train), len(made.held_out)) == (7, 2)
@@ -278,7 +291,7 @@ def test_a_small_t5_from_nothing(place, tmp_path, objective):
     ids = tokenizer("Ünd <extra_id_0> the road 5").input_ids
     assert ids[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(ids[:-1]) == "Ünd <extra_id_0> the road 5"
-    backbone = load_backbone(str(tmp_path / "run" / "model"), device="cpu", target="word")
+    backbone = load_backbone(str(tmp_path / "run"), device="cpu", target="word")
     assert backbone.layout == "word"
 
 
@@ -376,6 +389,8 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(place, tmp_path, capsys, c
 def test_lm_prompts_need_documents(place, tmp_path, capsys):
     line = fails(capsys, ["--format=lm", f"--output_dir={tmp_path / 'x'}"], pretrain)
     assert "--corpus=" in line
+    for more in (["--format=lm", "--style=hybrid"], ["--format=unified", "--eval_corpus=x"]):
+        assert "leave out what --format" in fails(capsys, [*more, "--corpus=x"], pretrain)
 
 
 def test_a_finished_run_is_refused(place, tmp_path, capsys):

@@ -116,7 +116,7 @@ def left_of_a_grid(folder):
 
 
 TRAINING = [
-    ("ppt.training.pretraining:load_examples", 1),
+    ("ppt.training.material:load_examples", 1),
     ("ppt.training.pretraining:begin_run", 1),
     ("ppt.training.keeper:RunLog", 1),
     ("ppt.training.keeper:save_state", 1),

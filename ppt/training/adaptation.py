@@ -7,9 +7,8 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, between, flag
 from ppt.errors import ConfigError
 from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA, DocumentSettings
+from ppt.training.reading import DATA, LM, DocumentSettings
 from ppt.training.settings import (
-    LM,
     OPTIMISER,
     STEPS,
     PretrainConfig,

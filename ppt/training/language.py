@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,11 @@ from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, nex
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
+from ppt.training.material import Material
 from ppt.training.objective import OneRun, Watch
 from ppt.training.processes import Processes
-from ppt.training.settings import LM, PretrainConfig, TrainSettings
+from ppt.training.reading import LM
+from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.trainables import Trainable
 from ppt.training.windows import HELD_OUT, TOKENS, TRAIN, Reading, Windows, windows_in
 
@@ -170,16 +171,6 @@ class LanguageWindows(OneRun):
         return self._cut(np.asarray(windows[row]), bits, self._marks)
 
 
-@dataclass(frozen=True)
-class Material:
-    """What is trained on, ready: what cards tell of it, and what a run that goes on must share."""
-
-    objective: OneRun
-    facts: dict[str, str]
-    identity: dict[str, Any]
-    told: str
-
-
 def language_run(
     trainable: Trainable,
     reading: Reading,
@@ -187,18 +178,22 @@ def language_run(
     config: PretrainConfig | AdaptConfig,
     folder: Path | None,
     *,
+    most: int | None = None,
     begin: Callable[[Path], None],
     processes: Processes,
     goes_on: bool,
     progress: bool,
 ) -> Material:
-    """Raw documents as what is trained on; `begin` is called when they are read (`windows_in`)."""
+    """Raw documents as what is trained on, `most` windows or as many as the steps take.
+
+    `begin` is called when they are read (`windows_in`).
+    """
     backbone, length = trainable.backbone, config.max_length
     encoder = Encoder.of(backbone.tokenizer)
     cut_for(backbone, objective, length)
     if backbone.layout in TARGETS:
         backbone.aim_at("word")  # what must be said is all that the decoder says
-    needed = config.max_steps * config.local_batch_size * processes.world
+    needed = most or config.max_steps * config.local_batch_size * processes.world
     limits = {TRAIN: needed, HELD_OUT: config.max_eval_examples or sys.maxsize}
     if processes.first or folder is None:
         windows = windows_in(

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED
 from ppt.base.extras import left_out
-from ppt.base.files import file_digest, write_atomically
+from ppt.base.files import write_atomically
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
-from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
+from ppt.corpus.storage import Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
@@ -23,14 +24,16 @@ from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.examples import Examples, load_examples
+from ppt.training.examples import Examples
 from ppt.training.folder import CARD, RESULT, begin_run, check_run
 from ppt.training.keeper import run
-from ppt.training.language import Material, language_run
+from ppt.training.language import language_run
 from ppt.training.log import LOSS_PNG
+from ppt.training.material import corpus_rows
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
-from ppt.training.settings import LM, PretrainConfig, TrainSettings
+from ppt.training.reading import LM
+from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.trainables import PromptBank, Trainable, lora
 from ppt.training.windows import Reading, remove_tokens
 
@@ -131,14 +134,14 @@ def pretrain(
         shown = progress != "none" and processes.first
         if isinstance(corpus, Corpus):
             assert renderer is not None, "rows of a corpus are rendered"
-            made = _rows(config, corpus, renderer, trainable, processes, progress=shown)
+            made = corpus_rows(config, corpus, renderer, trainable, processes, progress=shown)
             begin()
         else:
             made = language_run(
-                trainable, corpus, LM, config, folder, begin=begin, processes=processes,
-                goes_on=goes_on, progress=shown,
+                trainable, corpus, LM, config, folder, most=config.max_train_examples,
+                begin=begin, processes=processes, goes_on=goes_on, progress=progress == "bar",
             )  # fmt: skip
-        facts = {**facts_of(config, renderer), **made.facts}
+        facts = {**facts_of(config, renderer), **made.facts, "ppt": ppt.__version__}
         if processes.first:
             tell(made.told)
             if goes_on:
@@ -167,30 +170,6 @@ def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
         config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
         config.answers, backbone.layout,
     )  # fmt: skip
-
-
-def _rows(
-    config: PretrainConfig, corpus: Corpus, renderer: Renderer, trainable: Trainable,
-    processes: Processes, *, progress: bool,
-) -> Material:  # fmt: skip
-    """The rows of a corpus as what a prompt is trained on."""
-    limit = config.max_steps * config.local_batch_size * processes.world
-    examples = load_examples(
-        corpus, renderer, config.max_train_examples or limit, config.max_eval_examples,
-        progress=progress,
-    )  # fmt: skip
-    digest, cut = file_digest(corpus.folder / MANIFEST), f"{examples.cut_share:.1%}"
-    count = f"{len(examples.train):,} train, {len(examples.validation):,} validation"
-    facts = {
-        "corpus": str(config.corpus),
-        "corpus manifest sha256": digest,
-        "examples": count,
-        "documents kept": f"{corpus.manifest.documents['kept']:,}",
-        "cut to --max_length": cut,
-    }
-    told = f"{count} examples of {corpus.folder}; {cut} cut to {config.max_length} tokens"
-    objective = CorpusRows(trainable, examples, config, processes)
-    return Material(objective, facts, {"corpus": digest}, told)
 
 
 @contextmanager

@@ -14,12 +14,9 @@ from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 from ppt.prompts.patterns import ANSWERS, TARGETS
 from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA, DocumentSettings
+from ppt.training.reading import DATA, LM, DocumentSettings
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
-
-LM = "lm"
-"""The format of raw documents, which have no rows, patterns or label words."""
 
 RATE = Rule(lambda rate: 0 < rate <= 1e6, "a number above 0, up to 1,000,000")
 """What a learning rate may be: far more than trains anything, and what float32 can hold."""
@@ -269,10 +266,8 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
                 f"--residual: got {self.residual} with --trains={self.trains}, expected 0: it is a"
                 " part of prompts."
             )
-        if self.format == LM and self.corpus is None:
-            raise ConfigError(
-                f"--format {LM} needs raw documents: give --corpus='docs/*.jsonl.gz'."
-            )
+        of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
+        self.check_format(self.format, self.corpus, of_rows=of_rows)
         if self.trains == "prompt" and self.style == "hard":
             raise ConfigError(
                 "--style: got 'hard', expected soft or hybrid: a prompt is soft; hard words alone"
