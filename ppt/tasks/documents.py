@@ -49,6 +49,8 @@ def find_documents(patterns: str, flag: str = "--corpus") -> list[Path]:
         if not any(path.is_file() for path in paths):
             raise InputError(f"{flag}: no file matches {pattern!r}: give files, as 'folder/*.txt'.")
         found |= dict.fromkeys(path for path in paths if path.is_file())
+    if not found:
+        raise InputError(f"{flag} {patterns!r} names no file: give files, as 'folder/*.txt'.")
     for path in found:
         if _kind(path) not in READERS:
             known = ", ".join(f".{kind}" for kind in READERS)
