@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import zstandard
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+
+from pipelines.stores import is_local, opened
 
 _BLOCK = 1 << 20
 _IN_MEMORY = 64 << 20
@@ -142,16 +142,13 @@ def unreadable(error: OSError) -> UnusableError:
 
 def _open(part: FileSlice) -> IO[bytes]:
     try:
-        if FileSystems.get_scheme(part.path) is None:
+        if is_local(part.path):
             if not stat.S_ISREG(Path(part.path).stat().st_mode):
                 raise UnusableError("unreadable_file", "a pipe or a device, and no file")
             return Path(part.path).open("rb")  # as Beam does, which would look for what serves it
-        file: IO[bytes] = FileSystems.open(
-            part.path, compression_type=CompressionTypes.UNCOMPRESSED
-        )
+        return opened(part.path)
     except OSError as error:
         raise unreadable(error) from error
-    return file
 
 
 def _raw_blocks(part: FileSlice, start: int) -> Iterator[bytes]:

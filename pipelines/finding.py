@@ -12,7 +12,9 @@ from itertools import takewhile
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipelines import stores
 from pipelines.files import FileSlice
+from pipelines.stores import is_local
 from ppt.errors import InputError, OutputError, visible
 
 _GLOB = re.compile(r"[\[*?]")
@@ -25,13 +27,10 @@ def match(pattern: str) -> dict[str, int]:
     to nowhere and pipes are listed too: they become rejects. Raises InputError where a folder
     that the pattern reaches cannot be listed; links to folders are passed over and told.
     """
-    if FileSystems.get_scheme(pattern) is None:
+    if is_local(pattern):
         return _match_locally(os.path.abspath(pattern))
-    try:
-        found = FileSystems.match([pattern])[0].metadata_list
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot list {pattern!r}: {error}") from error
-    return _some({file.path: file.size_in_bytes for file in found}, pattern)
+    stores.reach(pattern)
+    return _some(stores.sizes(pattern), pattern)
 
 
 def _match_locally(pattern: str) -> dict[str, int]:
@@ -101,7 +100,7 @@ def refuse_overlap(
     The first would be lost or mixed with what is built, the second read by a rerun. Local
     paths are compared behind all links. Raises OutputError.
     """
-    local = FileSystems.get_scheme(output) is None
+    local = is_local(output)
     place = os.path.realpath(output) if local else output.rstrip("/")
     cure = "give an --output apart from the --input."
     for part in slices:
@@ -111,7 +110,7 @@ def refuse_overlap(
     files = [f"{place}/{name}" for name in names]
     for pattern in filter(_GLOB.search, patterns):
         aim = pattern
-        if local and FileSystems.get_scheme(pattern) is None:
+        if local and is_local(pattern):
             fixed = os.path.dirname(_GLOB.split(os.path.abspath(pattern))[0])
             aim = os.path.realpath(fixed) + os.path.abspath(pattern)[len(fixed) :]
         hit = next(filter(_matcher(aim), files), None)

@@ -8,11 +8,19 @@ import numpy as np
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.flags import KEEP
 from pipelines.packets import KeyedDocument, Records, by_place
+from pipelines.stores import Stored, is_local
 from ppt.base.text import content_keys, document_key, normalise
 from ppt.corpus.records import Document, Reject
 from ppt.corpus.repeats import STANDING, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
-from ppt.text.sentences import Splitter, better_splitter, join_markers
+from ppt.text.sentences import (
+    PunktSplitter,
+    Splitter,
+    better_splitter,
+    get_splitter,
+    join_markers,
+    load_punkt,
+)
 
 _HELD_CHARACTERS = 500_000
 """Text held until notes are taken of it: short documents share the work."""
@@ -83,3 +91,9 @@ class Gathering:
         """The samples of all documents' shingles, and where the keys of all sentences stand."""
         self._note()
         return np.concatenate(self._samples), np.concatenate(self._standings)
+
+
+def find_splitter(name: str) -> Splitter:
+    """As `ppt.text.sentences.get_splitter`; parameters may also lie in a store."""
+    folder = name.removeprefix("punkt:")
+    return get_splitter(name) if is_local(folder) else PunktSplitter(load_punkt(Stored(folder)))

@@ -16,35 +16,28 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 import ppt.errors
+from pipelines import stores
 from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
 from pipelines.excluding import read_excluded
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
+from pipelines.finishing import finish, read_manifests, scratch
 from pipelines.flags import AUTO, LOCAL_RUNNERS
+from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
 from pipelines.labelling import check_labeller
 from pipelines.local import shown, totals
 from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
-from pipelines.sinks import (
-    BUILDING,
-    PUNKT,
-    Output,
-    files_to_write,
-    is_local,
-    only_build,
-)
+from pipelines.sinks import PUNKT, Output, files_to_write, only_build
 from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
-from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
 from ppt.base.text import cut, normalise
-from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
-from ppt.corpus.storage import open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
-from ppt.text.sentences import TRAINED, get_splitter, save_punkt, train_punkt
+from ppt.text.sentences import TRAINED, punkt_texts, train_punkt
 
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input it learns from, in order of file names."""
@@ -103,6 +96,7 @@ class Plan:
     @classmethod
     def of(cls, job: Job) -> "Plan":
         """List the files. Raises PPTError for whatever is wrong from the start."""
+        stores.configure(job.beam)
         slices = expand(job.input, job.input_format)
         check(slices, job.config.read)
         by_size = estimated_text_bytes(slices) / 1e6 / job.shard_mb
@@ -124,14 +118,14 @@ class Plan:
 def run(job: Job) -> dict[str, Manifest]:
     """Build what `job` asks for. Raises PPTError, having told nothing yet.
 
-    The manifests of local corpora by format, as the files say; of others none are read.
+    The manifests by format, as the files say.
     """
     if job.verbose:
         logging.getLogger("apache_beam").setLevel(logging.INFO)
     plan = Plan.of(job)
     check_labeller(job.config.labeller)
     if job.config.splitter != TRAINED:
-        get_splitter(job.config.splitter)
+        find_splitter(job.config.splitter)
     refuse_foreign_input(plan.slices, plan.config)
     excluded, sources = read_excluded(job.exclude, job.data_dir)
     plan = replace(plan, config=replace(plan.config, excluded=sources))
@@ -141,37 +135,34 @@ def run(job: Job) -> dict[str, Manifest]:
         with _plain_errors(job):
             beam.Pipeline(options=plan.beam)  # bad options are refused before --overwrite counts
     started = time.monotonic()
-    with only_build(output):
+    with only_build(output), scratch(output) as folder:
         if output.prepare(plan.config, job.overwrite):
             put_excluded(output, excluded)
             if job.config.splitter == TRAINED:
                 plan = replace(plan, config=_with_trained_splitter(plan, output))
-            build(job, plan, output)
+            build(job, plan, output, folder)
         seconds = time.monotonic() - started
-        work = totals(output.path(f"{BUILDING}/progress"))
-        manifests = _finish_locally(Path(output.root), plan.config) if is_local(output.root) else {}
-        output.finish()
-        if manifests:
-            show(manifests, Path(output.root), seconds, work)
+        work = totals(f"{folder}/progress")
+        manifests = (finish if job.local else read_manifests)(output, plan.config.formats)
+        show(manifests, output.root, seconds, work)
         return manifests
 
 
-def build(job: Job, plan: Plan, output: Output) -> None:
-    """Run the pipeline to its end. Raises the workers' PPTError as it was raised there."""
+def build(job: Job, plan: Plan, output: Output, folder: str) -> None:
+    """Run the pipeline to its end, with `folder` for what only it needs.
+
+    Raises the workers' PPTError as it was raised there.
+    """
     local, log, config = None, None, plan.config
-    if job.local and is_local(output.root):
-        local = Local(
-            progress=output.path(f"{BUILDING}/progress"),
-            spool=output.path(f"{BUILDING}/spool"),
-            workers=plan.workers,
-        )
-        log = None if job.verbose else output.path(f"{BUILDING}/workers.log")
+    if job.local:
+        local = Local(f"{folder}/progress", f"{folder}/spool", plan.workers)
+        log = None if job.verbose else f"{folder}/workers.log"
     n_shards = len(config.all_shards())
     with (
         _plain_errors(job),
         local_runner(plan.workers, log) if job.local else nullcontext() as runner,
         shown(local.progress if local else None, n_shards, plain_console(stderr=True)),
-        _pipeline(runner, plan.beam, output) as pipeline,
+        _pipeline(runner, plan.beam, folder) as pipeline,
     ):
         _ = (
             pipeline
@@ -180,13 +171,12 @@ def build(job: Job, plan: Plan, output: Output) -> None:
         )
 
 
-def _pipeline(runner: FnApiRunner | None, options: PipelineOptions, output: Output) -> Any:
-    """Beam's pipeline. Its temporary folder stands where a killed build's rerun clears it."""
+def _pipeline(runner: FnApiRunner | None, options: PipelineOptions, folder: str) -> Any:
+    """Beam's pipeline, with its temporary folder in ours."""
     pipeline = beam.Pipeline(runner, options=options)
-    if is_local(output.root):
-        Path(pipeline.local_tempdir).rmdir()
-        pipeline.local_tempdir = output.path(f"{BUILDING}/beam")
-        Path(pipeline.local_tempdir).mkdir(exist_ok=True)
+    Path(pipeline.local_tempdir).rmdir()
+    pipeline.local_tempdir = f"{folder}/beam"
+    Path(pipeline.local_tempdir).mkdir(exist_ok=True)
     return pipeline
 
 
@@ -218,14 +208,9 @@ def _plain_errors(job: Job) -> Iterator[None]:
 
 def _with_trained_splitter(plan: Plan, output: Output) -> BuildConfig:
     """Train Punkt on the input; the parameters stay in the output."""
-    if not is_local(output.root):
-        raise ConfigError(
-            f"--splitter {TRAINED}: needs a local --output; train once with "
-            "python -m pipelines.train_punkt and give --splitter punkt:FOLDER"
-        )
-    folder = Path(output.path(PUNKT))
-    save_punkt(train_punkt(_training_texts(plan)), folder)
-    return replace(plan.config, splitter_source=f"punkt:{folder}")
+    for name, text in punkt_texts(train_punkt(_training_texts(plan))).items():
+        output.put(f"{PUNKT}/{name}", text.encode())
+    return replace(plan.config, splitter_source=f"punkt:{output.path(PUNKT)}")
 
 
 def _training_texts(plan: Plan) -> Iterator[str]:
@@ -239,14 +224,3 @@ def _training_texts(plan: Plan) -> Iterator[str]:
                     return
     if budget == TRAIN_CHARACTERS:
         raise InputError(f"--splitter {TRAINED}: the input has no readable document")
-
-
-def _finish_locally(folder: Path, config: BuildConfig) -> dict[str, Manifest]:
-    """Draw the histograms beside each manifest."""
-    manifests, undrawn = {}, left_out("matplotlib", HISTOGRAMS)
-    for name in config.formats:
-        corpus = open_corpus(folder / name, name)
-        if not undrawn:
-            draw_histograms(corpus.folder, corpus.manifest)
-        manifests[name] = corpus.manifest
-    return manifests

@@ -4,24 +4,23 @@ What only an unfinished build needs lives in one folder, ``.building/``, with a 
 finished shard that lets a rerun after a crash keep it. It goes when all is done. In it a plan
 names every file that is the build's to write or to remove, before the first is touched; with
 the manifests of finished corpora it says what is ours. Nothing else is ever removed or
-replaced. Local files are renamed into place; on object stores one appears when it is closed.
+replaced.
 """
 
-import errno
 import json
 import os
 import posixpath
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from apache_beam.io.filesystems import FileSystems
-
+from pipelines import stores
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import ShardResult
-from ppt.base.files import SCRATCH, appearing, write_synced
+from pipelines.stores import is_local, told_plainly
+from ppt.base.files import SCRATCH
 from ppt.base.names import check_name
 from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD
@@ -37,11 +36,6 @@ _PLAN = f"{BUILDING}/plan.json"
 EXCLUDED_ROWS = f"{BUILDING}/excluded.npz"
 
 
-def is_local(path: str) -> bool:
-    """Whether plain `os` calls work on a path."""
-    return FileSystems.get_scheme(path) is None
-
-
 @dataclass(frozen=True)
 class Output:
     """The folder that a build writes to. Paths given to its methods are relative to it."""
@@ -52,39 +46,31 @@ class Output:
         """The full path of a file below the folder."""
         return posixpath.join(self.root, name)
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder of this disk."""
+        return is_local(self.root)
+
     def put(self, name: str, data: bytes) -> None:
         """Write a file that is either there whole or not there. Raises OutputError."""
-        with told_plainly(self.path(name)):
-            if is_local(self.root):
-                with appearing(Path(self.path(name))) as scratch:
-                    write_synced(scratch, data)
-            else:
-                with FileSystems.create(self.path(name), "application/octet-stream") as file:
-                    file.write(data)
+        stores.put(self.path(name), data)
 
     def get(self, name: str) -> bytes | None:
         """A small file's bytes, or None where there is none."""
-        if is_local(self.root):
-            path = Path(self.path(name))
-            return path.read_bytes() if path.is_file() else None
-        if not FileSystems.exists(self.path(name)):
-            return None
-        with FileSystems.open(self.path(name)) as file:
-            return bytes(file.read())
+        return stores.get(self.path(name))
 
     def sizes(self, pattern: str) -> dict[str, int]:
         """Name below the output → bytes, of the files that match ``folder/pattern``."""
         folder = posixpath.dirname(pattern)
-        if is_local(self.root):
+        if self.local:
             found = [path for path in Path(self.root).glob(pattern) if path.is_file()]
             return {f"{folder}/{path.name}": path.stat().st_size for path in found}
-        matched = FileSystems.match([self.path(pattern)])[0].metadata_list
-        return {f"{folder}/{posixpath.basename(m.path)}": m.size_in_bytes for m in matched}
+        matched = stores.sizes(self.path(pattern)).items()
+        return {f"{folder}/{posixpath.basename(path)}": size for path, size in matched}
 
-    def delete(self, names: list[str]) -> None:
+    def delete(self, names: Iterable[str]) -> None:
         """Delete files that are there."""
-        if names:
-            FileSystems.delete([self.path(name) for name in names])
+        stores.delete(self.path(name) for name in names)
 
     def prepare(self, config: BuildConfig, overwrite: bool) -> bool:
         """Make the folders; refuse finished corpora and other people's files.
@@ -125,9 +111,9 @@ class Output:
             return True
 
     def _make_folders(self, config: BuildConfig, *, afresh: bool) -> None:
-        if not is_local(self.root):
+        if not self.local:
             if afresh:
-                self.delete(list(self.sizes(f"{BUILDING}/shards/*")))
+                self.delete(self.sizes(f"{BUILDING}/shards/*"))
             return
         for transient in ("progress", "spool", "beam", *(["shards"] if afresh else [])):
             shutil.rmtree(self.path(f"{BUILDING}/{transient}"), ignore_errors=True)
@@ -138,22 +124,30 @@ class Output:
 
     def _refuse_others(self, known: set[str], writes: set[str]) -> None:
         """Before any work: no file of others may be in a folder that the build writes to."""
-        folders = sorted(set(map(posixpath.dirname, writes))) if is_local(self.root) else []
-        found = [path for folder in folders for path in Path(self.path(folder)).glob("[!.]*")]
-        if self.get(_PLAN) is None and is_local(self.root):
-            found += Path(self.path(BUILDING)).glob("[!.]*")
-        others = sorted(p for p in found if f"{p.parent.name}/{p.name}" not in known)
-        if broken := {p.parent for p in others if p.name == MANIFEST}:
-            folders = sorted({p.parent.name for p in others})
+        folders = sorted(set(map(posixpath.dirname, writes)))
+        if self.get(_PLAN) is None and self.local:
+            folders.append(BUILDING)
+        found = {name for folder in folders for name in self._names(folder)}
+        others = sorted(map(PurePosixPath, found - known))
+        if broken := {name.parent for name in others if name.name == MANIFEST}:
+            folders = sorted({name.parent.name for name in others})
             raise OutputError(
-                f"{min(broken) / MANIFEST} is broken, and it alone says which files are ours: move "
-                f"{' and '.join(folders)} out of {self.root}, or give another --output."
+                f"{self.path(f'{min(broken)}/{MANIFEST}')} is broken, and it alone says which files"
+                f" are ours: move {' and '.join(folders)} out of {self.root}, or give another"
+                " --output."
             )
         if others:
             raise OutputError(
-                f"{others[0].parent} is not empty and no corpus alone (it has {others[0].name}, "
+                f"{self.path(str(others[0].parent))} is not empty and no corpus alone (it has "
+                f"{others[0].name}, "
                 "which no build has made): give another --output, or move it away."
             )
+
+    def _names(self, folder: str) -> Iterable[str]:
+        """Of all that is in a folder, but what a dot hides."""
+        if self.local:
+            return [f"{folder}/{path.name}" for path in Path(self.path(folder)).glob("[!.]*")]
+        return self.sizes(f"{folder}/[!.]*")
 
     def _plan(self) -> tuple[set[str], str]:
         """The files of an unfinished build and its fingerprint; nothing where there is none."""
@@ -174,7 +168,7 @@ class Output:
 
     def _finished(self) -> dict[str, Manifest]:
         """The manifests, by folder, that say what is ours."""
-        local = Path(self.root).glob(f"*/{MANIFEST}") if is_local(self.root) else ()
+        local = Path(self.root).glob(f"*/{MANIFEST}") if self.local else ()
         found = {}
         for name in sorted({*FORMATS, *(path.parent.name for path in local)}):
             with suppress(ValueError):  # else it is no manifest of ours
@@ -183,14 +177,20 @@ class Output:
         return found
 
     def finish(self) -> None:
-        """Remove what only an unfinished build needs; it goes from sight in one moment."""
-        if not is_local(self.root):
-            if self.get(_PLAN) is not None:
-                FileSystems.delete([self.path(f"{BUILDING}/")])
+        """Remove what only an unfinished build needs: here it goes from sight in one moment, in a
+        store the plan goes last, so that a rerun clears up what is left.
+        """
+        if not self.local:
+            self._clear_store()
         elif Path(self.path(BUILDING)).exists():
             gone = self.path(f"{SCRATCH}{os.getpid()}-finished")
             Path(self.path(BUILDING)).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+    def _clear_store(self) -> None:
+        self.delete(self.sizes(f"{BUILDING}/shards/*"))
+        self.delete(self.sizes(EXCLUDED_ROWS))
+        self.delete(self.sizes(_PLAN))
 
     def forget(self) -> None:
         """Remove plan and folders of a build that has not written anything yet."""
@@ -221,13 +221,26 @@ class Output:
             self.put(path, data)
         self.put(_note(result.key), result.to_json().encode())
 
-    def sweep(self, config: BuildConfig, made: set[str]) -> None:
-        """Delete what the plan names and this build did not make: an earlier one left it."""
+    def sweep(self, config: BuildConfig, made: Mapping[str, int]) -> None:
+        """Delete what the plan names and this build did not make: an earlier one left it.
+
+        Raises OutputError where a file has not the size that it was `made` with: a store keeps
+        no second build out of a folder.
+        """
         planned, _ = self._plan()
-        wanted = made | set(punkt_files(config.splitter))
-        folders = {posixpath.dirname(name) for name in planned}
-        there = {name for folder in folders for name in self.sizes(f"{folder}/*")}
-        self.delete(sorted(planned & there - wanted))
+        folders = {posixpath.dirname(name) for name in (*planned, *made)}
+        there = {
+            name: size for folder in folders for name, size in self.sizes(f"{folder}/*").items()
+        }
+        for name, size in made.items():
+            if there.get(name) != size:
+                raise OutputError(
+                    f"{self.path(name)} has {there.get(name, 'no')} bytes, expected {size}: "
+                    "another build writes there too, or it was removed: run one alone, again."
+                )
+        cards = {f"{name}/{CARD}" for name in config.formats}
+        wanted = made.keys() | cards | set(punkt_files(config.splitter))
+        self.delete(sorted((planned & there.keys()) - wanted))
 
 
 def files_of(name: str, manifest: Manifest) -> Iterator[str]:
@@ -265,9 +278,11 @@ def _note(key: ShardKey) -> str:
 def only_build(output: Output) -> Iterator[None]:
     """Keep two builds out of one local folder. The lock ends with its process.
 
-    A build that fails before it has written anything leaves nothing behind.
+    A build that fails before it has written anything leaves nothing behind. In a store nothing
+    is locked (`Output.sweep`), and the plan may stay.
     """
-    if not is_local(output.root):
+    if not output.local:
+        stores.reach(output.root)
         yield
         return
     with locked(Path(output.root), "--output"):
@@ -278,23 +293,3 @@ def only_build(output: Output) -> Iterator[None]:
             if not goes_on:
                 output.forget()
             raise
-
-
-@contextmanager
-def told_plainly(path: str) -> Iterator[None]:
-    """Turn an OSError into one line with the cure."""
-    cures = {
-        errno.ENOSPC: "the disk is full: free some space and run the same command again to go on",
-        errno.EDQUOT: "the quota is used up: free some space and run the same command again",
-        errno.EACCES: "not writable: give another --output or change its permissions",
-        errno.EROFS: "the file system is read-only: give another --output",
-    }
-    a_file = "a file stands where a folder is needed: give another --output"
-    cures |= dict.fromkeys((errno.ENOTDIR, errno.EEXIST), a_file)
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        cure = cures.get(error.errno or 0, error.strerror or str(error))
-        raise OutputError(f"cannot write {path}: {cure}.") from error

@@ -20,7 +20,8 @@ from apache_beam.metrics import Metrics
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.dealing import DealOut, MetShard
 from pipelines.files import Bundle
-from pipelines.gathering import Gathering
+from pipelines.finishing import finish
+from pipelines.gathering import Gathering, find_splitter
 from pipelines.labelling import make_labeller
 from pipelines.ledger import ShardResult, build_manifests
 from pipelines.local import Board
@@ -41,14 +42,14 @@ from pipelines.shards import (
     sentences_to_label,
     shard_digest,
 )
-from pipelines.sinks import EXCLUDED_ROWS, Output, told_plainly
+from pipelines.sinks import EXCLUDED_ROWS, Output
+from pipelines.stores import told_plainly
 from ppt.corpus.card import CARD, dataset_card
 from ppt.corpus.clusters import Clusters
 from ppt.corpus.exclusion import Excluded
 from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST
 from ppt.errors import InputError
-from ppt.text.sentences import get_splitter
 
 _PACKET_CHARACTERS = 8_000_000
 """Text held back while reading, to send few large elements into the shuffle."""
@@ -84,7 +85,7 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
         self._board = Board(self._progress)
         self._documents = Metrics.counter(_METRICS, "documents_read")
         self._rejects = Metrics.counter(_METRICS, "records_rejected")
-        self._splitter = get_splitter(self._config.splitter_source or self._config.splitter)
+        self._splitter = find_splitter(self._config.splitter_source or self._config.splitter)
 
     def process(self, part: Bundle | ShardKey) -> Iterator[Any]:
         found = Gathering(self._config, self._splitter)
@@ -201,24 +202,24 @@ def write_manifests(
     config: BuildConfig,
     output: Output,
     *,
-    finish: bool,
+    at_end: bool,
 ) -> None:
-    """Cards, a sweep of what older builds left, and last the manifests.
+    """A sweep of what older builds left, cards, and last the manifests.
 
-    `finish` clears up too; a local launcher does that itself, as it still reads the counts.
+    A local launcher finishes (`pipelines.finishing`) itself, as it still reads the counts; where
+    there is none to wait for, that is done here, `at_end`.
     """
     results = list(results)
     manifests = build_manifests(results, clusters, config)
+    output.sweep(config, {path: n for one in results for path, n in one.files.items()})
     for name, manifest in manifests.items():
         manifests[name] = measured(manifest, partial(_content, output, name))
     for name, manifest in manifests.items():
         output.put(f"{name}/{CARD}", dataset_card(manifest).encode())
-    wanted = {path for result in results for path in result.files}
-    output.sweep(config, wanted | {f"{name}/{CARD}" for name in manifests})
     for name, manifest in manifests.items():
         output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
-    if finish:
-        output.finish()
+    if at_end:
+        finish(output, config.formats)
 
 
 def _content(output: Output, folder: str, file: str) -> bytes:
@@ -263,7 +264,7 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
 
         def finished(found: tuple[None, Iterable[ShardResult]], known: Packet) -> None:
             near = clusters_in(known, spool)
-            write_manifests(found[1], near, config, output, finish=local is None)
+            write_manifests(found[1], near, config, output, at_end=local is None)
 
         labelled = (
             pools | "Label" >> make_labeller(config.labeller)

@@ -1,7 +1,6 @@
 """What a finished build tells on the terminal."""
 
 from functools import partial
-from pathlib import Path
 
 from rich.table import Table
 
@@ -13,12 +12,12 @@ from ppt.corpus.manifest import Manifest
 from ppt.errors import visible
 
 
-def show(manifests: dict[str, Manifest], folder: Path, seconds: float, work: Totals | None) -> None:
+def show(manifests: dict[str, Manifest], folder: str, seconds: float, work: Totals | None) -> None:
     """Print the table and the ledgers, and what the corpora lack."""
     console = plain_console()
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
-    shown_folder = visible(str(folder))
+    shown_folder = visible(folder)
     table = Table(title=f"Corpora in {shown_folder}")
     for column in ("format", "train", "validation", "dropped anchors", "MB"):
         table.add_column(column, justify="left" if column == "format" else "right")

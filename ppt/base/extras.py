@@ -14,8 +14,10 @@ PACKAGE = "pre-trained-prompt-tuning"
 
 EXTRAS = {
     "accelerate": "multi-gpu",
+    "boto3": "s3",
     "charset_normalizer": "encoding",
     "gguf": "gguf",
+    "google.cloud.storage": "gcp",
     "matplotlib": "plots",
     "peft": "peft",
     "py3langid": "language",

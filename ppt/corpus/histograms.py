@@ -1,18 +1,24 @@
-"""Figures as PNG files. matplotlib is imported only when one is drawn."""
+"""Figures as PNG. matplotlib is imported only when one is drawn."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ppt.base.files import save_figure
+from ppt.base.files import write_atomically
 from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.corpus.storage import LENGTH_BIN
 
 HISTOGRAMS = "histograms.png"
 
 
-def draw_histograms(folder: Path, manifest: Manifest) -> Path:
-    """Draw labels, lengths and answer positions of a corpus beside its manifest."""
+def draw_histograms(folder: Path, manifest: Manifest) -> None:
+    """Draw them beside a corpus's manifest."""
+    write_atomically(folder / HISTOGRAMS, histograms(manifest))
+
+
+def histograms(manifest: Manifest) -> bytes:
+    """A PNG of labels, lengths and answer positions of a corpus."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6))
@@ -34,7 +40,9 @@ def draw_histograms(folder: Path, manifest: Manifest) -> Path:
     for axes in (labels, lengths):
         if axes.has_data():
             axes.legend(fontsize=8)
-    return save_figure(folder / HISTOGRAMS, figure, dpi=100)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    return data.getvalue()
 
 
 def _shares(axes: Any, counts: Mapping[str, int], name: str) -> None:

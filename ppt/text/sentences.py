@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Protocol
 
 from ppt.base.files import appearing, write_synced
 from ppt.base.text import fold_whitespace
@@ -25,6 +26,7 @@ __all__ = [
     "Splitter",
     "get_splitter",
     "load_punkt",
+    "punkt_texts",
     "save_punkt",
     "sentence_spans",
     "train_punkt",
@@ -217,31 +219,48 @@ def _chunks(texts: Iterable[str]) -> Iterator[str]:
         raise InputError("there is no text to learn Punkt parameters from")
 
 
-def save_punkt(parameters: PunktParameters, folder: Path) -> None:
-    """Write a folder in NLTK's own save format, in sorted order: the same bytes each time.
-
-    NLTK's `save_punkt_params` writes the same files, but refuses folders outside
-    NLTK's data paths.
-    """
+def punkt_texts(parameters: PunktParameters) -> dict[str, str]:
+    """The files of NLTK's own save format by name, in sorted order: the same bytes each time."""
     columns: tuple[Iterable[str], ...] = (
         parameters.abbrev_types,
         ("\t".join(pair) for pair in parameters.collocations),
         parameters.sent_starters,
         (f"{word}\t{habits}" for word, habits in parameters.ortho_context.items()),
     )
+    return {
+        name: "\n".join(sorted(lines)) for name, lines in zip(PUNKT_FILES, columns, strict=True)
+    }
+
+
+def save_punkt(parameters: PunktParameters, folder: Path) -> None:
+    """Write a folder in NLTK's own save format.
+
+    NLTK's `save_punkt_params` writes the same files, but refuses folders outside
+    NLTK's data paths.
+    """
     try:
-        for name, lines in zip(PUNKT_FILES, columns, strict=True):
+        for name, text in punkt_texts(parameters).items():
             with appearing(folder / name) as scratch:
-                write_synced(scratch, "\n".join(sorted(lines)).encode())
+                write_synced(scratch, text.encode())
     except OSError as error:
         raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
 
 
-def load_punkt(folder: Traversable) -> PunktParameters:
+class Readable(Protocol):
+    """A folder or a file, as far as it must be one to be read."""
+
+    def __truediv__(self, name: str) -> "Readable":
+        """What is in it by that name."""
+
+    def read_text(self, encoding: str) -> str:
+        """What a file says."""
+
+
+def load_punkt(folder: Readable | Traversable) -> PunktParameters:
     """Read a folder in NLTK's own save format, as `save_punkt` and NLTK write it."""
     try:
         abbreviations, collocations, starters, habits = (
-            [line for line in (folder / name).read_text("utf-8").split("\n") if line]
+            [line for line in (folder / name).read_text(encoding="utf-8").split("\n") if line]
             for name in PUNKT_FILES
         )
         return PunktParameters(
