@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipelines.stores import is_local, opened
 _BLOCK = 1 << 20
 _IN_MEMORY = 64 << 20
 _BUNDLE = 4 << 20
+_SHARES, _LEAST = 32, 1 << 20
 _OPENING = 16 << 10
 """Opening a file takes about as long as reading so many bytes."""
 
@@ -70,14 +71,20 @@ class Bundle:
     slices: tuple[FileSlice, ...]
 
 
-def bundled(slices: Iterable[FileSlice]) -> list[Bundle]:
+def share(total: int, most: int) -> int:
+    """Of `total` bytes so many that there is enough to do for all workers, up to `most`."""
+    return max(_LEAST, min(most, total // _SHARES))
+
+
+def bundled(slices: Sequence[FileSlice]) -> list[Bundle]:
     """All slices, in order, those of few bytes many together."""
     bundles: list[list[FileSlice]] = []
+    most = share(sum(part.end - part.start + _OPENING for part in slices), _BUNDLE)
     room = 0
     for part in slices:
         if room <= 0:
             bundles.append([])
-            room = _BUNDLE
+            room = most
         bundles[-1].append(part)
         room -= part.end - part.start + _OPENING
     return [Bundle(tuple(parts)) for parts in bundles]

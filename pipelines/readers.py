@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from pipelines import fields, preparing
-from pipelines.files import CODECS, FileSlice, UnusableError, content
+from pipelines.files import CODECS, FileSlice, UnusableError, content, share
 from pipelines.finding import match, short_names
 from pipelines.parquet import Row, rows
 from pipelines.preparing import ReadOptions, can_be_cut_as_bytes, part_end, prepared
@@ -39,22 +39,27 @@ AUTO = "auto"
 _DETAIL_CHARS = 300
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED_GROWTH = 3
+_SLICE = 32 << 20
 
 Records = Iterator[tuple[int, bytes | Row | UnusableError]]
 """What a file is cut into: records with their offsets, or what is wrong at an offset."""
 
 
 def expand(
-    patterns: Sequence[str], input_format: str = AUTO, slice_bytes: int = 32 << 20
+    patterns: Sequence[str], input_format: str = AUTO, slice_bytes: int | None = None
 ) -> list[FileSlice]:
-    """Return the slices of all files that `patterns` (paths or globs) match, largest first."""
-    if slice_bytes < 1:
+    """Return the slices of all files that `patterns` (paths or globs) match, largest first.
+
+    They are as large as `share` of all bytes, if not of `slice_bytes`.
+    """
+    if slice_bytes is not None and slice_bytes < 1:
         raise ConfigError(f"slice_bytes must be at least 1, got {slice_bytes}.")
     if input_format not in (AUTO, *FORMATS):
         raise unknown_name("input format", input_format, (AUTO, *FORMATS))
     if not patterns:
         raise InputError("no input was given; give at least one file or glob.")
     sizes = {path: size for pattern in patterns for path, size in match(pattern).items()}
+    slice_bytes = slice_bytes or share(sum(sizes.values()), _SLICE)
     slices = []
     for (path, size), name in zip(sizes.items(), short_names(sizes), strict=True):
         form, compression = _recognise(path, input_format)

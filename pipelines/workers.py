@@ -5,6 +5,7 @@ its launcher is gone. Left alone, Beam's workers wait for minutes for a launcher
 killed, and a launcher waits for ever for a worker that was: so `_Worker` watches its process.
 """
 
+import json
 import logging
 import os
 import signal
@@ -56,6 +57,7 @@ def local_runner(workers: int, log: str | None) -> Iterator[FnApiRunner]:
         yield FnApiRunner()
         return
     crew = _Crew(workers, log)
+    crew.gather()
     WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
         with _loopback_only(), _quiet_threads():
@@ -83,24 +85,42 @@ class _Processes(Environment):  # type: ignore[misc]
 
 
 class _Crew:
-    """All workers of a build. One that dies by itself takes the others with it."""
+    """All workers of a build. One that dies by itself takes the others with it.
+
+    They are started ahead, and import what they need while the launcher draws its graph.
+    """
 
     def __init__(self, size: int, log: str | None) -> None:
         self.size, self.log = size, log
         self.fate = ""
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._idle: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
-    def start(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-        """Start one more."""
+    def gather(self) -> None:
+        """Start all."""
         command = [sys.executable, "-m", __name__, str(os.getpid())]
-        with self._lock, Path(self.log or os.devnull).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-                stderr=log if self.log else None,
-            )
-            self.processes.append(process)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with Path(self.log or os.devnull).open("ab") as log:
+            for _ in range(self.size):
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    command, env=environment, stdin=subprocess.PIPE,
+                    stderr=log if self.log else None,
+                )  # fmt: skip
+                self.processes.append(process)
+                self._idle.append(process)
+
+    def start(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+        """Set one to work, with what Beam's worker reads from its environment."""
+        with self._lock:
+            process = self._idle.pop()
+        assert process.stdin is not None
+        try:
+            with process.stdin as told:
+                told.write(json.dumps(environment).encode())
+        except OSError as error:  # it is dead
+            process.wait()
+            raise WorkerError(self.lose(process)) from error
         return process
 
     def lose(self, process: "subprocess.Popen[bytes]") -> str:
@@ -116,6 +136,9 @@ class _Crew:
         for process in self.processes:
             process.kill()
             process.wait()
+            if process.stdin and not process.stdin.closed:
+                with suppress(OSError):
+                    process.stdin.close()
 
     def _told(self, process: "subprocess.Popen[bytes]") -> str:
         code = process.returncode
@@ -148,7 +171,7 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
         self._closing = threading.Event()
 
     def start_worker(self) -> None:
-        """Start the process, with what Beam's worker reads from its environment.
+        """Set a process to work.
 
         It is told of no place for its log but its stderr: Beam would repeat that in ours.
         """
@@ -263,6 +286,11 @@ def main(launcher: int) -> None:
     with quick_imports():
         from apache_beam.runners.worker import sdk_worker_main
 
+        import pipelines.stages  # noqa: F401 - what it will be asked for
+    told = sys.stdin.buffer.read()
+    if not told:
+        return  # there is no work
+    os.environ.update(json.loads(told))
     logging.basicConfig()
     sdk_worker_main.main(sys.argv[:1])
     logging.shutdown()
