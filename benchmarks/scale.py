@@ -24,7 +24,7 @@ from ppt.corpus.clusters import MEMBER
 from ppt.corpus.formats import FORMATS
 
 KINDS = {"web pages": (2_000, 1.2), "books": (300_000, 0.8)}
-"""Synthetic documents beside those of the sample: median characters, deviation of their logarithm."""
+"""Synthetic documents beside the sample's: median characters, deviation of the logarithm."""
 
 BASE_MB = 20
 """Text that is taken 1, 10 and 100 times, where places are simulated."""
@@ -147,9 +147,13 @@ def tables(sample: Measured, flags: argparse.Namespace) -> dict[str, str]:
     kinds = ["as the sample", *KINDS]
     return {
         "measured": table(["", "measured"], measured),
-        "placement": table(["documents", "MB", "number", "shards", "largest / mean", "smallest"],
-                           placement(sample, flags.shard_mb)),
-        "parameters": table(["flag", "value"], [[f"`--{name}`", getattr(flags, name)] for name in used]),
+        "placement": table(
+            ["documents", "MB", "number", "shards", "largest / mean", "smallest / mean"],
+            placement(sample, flags.shard_mb),
+        ),
+        "parameters": table(
+            ["flag", "value"], [[f"`--{name}`", getattr(flags, name)] for name in used]
+        ),
         "costs": table(["text", "MB a shard", "shards", "files", "MB a manifest", "CPU-hours",
                         "GB shuffled", "workers", "hours", "money"], costs(sample, flags)),
         "limits": table(["limit", "what it is", *(f"GB, {kind}" for kind in kinds)],

@@ -1,29 +1,64 @@
-"""The end of a build: histograms beside the manifests, and nothing left that only it needed."""
+"""The end of a build: what all shards tell together, baselines, histograms, cards, manifests.
+
+And where it keeps, as long as it runs, what only it needs.
+"""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
+from pipelines.config import BuildConfig
+from pipelines.ledger import ShardResult, build_manifests
 from pipelines.sinks import BUILDING, Output
-from ppt.base.extras import left_out
+from ppt.base.extras import is_there
+from ppt.corpus.card import CARD, dataset_card
+from ppt.corpus.clusters import Clusters
 from ppt.corpus.histograms import HISTOGRAMS, histograms
 from ppt.corpus.manifest import Manifest
+from ppt.corpus.shortcuts import measured
 from ppt.corpus.storage import MANIFEST, open_corpus
 from ppt.errors import CorpusError
 
 
-def finish(output: Output, names: Sequence[str]) -> dict[str, Manifest]:
-    """Draw the histograms of the formats `names`, and clear up; what their manifests say.
+def sum_up(
+    results: Sequence[ShardResult], clusters: Clusters, config: BuildConfig, output: Output
+) -> list[Manifest]:
+    """The manifests of all formats, after a sweep of what older builds left."""
+    manifests = build_manifests(results, clusters, config)
+    output.sweep(config, {path: n for one in results for path, n in one.files.items()})
+    return list(manifests.values())
 
-    A build that was cut off here has its corpora, and a rerun does only this.
+
+def describe(manifest: Manifest, output: Output) -> Manifest:
+    """Measure the baselines of a format, and draw its histograms."""
+    name = manifest.format
+    manifest = measured(manifest, partial(_content, output, name))
+    if is_there("matplotlib"):
+        output.put(f"{name}/{HISTOGRAMS}", histograms(manifest))
+    return manifest
+
+
+def write_manifests(manifests: Iterable[Manifest], output: Output, *, at_end: bool) -> None:
+    """Cards, and last the manifests. `at_end` clears up too, as no launcher may wait for it.
+
+    A local launcher does that itself, as it still reads the counts.
     """
-    found = read_manifests(output, names)
-    if not left_out("matplotlib", HISTOGRAMS):
-        for name, manifest in found.items():
-            output.put(f"{name}/{HISTOGRAMS}", histograms(manifest))
-    output.finish()
-    return found
+    manifests = sorted(manifests, key=attrgetter("format"))
+    for manifest in manifests:
+        output.put(f"{manifest.format}/{CARD}", dataset_card(manifest).encode())
+    for manifest in manifests:
+        output.put(f"{manifest.format}/{MANIFEST}", manifest.to_json().encode())
+    if at_end:
+        output.finish()
+
+
+def _content(output: Output, folder: str, file: str) -> bytes:
+    data = output.get(f"{folder}/{file}")
+    assert data is not None, file
+    return data
 
 
 def read_manifests(output: Output, names: Sequence[str]) -> dict[str, Manifest]:

@@ -21,7 +21,7 @@ from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
 from pipelines.excluding import read_excluded
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
-from pipelines.finishing import finish, read_manifests, scratch
+from pipelines.finishing import read_manifests, scratch
 from pipelines.flags import AUTO, LOCAL_RUNNERS
 from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
@@ -32,8 +32,10 @@ from pipelines.sinks import PUNKT, Output, files_to_write, only_build
 from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
+from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
 from ppt.base.text import cut, normalise
+from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
 from ppt.errors import ConfigError, InputError, PPTError
@@ -143,7 +145,9 @@ def run(job: Job) -> dict[str, Manifest]:
             build(job, plan, output, folder)
         seconds = time.monotonic() - started
         work = totals(f"{folder}/progress")
-        manifests = (finish if job.local else read_manifests)(output, plan.config.formats)
+        left_out("matplotlib", HISTOGRAMS)
+        manifests = read_manifests(output, plan.config.formats)
+        output.finish()
         show(manifests, output.root, seconds, work)
         return manifests
 

@@ -9,7 +9,6 @@ retries. Each DoFn only wraps functions that are tested without Beam.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,12 +17,12 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
-from pipelines.dealing import DealOut, MetShard
+from pipelines.dealing import DealOut, MetShard, dealt
 from pipelines.files import Bundle
-from pipelines.finishing import finish
+from pipelines.finishing import describe, sum_up, write_manifests
 from pipelines.gathering import Gathering, find_splitter
 from pipelines.labelling import make_labeller
-from pipelines.ledger import ShardResult, build_manifests
+from pipelines.ledger import ShardResult
 from pipelines.local import Board
 from pipelines.packets import (
     Packet,
@@ -44,11 +43,8 @@ from pipelines.shards import (
 )
 from pipelines.sinks import EXCLUDED_ROWS, Output
 from pipelines.stores import told_plainly
-from ppt.corpus.card import CARD, dataset_card
-from ppt.corpus.clusters import Clusters
 from ppt.corpus.exclusion import Excluded
-from ppt.corpus.shortcuts import measured
-from ppt.corpus.storage import MANIFEST
+from ppt.corpus.manifest import Manifest
 from ppt.errors import InputError
 
 _PACKET_CHARACTERS = 8_000_000
@@ -196,38 +192,6 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         yield result
 
 
-def write_manifests(
-    results: Iterable[ShardResult],
-    clusters: Clusters,
-    config: BuildConfig,
-    output: Output,
-    *,
-    at_end: bool,
-) -> None:
-    """A sweep of what older builds left, cards, and last the manifests.
-
-    A local launcher finishes (`pipelines.finishing`) itself, as it still reads the counts; where
-    there is none to wait for, that is done here, `at_end`.
-    """
-    results = list(results)
-    manifests = build_manifests(results, clusters, config)
-    output.sweep(config, {path: n for one in results for path, n in one.files.items()})
-    for name, manifest in manifests.items():
-        manifests[name] = measured(manifest, partial(_content, output, name))
-    for name, manifest in manifests.items():
-        output.put(f"{name}/{CARD}", dataset_card(manifest).encode())
-    for name, manifest in manifests.items():
-        output.put(f"{name}/{MANIFEST}", manifest.to_json().encode())
-    if at_end:
-        finish(output, config.formats)
-
-
-def _content(output: Output, folder: str, file: str) -> bytes:
-    data = output.get(f"{folder}/{file}")
-    assert data is not None, file
-    return data
-
-
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done.
 
@@ -262,9 +226,14 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             shards |= "Deal out" >> DealOut(local.workers)
         pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output, self._most))
 
-        def finished(found: tuple[None, Iterable[ShardResult]], known: Packet) -> None:
-            near = clusters_in(known, spool)
-            write_manifests(found[1], near, config, output, at_end=local is None)
+        workers = local.workers if local else 1
+
+        def summed(
+            found: tuple[None, Iterable[ShardResult]], known: Packet
+        ) -> Iterator[tuple[int, Manifest]]:
+            manifests = sum_up(list(found[1]), clusters_in(known, spool), config, output)
+            sizes = [sum(shard.bytes for shard in one.shards["train"]) for one in manifests]
+            return enumerate(manifests[i] for i in dealt(sizes, workers))
 
         labelled = (
             pools | "Label" >> make_labeller(config.labeller)
@@ -276,5 +245,12 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "Build and write" >> beam.ParDo(WriteShards(config, output, progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
-            | "Write manifests" >> beam.Map(finished, beam.pvalue.AsSingleton(clusters))
+            | "Sum up" >> beam.FlatMap(summed, beam.pvalue.AsSingleton(clusters))
+            | "Deal formats" >> beam.GroupByKey()
+            | "Describe"
+            >> beam.FlatMapTuple(lambda _, some: [describe(one, output) for one in some])
+            | "Bring together" >> beam.Map(lambda manifest: (None, manifest))
+            | "Collect formats" >> beam.GroupByKey()
+            | "Write manifests"
+            >> beam.MapTuple(lambda _, all_: write_manifests(all_, output, at_end=local is None))
         )
