@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.sample import TOLD, Measured, measure
 from pipelines.config import MAX_SHARDS, BuildConfig
+from pipelines.logs import quiet
 from ppt.base.streams import stream, uniform
 from ppt.corpus.clusters import MEMBER
 from ppt.corpus.formats import FORMATS
@@ -95,7 +96,7 @@ def costs(sample: Measured, flags: argparse.Namespace) -> list[list[object]]:
         rows.append([
             name, f"{megabytes / shards:,.0f}", f"{shards:,}", f"{files:,}",
             f"{shards * sample.entry_bytes / 1e6:,.1f}", f"{hours:,.0f}", f"{shuffled:,.0f}",
-            f"{workers:,}", f"{hours / workers + one:,.1f}", f"{price:,.0f}",
+            f"{workers:,}", f"{hours / workers + one:,.1f}", f"{price:,.2f}",
         ])  # fmt: skip
     return rows
 
@@ -204,6 +205,7 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     """Print the tables, or put them into the page."""
+    quiet()
     flags = parsed(argv)
     page = Path(flags.write or flags.page)
     sample = measure(flags.input, flags.megabytes) if flags.input else known(page.read_text())
