@@ -247,8 +247,8 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "Collect" >> beam.GroupByKey()
             | "Sum up" >> beam.FlatMap(summed, beam.pvalue.AsSingleton(clusters))
             | "Deal formats" >> beam.GroupByKey()
-            | "Describe"
-            >> beam.FlatMapTuple(lambda _, some: [describe(one, output) for one in some])
+            | "One by one" >> beam.FlatMapTuple(lambda _, manifests: manifests)
+            | "Describe" >> beam.Map(describe, output)
             | "Bring together" >> beam.Map(lambda manifest: (None, manifest))
             | "Collect formats" >> beam.GroupByKey()
             | "Write manifests"

@@ -136,9 +136,6 @@ class _Crew:
         for process in self.processes:
             process.kill()
             process.wait()
-            if process.stdin and not process.stdin.closed:
-                with suppress(OSError):
-                    process.stdin.close()
 
     def _told(self, process: "subprocess.Popen[bytes]") -> str:
         code = process.returncode
