@@ -29,7 +29,7 @@ def match(pattern: str) -> dict[str, int]:
     """
     if is_local(pattern):
         return _match_locally(os.path.abspath(pattern))
-    stores.reach(pattern)
+    stores.reach(pattern, "list", InputError)
     return _some(stores.sizes(pattern), pattern)
 
 

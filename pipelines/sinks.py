@@ -282,7 +282,7 @@ def only_build(output: Output) -> Iterator[None]:
     is locked (`Output.sweep`), and the plan may stay.
     """
     if not output.local:
-        stores.reach(output.root)
+        stores.reach(output.root, "write to", OutputError)
         yield
         return
     with locked(Path(output.root), "--output"):

@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from ppt.base.extras import need
 from ppt.base.files import appearing, write_synced
-from ppt.errors import ConfigError, InputError, OutputError, PPTError, first_line
+from ppt.errors import InputError, OutputError, PPTError, first_line
 
 MODULES = {"s3": "boto3", "gs": "google.cloud.storage"}
 """Scheme → what Beam's file system for it needs."""
@@ -46,8 +46,8 @@ def configure(flags: Iterable[str]) -> None:
     FileSystems.set_options(PipelineOptions([*flags]))
 
 
-def reach(path: str) -> None:
-    """Ask the store of `path` once; raises ConfigError where it cannot be used.
+def reach(path: str, what: str, kind: type[PPTError]) -> None:
+    """Ask the store of `path` once, to be able to `what` it; raises `kind`.
 
     Later Beam asks for ten minutes before it gives up: right for a busy store, not for a
     mistyped address.
@@ -57,9 +57,12 @@ def reach(path: str) -> None:
     scheme = str(FileSystems.get_scheme(path))
     if scheme in MODULES:
         need(MODULES[scheme], f"{scheme}://")
-    with answered(path, "use", ConfigError):
-        _beam().get_filesystem(path)  # raises where Beam knows no such scheme
-        if scheme == "s3":
+    try:
+        _beam().get_filesystem(path)
+    except ValueError as error:
+        raise kind(f"cannot {what} {path!r}: {first_line(error)}") from error
+    if scheme == "s3":
+        with answered(path, what, kind):
             client, bucket, key = _s3(path)
             client.list_objects_v2(Bucket=bucket, Prefix=key.partition("*")[0], MaxKeys=1)
 
@@ -78,7 +81,7 @@ def answered(path: str, what: str, kind: type[PPTError]) -> Iterator[None]:
         code, told = _reason(error)
         if isinstance(error, OSError) and error.errno == errno.ENOENT:
             raise
-        raise kind(f"cannot {what} {path}: {told}: {_CURES.get(code, _AGAIN)}.") from error
+        raise kind(f"cannot {what} {path!r}: {told}: {_CURES.get(code, _AGAIN)}.") from error
 
 
 def _reason(error: Exception) -> tuple[int, str]:

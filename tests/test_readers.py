@@ -365,11 +365,13 @@ def test_small_files_are_read_many_at_a_time(sizes: list[int]) -> None:
     slices = [FileSlice(str(n), str(n), "text", "", 0, size, size) for n, size in enumerate(sizes)]
     bundles = files.bundled(slices)
     assert [part for bundle in bundles for part in bundle.slices] == slices
+    most = files.share(sum(size + files._OPENING for size in sizes), files._BUNDLE)
+    assert most == files._BUNDLE or most == 1 << 20 or len(bundles) <= 33
     for bundle in bundles:  # without its last slice each has room for one more
         weights = [part.size + files._OPENING for part in bundle.slices]
-        assert sum(weights[:-1]) < files._BUNDLE
+        assert sum(weights[:-1]) < most
     for bundle in bundles[:-1]:
-        assert sum(part.size + files._OPENING for part in bundle.slices) >= files._BUNDLE
+        assert sum(part.size + files._OPENING for part in bundle.slices) >= most
 
 
 def test_full_disk_is_raised_not_blamed_on_the_file(tmp_path: Path) -> None:
@@ -724,6 +726,13 @@ def test_file_system_that_is_not_installed() -> None:
         expand(["nosuch://a/b"])
     with pytest.raises(InputError, match="no input was given"):
         expand([])
+
+
+def test_small_inputs_are_cut_for_many_workers(tmp_path: Path) -> None:
+    make(tmp_path, "a.jsonl")
+    for size, slices in ((1 << 20, 1), (5 << 20, 5), (64 << 20, 32), (2 << 30, 64)):
+        os.truncate(tmp_path / "a.jsonl", size)
+        assert len(expand([str(tmp_path / "a.jsonl")])) == slices
 
 
 def test_slices_cover_each_file_and_come_largest_first(tmp_path: Path) -> None:

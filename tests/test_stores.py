@@ -217,7 +217,7 @@ def test_a_file_that_a_store_fails_to_give_is_no_reject(store, argv, capsys):
     store.client.put_object(Bucket=BUCKET, Key="in/p.parquet", Body=table.getvalue())
     store.faults = [Fault("half", "GET /corpora/in/p.parquet")]
     build("--input", f"s3://{BUCKET}/in/p.parquet", "--output", OUT, *FLAGS, expect=2)
-    assert "cannot read s3://corpora/in/p.parquet" in said_in_one_line(capsys)
+    assert "cannot read 's3://corpora/in/p.parquet'" in said_in_one_line(capsys)
     assert not [name for name in store.objects("out/") if "rejects" in name]
 
 
@@ -272,7 +272,7 @@ def test_what_cannot_be_reached_is_told_at_once(store, argv, capsys, monkeypatch
 def test_without_its_package_a_store_is_refused_by_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ConfigError, match=r"s3:// needs boto3: pip install .*\[s3\]"):
-        stores.reach("s3://b/a")
+        stores.reach("s3://b/a", "list", InputError)
 
 
 def test_files_of_a_store(store, tmp_path):
