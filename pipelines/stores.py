@@ -55,11 +55,13 @@ def reach(path: str, what: str, kind: type[PPTError]) -> None:
     if is_local(path):
         return
     scheme = str(FileSystems.get_scheme(path))
-    if scheme in MODULES:
-        need(MODULES[scheme], f"{scheme}://")
+    if scheme == "s3":  # Beam knows it without, and fails later
+        need(MODULES[scheme], "s3://")
     try:
         _beam().get_filesystem(path)
     except ValueError as error:
+        if scheme in MODULES:
+            need(MODULES[scheme], f"{scheme}://")
         raise kind(f"cannot {what} {path!r}: {first_line(error)}") from error
     if scheme == "s3":
         with answered(path, what, kind):
