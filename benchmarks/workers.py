@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.corpus import gather
+from pipelines.logs import quiet
 
 
 @dataclass
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--input", nargs="+", default=["data/documents/*.jsonl"])
     parser.add_argument("--megabytes", type=float, default=60)
     flags, more = parser.parse_known_args()
+    quiet()
     found = {1: Watched(), 2: Watched()}
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "in.jsonl"
