@@ -16,6 +16,7 @@ EXTRAS = {
     "accelerate": "multi-gpu",
     "charset_normalizer": "encoding",
     "gguf": "gguf",
+    "google.cloud.dataflow": "gcp",
     "matplotlib": "plots",
     "peft": "peft",
     "py3langid": "language",
