@@ -97,13 +97,13 @@ class Job:
     @property
     def remote(self) -> Remote:
         """Its runner, where that is not ours."""
-        return Remote(self.runner, self.beam, self.package or "", self.accelerator or "")
+        more = self.package or "", self.accelerator or ""
+        return Remote(self.runner, self.beam, self.config.labeller, *more)
 
     def check_remote(self) -> None:
         """Raise PPTError where workers of other machines cannot do it."""
         paths = [("--input", one) for one in self.input] + [("--output", self.output)]
-        models = {"--labeller": self.config.labeller, "--splitter": self.config.splitter}
-        self.remote.check(paths, models)
+        self.remote.check(paths, self.config.splitter)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Plan:
     def options(self, job: Job) -> AbstractContextManager[PipelineOptions]:
         """Beam's options, good for as long as the block runs."""
         if not job.local:
-            return job.remote.options(self.config)
+            return job.remote.options()
         options = PipelineOptions([f"--direct_num_workers={self.workers}", *job.beam])
         if options.get_all_options()["direct_running_mode"] == "multi_threading":
             raise ConfigError(

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.internal import cloudpickle_pickler
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from pipelines.config import BuildConfig
 from pipelines.labelling import find_labeller
 from pipelines.shipping import wheel
 from ppt.base.extras import need
@@ -81,15 +81,12 @@ class Remote:
 
     runner: str
     flags: Sequence[str]
+    labeller: str
     package: str = ""
     accelerator: str = ""
 
-    def check(self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]) -> None:
-        """Raise ConfigError for what cannot work.
-
-        `paths` are flags with what they were given, `models` flags with names whose end, after a
-        colon, may be a path of a disk.
-        """
+    def check(self, paths: Iterable[tuple[str, str]], splitter: str) -> None:
+        """Raise ConfigError for what cannot work. `paths` are flags with what they were given."""
         given = PipelineOptions([*self.flags]).get_all_options()
         refused = {**_NOT_OURS, **dict.fromkeys(_SECRETS, _SHOWN)}
         for name in filter(given.get, refused):
@@ -98,12 +95,10 @@ class Remote:
             raise ConfigError(f"--runner {self.runner}: {why}; use --workers N, Flink or Spark.")
         if kind(self.runner) == "dataflow":
             _check_dataflow(given)
-        if self.accelerator and not find_labeller(models["--labeller"])[0].libraries:
-            raise ConfigError(
-                f"--accelerator: --labeller {models['--labeller']} uses none; leave it out."
-            )
+        if self.accelerator and not find_labeller(self.labeller)[0].libraries:
+            raise ConfigError(f"--accelerator: --labeller {self.labeller} uses none; leave it out.")
         if self._in_containers(given):
-            self._refuse_this_disk(paths, models)
+            self._refuse_this_disk(paths, {"--labeller": self.labeller, "--splitter": splitter})
 
     def _refuse_this_disk(
         self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
@@ -124,14 +119,14 @@ class Remote:
                 )
 
     @contextmanager
-    def options(self, config: BuildConfig) -> Iterator[PipelineOptions]:
+    def options(self) -> Iterator[PipelineOptions]:
         """Beam's options. A wheel that they name lies there while the block runs."""
-        with tempfile.TemporaryDirectory(prefix="ppt-wheel-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ppt-wheel-") as folder, _relative_paths():
             more = [f"--runner={self.runner}", *_ALWAYS]
             given = PipelineOptions([*self.flags]).get_all_options()
             package = self.package or (WHEEL if self._ships(given) else NONE)
             if package == WHEEL:
-                more.append(f"--extra_package={wheel(Path(folder), config)}")
+                more.append(f"--extra_package={wheel(Path(folder), self.labeller)}")
             elif package != NONE:
                 more += self._image(package)
             yield PipelineOptions([*more, *self.flags])
@@ -154,6 +149,21 @@ class Remote:
         """Whether a wheel is needed: workers are in containers, and no image is named."""
         image = given["sdk_container_image"] or given["environment_config"]
         return self._in_containers(given) and not image
+
+
+@contextmanager
+def _relative_paths() -> Iterator[None]:
+    """Pickled functions say where they stand below a root of packages, not of this disk.
+
+    Beam has the hook, and no option for it.
+    """
+    config = cloudpickle_pickler.DEFAULT_CONFIG
+    theirs = config.filepath_interceptor
+    config.filepath_interceptor = cloudpickle_pickler.cloudpickle.get_relative_path
+    try:
+        yield
+    finally:
+        config.filepath_interceptor = theirs
 
 
 def _check_dataflow(given: dict[str, Any]) -> None:
