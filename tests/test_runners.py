@@ -1,5 +1,6 @@
 """Runners that are not ours, through Beam's job service: the same bytes, whatever they do."""
 
+import json
 import os
 import shutil
 import socket
@@ -11,17 +12,30 @@ from contextlib import contextmanager
 import pytest
 
 from pipelines.shipping import wheel
-from tests.builds import DOCUMENTS, build, build_apart, digests, ledger_holds
+from tests.builds import DOCUMENTS, build, build_apart, digests, ledger_holds, write_jsonl
 from tests.servers import ABSENT, serving
 
-FLAGS = ("--input", DOCUMENTS / "*.jsonl", "--num_shards", 3, "--validation_fraction", 0.2)
 JAR = "BEAM_FLINK_JAR"
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
+def flags(tmp_path_factory):
+    """Our documents, some of them twice, and two that are none."""
+    twice = [json.loads(line) for line in (DOCUMENTS / "opinions.jsonl").open()][:3]
+    near = [{"id": "near", "text": twice[0]["text"] + " And so it ends, as all things do."}]
+    records = [*twice, *near, {"id": "no text"}, {"id": "short", "text": "One."}]
+    more = write_jsonl(tmp_path_factory.mktemp("in") / "more.jsonl", records)
+    return ("--input", DOCUMENTS / "*.jsonl", more, "--num_shards", 3,
+            "--validation_fraction", 0.2)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reference(flags, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference") / "c"
-    build(*FLAGS, "--output", folder)
+    build(*flags, "--output", folder)
+    documents = ledger_holds(folder)
+    assert documents["rejected"] == {"missing_field": 1, "too_few_sentences": 1}
+    assert documents["duplicates"] == 3
     return digests(folder)
 
 
@@ -31,39 +45,38 @@ def service(tmp_path_factory):
         yield address
 
 
-def portably(service, output, *flags):
-    return build_apart(
-        *FLAGS, "--output", output, "--runner", "PortableRunner", "--job_endpoint", service, *flags
-    )
+def portably(flags, service, *more, runner="PortableRunner"):
+    return build_apart(*flags, "--runner", runner, "--job_endpoint", service, *more)
 
 
-def test_workers_in_the_launcher_give_the_same_bytes(tmp_path, reference, service):
-    portably(service, tmp_path / "c", "--environment_type", "LOOPBACK")
+def test_workers_in_the_launcher_give_the_same_bytes(tmp_path, flags, reference, service):
+    """As `FlinkRunner` has it by itself where no cluster is named."""
+    portably(flags, service, "--output", tmp_path / "c", runner="FlinkRunner")
     assert digests(tmp_path / "c") == reference
 
 
 def test_workers_that_have_only_the_wheel_and_no_torch_give_the_same_bytes(
-    tmp_path, reference, service
+    tmp_path, flags, reference, service
 ):
     with zipfile.ZipFile(wheel(tmp_path, "vader")) as archive:
         archive.extractall(tmp_path / "code")
     log = tmp_path / "log"
     with serving("pool", "--without", ABSENT, log=log, code=tmp_path / "code") as pool:
         external = ("--environment_type", "EXTERNAL", "--environment_config", pool)
-        portably(service, tmp_path / "c", *external)
+        portably(flags, service, "--output", tmp_path / "c", *external)
     assert digests(tmp_path / "c") == reference
     assert f"code {tmp_path}/code/pipelines" in log.read_text()
 
 
 @pytest.mark.promise("retry")
-def test_bundles_that_run_twice_and_fail_at_first_change_nothing(tmp_path, reference, cases):
+def test_bundles_that_run_twice_and_fail_at_first_change_nothing(tmp_path, flags, reference, cases):
     logs = tmp_path / "service.log", tmp_path / "pool.log"
     with (
         serving("service", "--faults", log=logs[0]) as service,
         serving("pool", "--faults", log=logs[1]) as pool,
     ):
         external = ("--environment_type", "EXTERNAL", "--environment_config", pool)
-        portably(service, tmp_path / "c", *external)
+        portably(flags, service, "--output", tmp_path / "c", *external)
     twice = logs[0].read_text().count("\ntwice ")
     failed = logs[1].read_text().count("\nfailed ")
     assert twice > 8
@@ -77,16 +90,17 @@ def test_bundles_that_run_twice_and_fail_at_first_change_nothing(tmp_path, refer
 
 
 @pytest.mark.flink
-def test_flink_gives_the_same_bytes(tmp_path, reference):
+def test_flink_gives_the_same_bytes(tmp_path, flags, reference):
     """Beam's job server for Flink, with a Flink within it, and workers in another process."""
     jar = os.environ.get(JAR)
     if not jar:
         pytest.skip(f"no Flink: set {JAR} to Beam's job-server jar (docs/dataflow.md)")
     log = tmp_path / "log"
     with serving("pool", log=log) as pool, flink(jar, tmp_path / "flink.log") as service:
-        external = ("--environment_type", "EXTERNAL", "--environment_config", pool)
+        external = ("--environment_type", "EXTERNAL", "--environment_config", pool,
+                    "--output", tmp_path / "c")  # fmt: skip
         try:
-            portably(service, tmp_path / "c", *external, "--parallelism", 2, "--verbose")
+            portably(flags, service, *external, *("--parallelism", 2, "--verbose"))
         except (AssertionError, subprocess.TimeoutExpired) as error:
             raise AssertionError(
                 f"{error}\n---- the job server's log ends:\n{tail(tmp_path / 'flink.log')}"

@@ -19,8 +19,11 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from pipelines import dry, job
 from pipelines.build_corpus import main
+from pipelines.flags import BuildFlags
 from pipelines.shipping import requirements, wheel
+from pipelines.template import metadata
 from ppt.base.extras import is_there
+from ppt.base.flags import parse
 from tests.builds import ROOT, good_documents, write_jsonl
 from tests.servers import ABSENT
 from tests.test_labelling import save_classifier
@@ -61,6 +64,7 @@ class Bucket(LocalFileSystem):
         return path.replace("gs://", self.root + "/")
 
     def _path_open(self, path, *args, **kwargs):
+        Path(self._local(path)).parent.mkdir(parents=True, exist_ok=True)  # stores have no folders
         return super()._path_open(self._local(path), *args, **kwargs)
 
     def exists(self, path):
@@ -353,3 +357,48 @@ def test_dataflow_without_its_extra_is_told(bucket, capsys, monkeypatch):
     monkeypatch.setattr("ppt.base.extras.is_there", lambda _: False)
     assert main(["--input", "gs://bucket/in/*", "--output", "gs://bucket/c", *DATAFLOW]) == 2
     assert "pip install 'pre-trained-prompt-tuning[gcp]'" in capsys.readouterr().err
+
+
+# ---- the template
+
+
+def test_the_template_has_a_parameter_for_each_flag_and_takes_what_it_says():
+    told = json.loads((ROOT / "flex/metadata.json").read_text())
+    assert told == metadata(), "make it anew: python -m pipelines.template > flex/metadata.json"
+    names = [one["name"] for one in told["parameters"]]
+    assert {"input", "output", "formats", "package", "accelerator"} <= set(names)
+    assert [one["name"] for one in told["parameters"] if not one["isOptional"]] == [
+        "input",
+        "output",
+    ]
+    given = {
+        "input": "gs://bucket/in/*", "output": "gs://bucket/c", "overwrite": "true",
+        "num_shards": "3", "validation_fraction": "0.1", "near_duplicates": "drop",
+    }  # fmt: skip
+    for one in told["parameters"]:
+        for shape in one.get("regexes", ()):
+            assert one["name"] not in given or re.match(shape, given[one["name"]])
+    argv = [f"--{name}={value}" for name, value in given.items()]
+    flags = parse(BuildFlags, [*argv, "--template_location=gs://x/y", "--job_id=1"], prog="",
+                  description="")  # fmt: skip
+    assert (flags.overwrite, flags.num_shards, flags.near_duplicates) == (True, 3, "drop")
+    assert flags.beam == ("--template_location=gs://x/y", "--job_id=1")
+
+
+@pytest.mark.parametrize(
+    "handed_over", ["--no_wait_until_finish", "--template_location=gs://bucket/scratch/job"]
+)
+def test_a_launcher_that_does_not_wait_leaves_the_end_to_the_graph(
+    bucket, capsys, monkeypatch, handed_over
+):
+    class Result:
+        def wait_until_finish(self):
+            assert handed_over.startswith("--template"), "it waited"
+
+    sent = []
+    monkeypatch.setattr("apache_beam.Pipeline.run", lambda self: (sent.append(self), Result())[1])
+    argv = ["--input", "gs://bucket/in/*.jsonl", "--output", "gs://bucket/corpora"]
+    assert main([*argv, *FLINK, "--package", "registry.example/ppt:1", handed_over]) == 0
+    assert len(sent) == 1
+    assert "gs://bucket/corpora is complete with its end" in capsys.readouterr().out
+    assert (bucket / "corpora/.building/plan.json").is_file()  # the graph's end clears it up
