@@ -31,10 +31,10 @@ _TRAINING = frozenset(
 )
 """Of what the package needs, what no worker imports unless a model labels."""
 
-_READING = {"matplotlib", encoding.LIBRARY, language.LIBRARY} | {
+_READING = {"boto3", "matplotlib", encoding.LIBRARY, language.LIBRARY} | {
     one.library for one in EXTRACTORS.values() if one.library
 }
-"""What some flags need, and drawing: taken along where it is installed here."""
+"""What some flags, a store and drawing need: taken along where it is installed here."""
 
 _SCRIPT = "ppt-build-corpus = pipelines.build_corpus:main"
 _TIME = (1980, 1, 1, 0, 0, 0)
