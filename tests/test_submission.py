@@ -60,6 +60,10 @@ class Bucket(LocalFileSystem):
 
     root = ""
 
+    @classmethod
+    def scheme(cls):
+        return "bucket"  # Beam wants one file system a scheme; the fixture leads ``gs://`` here
+
     def _local(self, path):
         return path.replace("gs://", self.root + "/")
 
