@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipelines.config import BuildConfig
 from pipelines.ledger import ShardResult, build_manifests
+from pipelines.metrics import told
 from pipelines.sinks import BUILDING, Output
 from ppt.base.extras import is_there
 from ppt.corpus.card import CARD, dataset_card
@@ -51,6 +52,7 @@ def write_manifests(manifests: Iterable[Manifest], output: Output, *, at_end: bo
         output.put(f"{manifest.format}/{CARD}", dataset_card(manifest).encode())
     for manifest in manifests:
         output.put(f"{manifest.format}/{MANIFEST}", manifest.to_json().encode())
+    told("manifests_written", formats=[manifest.format for manifest in manifests])
     if at_end:
         output.finish()
 

@@ -27,7 +27,8 @@ examples:
   python -m pipelines.build_corpus --input 'docs/*.txt' --output corpora/
   python -m pipelines.build_corpus --input 'a.jsonl.gz' 'b/*.parquet' --formats unified
   python -m pipelines.build_corpus --input 'gs://bucket/*.jsonl' --output gs://bucket/corpora \\
-      --runner DataflowRunner --project my-project --region europe-west1 --temp_location gs://...
+      --runner DataflowRunner --project my-project --region europe-west1 \\
+      --temp_location gs://bucket/tmp --dry_run
 
 Then: python -m ppt.inspect corpora/unified -n 5
 Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line error."""
@@ -35,12 +36,15 @@ Any further flag is passed on to Apache Beam. Exit codes: 0 done, 2 a one-line e
 AUTO = "auto"
 INPUT_FORMATS = ("text", "lines", "jsonl", "parquet")
 NEAR_DUPLICATES = GROUP, KEEP, DROP = "group", "keep", "drop"
+CPU_HOUR_PRICE = 0.07
+"""About 0.056 + 4 x 0.0036 dollars, a price list of Dataflow's batch workers; yours may differ."""
+
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner")
 """Names of the one that runs in this process or in processes of this machine."""
 
 INPUT, WANTED, OUTPUT = "input", "what of it is wanted", "output"
 DOCUMENTS, SENTENCES = "documents that are related", "sentences"
-EXAMPLES, RUNNING = "examples", "running"
+EXAMPLES, RUNNING, ELSEWHERE = "examples", "running", "on other machines (docs/dataflow.md)"
 
 
 def joined(values: Iterable[float]) -> str:
@@ -59,7 +63,7 @@ class BuildFlags(Command):
     """``python -m pipelines.build_corpus``: raw documents in, corpora out."""
 
     GROUPS: ClassVar[tuple[str, ...]] = (
-        INPUT, WANTED, OUTPUT, DOCUMENTS, SENTENCES, EXAMPLES, RUNNING,
+        INPUT, WANTED, OUTPUT, DOCUMENTS, SENTENCES, EXAMPLES, RUNNING, ELSEWHERE,
     )  # fmt: skip
     REST: ClassVar[str] = "beam"
 
@@ -209,14 +213,42 @@ class BuildFlags(Command):
         group=RUNNING,
         default=LOCAL_RUNNERS[0],
     )
-    verbose: bool = flag("show Beam's own log", group=RUNNING, default=False)
+    dry_run: bool = flag(
+        "tell what would be done, on how many files, shards and workers and at what cost, and do "
+        "nothing; what another runner would be sent is made, and not sent",
+        group=RUNNING,
+        default=False,
+    )
+    verbose: bool = flag("show Beam's own log, and ours", group=RUNNING, default=False)
+    package: str | None = flag(
+        "how workers get this code: wheel, made of this installation and staged with the job; "
+        "the name of a container image, made with Dockerfile; none: they have it",
+        group=ELSEWHERE,
+        default=None,
+        unset="wheel where workers run in containers, else none",
+        metavar="wheel|none|IMAGE",
+    )
+    accelerator: str | None = flag(
+        "GPU for the step where a model labels, as Beam's hint says it, such as "
+        "type:nvidia-l4;count:1;install-nvidia-driver",
+        group=ELSEWHERE,
+        default=None,
+        unset="none",
+        metavar="HINT",
+    )
+    cpu_hour_price: float = flag(
+        "for --dry_run: dollars for a core and its 4 GB of memory for an hour",
+        group=ELSEWHERE,
+        default=CPU_HOUR_PRICE,
+        rule=ABOVE_ZERO,
+    )
     beam: tuple[str, ...] = flag("flags of Beam", group=RUNNING, default=())
 
     @classmethod
     def check_rest(cls, rest: Sequence[str], known: Sequence[str]) -> None:
         """Beam passes over flags that it does not know; a mistyped one must not be lost."""
-        if not rest:
-            return
+        if not rest or any(one.startswith("--template_location") for one in rest):
+            return  # the launcher of a Flex Template adds flags that nobody has typed
         from apache_beam.options.pipeline_options import PipelineOptions
 
         theirs = Parser(prog="", allow_abbrev=False, add_help=False, conflict_handler="resolve")

@@ -1,12 +1,10 @@
 """A build from a `Job` to finished corpora: what `build_corpus` runs, and Python users."""
 
-import logging
 import math
 import os
-import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,36 +13,37 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-import ppt.errors
 from pipelines import stores
 from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
+from pipelines.dry import show_plan
 from pipelines.excluding import read_excluded
+from pipelines.failures import plain_errors
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
 from pipelines.finishing import read_manifests, scratch
-from pipelines.flags import AUTO, LOCAL_RUNNERS
+from pipelines.flags import AUTO, CPU_HOUR_PRICE, LOCAL_RUNNERS
 from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
 from pipelines.labelling import check_labeller
 from pipelines.local import shown, totals
+from pipelines.logs import show_logs
 from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
+from pipelines.remote import Remote, submission, unsent, waits, workers_of
 from pipelines.sinks import PUNKT, Output, files_to_write, only_build
 from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
-from ppt.base.text import cut, normalise
+from ppt.base.text import normalise
 from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
-from ppt.errors import ConfigError, InputError, PPTError
+from ppt.errors import ConfigError, InputError, visible
 from ppt.text.sentences import TRAINED, punkt_texts, train_punkt
 
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input it learns from, in order of file names."""
-
-_OUR_ERROR = re.compile(r"ppt\.errors\.(\w+): (.*?)(?: \[while running|\n|$)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class Job:
     All but `config` may differ between builds of the same bytes, if the shards are as many:
     `num_shards`, or one for each `shard_mb` of text. `exclude` names tasks and files that no
     sentence may share words with (`pipelines.excluding`). `workers` are local processes (None:
-    one a core), `beam` further flags of Beam's.
+    one a core), `beam` further flags of Beam's, `package` and `accelerator` for other machines
+    (`pipelines.remote`). With `dry_run` it is told and not done.
     """
 
     input: Sequence[str]
@@ -69,6 +69,10 @@ class Job:
     workers: int | None = None
     runner: str = LOCAL_RUNNERS[0]
     beam: tuple[str, ...] = ()
+    package: str | None = None
+    accelerator: str | None = None
+    dry_run: bool = False
+    cpu_hour_price: float = CPU_HOUR_PRICE
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +89,17 @@ class Job:
         """Whether it runs on this machine."""
         return self.runner in LOCAL_RUNNERS
 
+    @property
+    def remote(self) -> Remote:
+        """Its runner, where that is not ours."""
+        more = self.package or "", self.accelerator or ""
+        return Remote(self.runner, self.beam, self.config.labeller, *more)
+
+    def check_remote(self) -> None:
+        """Raise PPTError where workers of other machines cannot do it."""
+        paths = [("--input", one) for one in self.input] + [("--output", self.output)]
+        self.remote.check(paths, self.config.splitter)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -93,7 +108,6 @@ class Plan:
     config: BuildConfig
     slices: list[FileSlice]
     workers: int
-    beam: PipelineOptions
 
     @classmethod
     def of(cls, job: Job) -> "Plan":
@@ -107,14 +121,19 @@ class Plan:
         workers = job.workers or os.cpu_count() or 1
         if job.local:
             workers = min(workers, len(config.all_shards()))
-        runner = f"--direct_num_workers={workers}" if job.local else f"--runner={job.runner}"
-        options = PipelineOptions([runner, *job.beam])
+        return cls(config, slices, workers)
+
+    def options(self, job: Job) -> AbstractContextManager[PipelineOptions]:
+        """Beam's options, good for as long as the block runs."""
+        if not job.local:
+            return job.remote.options()
+        options = PipelineOptions([f"--direct_num_workers={self.workers}", *job.beam])
         if options.get_all_options()["direct_running_mode"] == "multi_threading":
             raise ConfigError(
                 "--direct_running_mode: got 'multi_threading', in which Beam loses elements "
                 "without a word; use --workers N, which runs processes"
             )
-        return cls(config, slices, workers, options)
+        return nullcontext(options)
 
 
 def run(job: Job) -> dict[str, Manifest]:
@@ -123,26 +142,39 @@ def run(job: Job) -> dict[str, Manifest]:
     The manifests by format, as the files say.
     """
     if job.verbose:
-        logging.getLogger("apache_beam").setLevel(logging.INFO)
+        show_logs()
+    if not job.local:
+        job.check_remote()
     plan = Plan.of(job)
+    output = Output(job.output.rstrip("/") or "/")
+    refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
+    with plan.options(job) as options:
+        if job.dry_run:
+            _tell(job, plan, output, options)
+            return {}
+        return _run(job, plan, output, options)
+
+
+def _run(job: Job, plan: Plan, output: Output, options: PipelineOptions) -> dict[str, Manifest]:
     check_labeller(job.config.labeller)
     if job.config.splitter != TRAINED:
         find_splitter(job.config.splitter)
     refuse_foreign_input(plan.slices, plan.config)
     excluded, sources = read_excluded(job.exclude, job.data_dir)
     plan = replace(plan, config=replace(plan.config, excluded=sources))
-    output = Output(job.output.rstrip("/") or "/")
-    refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     if not job.local:
-        with _plain_errors(job):
-            beam.Pipeline(options=plan.beam)  # bad options are refused before --overwrite counts
+        with plain_errors(job.runner, traced=job.verbose):
+            beam.Pipeline(options=options)  # bad options are refused before --overwrite counts
     started = time.monotonic()
     with only_build(output), scratch(output) as folder:
         if output.prepare(plan.config, job.overwrite):
             put_excluded(output, excluded)
             if job.config.splitter == TRAINED:
                 plan = replace(plan, config=_with_trained_splitter(plan, output))
-            build(job, plan, output, folder)
+            build(job, plan, output, options, folder)
+            if not waits(options):
+                print(f"The job was handed over; {visible(output.root)} is complete with its end.")
+                return {}
         seconds = time.monotonic() - started
         work = totals(f"{folder}/progress")
         left_out("matplotlib", HISTOGRAMS)
@@ -152,27 +184,47 @@ def run(job: Job) -> dict[str, Manifest]:
         return manifests
 
 
-def build(job: Job, plan: Plan, output: Output, folder: str) -> None:
+def build(job: Job, plan: Plan, output: Output, options: PipelineOptions, folder: str) -> None:
     """Run the pipeline to its end, with `folder` for what only it needs.
 
     Raises the workers' PPTError as it was raised there.
     """
-    local, log, config = None, None, plan.config
+    local, log = None, None
     if job.local:
         local = Local(f"{folder}/progress", f"{folder}/spool", plan.workers)
         log = None if job.verbose else f"{folder}/workers.log"
-    n_shards = len(config.all_shards())
+    n_shards = len(plan.config.all_shards())
     with (
-        _plain_errors(job),
+        plain_errors(job.runner, traced=job.verbose),
         local_runner(plan.workers, log) if job.local else nullcontext() as runner,
         shown(local.progress if local else None, n_shards, plain_console(stderr=True)),
-        _pipeline(runner, plan.beam, folder) as pipeline,
+        _pipeline(runner, options, folder) as pipeline,
     ):
-        _ = (
-            pipeline
-            | "Inputs" >> beam.Create([*bundled(plan.slices), *config.all_shards()])
-            | BuildCorpora(config, output, local, CROWDED * job.shard_mb * 1e6)
-        )
+        _draw(pipeline, job, plan, output, local)
+
+
+def _draw(
+    pipeline: beam.Pipeline, job: Job, plan: Plan, output: Output, local: Local | None
+) -> None:
+    """The whole graph."""
+    most, accelerator = CROWDED * job.shard_mb * 1e6, job.accelerator or ""
+    _ = (
+        pipeline
+        | "Inputs" >> beam.Create([*bundled(plan.slices), *plan.config.all_shards()])
+        | BuildCorpora(plan.config, output, local, most, accelerator)
+    )
+
+
+def _tell(job: Job, plan: Plan, output: Output, options: PipelineOptions) -> None:
+    """What would be done; of another runner, the job that it would be sent."""
+    sent, workers = None, plan.workers if job.local else workers_of(options)
+    where = f"{plan.workers} processes of this machine" if job.local else job.runner
+    if not job.local:
+        with plain_errors(job.runner, traced=job.verbose), unsent(options) as pipeline:
+            _draw(pipeline, job, plan, output, None)
+            sent = submission(pipeline, options)
+    text = estimated_text_bytes(plan.slices)
+    show_plan(plan.config, text, output.root, where, workers, job.cpu_hour_price, sent)
 
 
 def _pipeline(runner: FnApiRunner | None, options: PipelineOptions, folder: str) -> Any:
@@ -182,32 +234,6 @@ def _pipeline(runner: FnApiRunner | None, options: PipelineOptions, folder: str)
     pipeline.local_tempdir = f"{folder}/beam"
     Path(pipeline.local_tempdir).mkdir(exist_ok=True)
     return pipeline
-
-
-@contextmanager
-def _plain_errors(job: Job) -> Iterator[None]:
-    """Beam wraps a worker's error in its traceback: bring our own one-line error back.
-
-    What goes wrong at another runner is told by its last line, unless --verbose asks for all.
-    """
-    try:
-        yield
-    except PPTError as error:
-        told, beams_place, _ = str(error).partition(" [while running")
-        if not beams_place:
-            raise
-        raise type(error)(told) from error
-    except Exception as error:
-        found = _OUR_ERROR.findall(str(error))
-        if found:
-            name, message = found[-1]
-            raise getattr(ppt.errors, name, PPTError)(message) from error
-        if job.verbose or (job.local and not isinstance(error, ValueError)):
-            raise
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(
-            f"Beam's {job.runner} refuses or failed: {cut(told, 600)} (--verbose tells all)"
-        ) from error
 
 
 def _with_trained_splitter(plan: Plan, output: Output) -> BuildConfig:

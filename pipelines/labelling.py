@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipelines.metrics import timed
 from ppt.corpus.builders import Probabilities
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
 from ppt.errors import ConfigError, InputError, unknown_name
@@ -40,7 +41,12 @@ class Labeller:
 
 def by_function(label: Callable[[list[str]], Probabilities]) -> beam.PTransform:
     """The transform of a function that labels N sentences: a Map, which every runner does right."""
-    return beam.MapTuple(lambda key, sentences: (key, label(sentences)))
+
+    def labelled(key: Any, sentences: list[str]) -> Any:  # Beam knows no type hints of arrays
+        with timed("label"):
+            return key, label(sentences)
+
+    return beam.MapTuple(labelled)
 
 
 class ByModel(beam.PTransform):  # type: ignore[misc]

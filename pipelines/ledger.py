@@ -94,10 +94,19 @@ class ShardResult:
         """Its place among all shards."""
         return self.split, self.number
 
-    @property
-    def rows(self) -> int:
-        """Its examples of all formats."""
-        return sum(one.examples.rows for one in self.formats.values())
+    def counters(self) -> dict[str, int]:
+        """What runners show of it. Over all shards these are what the manifests say."""
+        documents, sentences = self.documents, self.sentences
+        return {
+            "documents_read": documents.read,
+            "documents_kept": documents.kept,
+            "documents_duplicate": documents.duplicates,
+            **{f"rejected_{reason}": number for reason, number in documents.rejected.items()},
+            "sentences_read": sentences.read,
+            "sentences_usable": sentences.usable,
+            **{f"rows_{name}": one.examples.rows for name, one in self.formats.items()},
+            "shards_written": 1,
+        }
 
     def to_json(self) -> str:
         """The note's text."""

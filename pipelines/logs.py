@@ -11,3 +11,10 @@ def quiet() -> None:
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     logging.getLogger().setLevel(logging.ERROR)
+
+
+def show_logs() -> None:
+    """Bring Beam's log back, and the lines of JSON of `pipelines.metrics`."""
+    logging.basicConfig()
+    for name in ("apache_beam", "ppt"):
+        logging.getLogger(name).setLevel(logging.INFO)

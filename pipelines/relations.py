@@ -15,6 +15,7 @@ import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.flags import DROP, KEEP
+from pipelines.metrics import timed
 from pipelines.packets import Packet, Records, Spool, decode, encode, pack, unpack
 from ppt.corpus.clusters import EDGE, LINK, MEMBER, Clusters, cluster, edges, link
 from ppt.corpus.records import Reject
@@ -55,7 +56,8 @@ class _Exchange(beam.DoFn):  # type: ignore[misc]
         self._by, self._parts = by, parts
 
     def process(self, element: tuple[int, Iterable[Packet]]) -> Iterator[Part]:
-        made = self._work(unpack(map(self._spool.get, element[1]), self._kind))
+        with timed("relate"):
+            made = self._work(unpack(map(self._spool.get, element[1]), self._kind))
         found = divided(made, self._by, self._parts)
         yield from zip(found, self._spool.put([*found.values()]), strict=True)
 
@@ -71,7 +73,8 @@ class FindClusters(beam.PTransform):  # type: ignore[misc]
         spool, parts = self._spool, self._parts
 
         def gathered(_: int, packets: Iterable[Packet]) -> Packet:
-            found = cluster(unpack(map(spool.get, packets), EDGE))
+            with timed("relate"):
+                found = cluster(unpack(map(spool.get, packets), EDGE))
             return spool.put([pack(found.members)])[0]
 
         return (
@@ -138,8 +141,9 @@ class FindRepeats(_Placing):
     def process(self, element: tuple[int, Iterable[Packet]], clusters: Packet) -> Iterator[Placed]:
         known = self._clusters(clusters)
         gone = known.others if self._config.near_duplicates == DROP else np.empty(0, np.uint64)
-        rows = repeated(unpack(map(self._spool.get, element[1]), STANDING), gone)
-        rows = barred(rows, known)
+        with timed("relate"):
+            rows = repeated(unpack(map(self._spool.get, element[1]), STANDING), gone)
+            rows = barred(rows, known)
         documents, which = np.unique(rows["document"], return_inverse=True)
         homes = [self._config.shard_in(self._config.split_of(int(one)), int(document))
                  for document, one in zip(documents, known.of(documents), strict=True)]  # fmt: skip

@@ -14,7 +14,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.metrics import Metrics
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.dealing import DealOut, MetShard, dealt
@@ -24,6 +23,7 @@ from pipelines.gathering import Gathering, find_splitter
 from pipelines.labelling import make_labeller
 from pipelines.ledger import ShardResult
 from pipelines.local import Board
+from pipelines.metrics import count, each_timed, timed, told
 from pipelines.packets import (
     Packet,
     Records,
@@ -53,8 +53,6 @@ _PACKET_CHARACTERS = 8_000_000
 CROWDED = 8
 """So many times the text that it is to have, a shard is refused."""
 
-_METRICS = "ppt"
-
 
 @dataclass(frozen=True)
 class Local:
@@ -79,28 +77,33 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._board = Board(self._progress)
-        self._documents = Metrics.counter(_METRICS, "documents_read")
-        self._rejects = Metrics.counter(_METRICS, "records_rejected")
         self._splitter = find_splitter(self._config.splitter_source or self._config.splitter)
 
     def process(self, part: Bundle | ShardKey) -> Iterator[Any]:
+        for found in each_timed("read", self._gathered(part)):
+            yield from self._flush(found)
+
+    def _gathered(self, part: Bundle | ShardKey) -> Iterator[Gathering]:
         found = Gathering(self._config, self._splitter)
         if isinstance(part, Bundle):
             for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
                 found.add(record)
                 if found.characters >= _PACKET_CHARACTERS:
-                    yield from self._flush(found)
+                    yield found
                     found = Gathering(self._config, self._splitter)
         else:
             # Every shard is asked for by name, so that one without documents is written too.
             found.shards[part] = Records()
-        yield from self._flush(found)
+        yield found
 
     def _flush(self, found: Gathering) -> Iterator[Any]:
-        for records in found.shards.values():
-            self._documents.inc(len(records.documents))
-            self._rejects.inc(len(records.rejects))
-            self._board.add(documents=len(records.documents))
+        documents = sum(len(records.documents) for records in found.shards.values())
+        rejects = sum(len(records.rejects) for records in found.shards.values())
+        facts = {"documents": documents, "rejects": rejects, "characters": found.characters}
+        count({f"found_{name}": number for name, number in facts.items()})
+        if documents or rejects:
+            told("read", **facts)
+        self._board.add(documents=documents)
         parts = self._config.partitions
         samples, standings = found.notes()
         notes = {
@@ -150,7 +153,18 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: MetShard) -> Iterator[tuple[PooledShard | ShardResult, list[str]]]:
         key, packets = element[0], list(element[1])
-        characters = characters_in(map(self._spool.get, packets))
+        self._refuse_crowd(key, characters_in(map(self._spool.get, packets)))
+        found = decode(map(self._spool.get, packets))
+        finished = self._output.finished_shard(key, shard_digest(found, self._config))
+        if finished is not None:
+            yield finished, []
+            return
+        with timed("pool"):
+            shard = pool_shard(key, found, self._config, self._excluded)
+            sentences = sentences_to_label(shard, self._config)
+        yield shard, sentences
+
+    def _refuse_crowd(self, key: ShardKey, characters: int) -> None:
         if characters > self._most:
             shards = math.ceil(self._config.num_shards * characters * CROWDED / self._most)
             raise InputError(
@@ -158,13 +172,6 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
                 f"{self._most / 1e6:,.0f}, {CROWDED} times --shard_mb: the files hold more than "
                 f"their sizes tell; give --num_shards {shards}, or a larger --shard_mb."
             )
-        found = decode(map(self._spool.get, packets))
-        finished = self._output.finished_shard(key, shard_digest(found, self._config))
-        if finished is not None:
-            yield finished, []
-            return
-        shard = pool_shard(key, found, self._config, self._excluded)
-        yield shard, sentences_to_label(shard, self._config)
 
 
 class WriteShards(beam.DoFn):  # type: ignore[misc]
@@ -177,17 +184,19 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._board = Board(self._progress)
-        self._shards = Metrics.counter(_METRICS, "shards_written")
-        self._rows = Metrics.counter(_METRICS, "examples_written")
 
     # Of the labels, or None: Beam reads these hints and knows no array types.
     def process(self, element: tuple[PooledShard | ShardResult, Any]) -> Iterator[ShardResult]:
         result, probabilities = element
+        kept = isinstance(result, ShardResult)
         if isinstance(result, PooledShard):
-            files, result = build_shard(result, self._config, probabilities)
-            self._output.put_shard(files, result)
-        self._shards.inc()
-        self._rows.inc(result.rows)
+            with timed("build"):
+                files, result = build_shard(result, self._config, probabilities)
+            with timed("write"):
+                self._output.put_shard(files, result)
+        counts = result.counters()
+        count(counts)
+        told("shard_written", split=result.split, number=result.number, kept=kept, **counts)
         self._board.add(shards=1)
         yield result
 
@@ -195,7 +204,8 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done.
 
-    `most` is the text, in characters, that no shard may have more of.
+    `most` is the text, in characters, that no shard may have more of; `accelerator` Beam's hint
+    for the step that labels, "" for none.
     """
 
     def __init__(
@@ -204,9 +214,11 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
         output: Output,
         local: Local | None = None,
         most: float = math.inf,
+        accelerator: str = "",
     ) -> None:
         super().__init__()
         self._most = most
+        self._accelerator = accelerator
         self._config = config
         self._output = output
         self._local = local
@@ -235,13 +247,8 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             sizes = [sum(shard.bytes for shard in one.shards["train"]) for one in manifests]
             return enumerate(manifests[i] for i in dealt(sizes, workers))
 
-        labelled = (
-            pools | "Label" >> make_labeller(config.labeller)
-            if config.needs_labels
-            else pools | "No labels" >> beam.MapTuple(lambda shard, _: (shard, None))
-        )
         return (
-            labelled
+            self._labelled(pools)
             | "Build and write" >> beam.ParDo(WriteShards(config, output, progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
@@ -254,3 +261,11 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "Write manifests"
             >> beam.MapTuple(lambda _, all_: write_manifests(all_, output, at_end=local is None))
         )
+
+    def _labelled(self, pools: beam.PCollection) -> beam.PCollection:
+        if not self._config.needs_labels:
+            return pools | "No labels" >> beam.MapTuple(lambda shard, _: (shard, None))
+        labeller = make_labeller(self._config.labeller)
+        if self._accelerator:
+            labeller = labeller.with_resource_hints(accelerator=self._accelerator)
+        return pools | "Label" >> labeller

@@ -17,6 +17,7 @@ PROMISES = {
     "clear": "a command killed while it clears a folder harms nobody's files, and goes on",
     "disk": "a full disk is one line, and the rerun goes on",
     "kill": "a command killed at any step ends, when given again, as if it had not been",
+    "retry": "a runner may run a bundle twice, at once, or again after it failed: the same bytes",
     "lock": "two processes never write to one folder, and a dead one blocks nobody",
     "torn": "torn and half-written files cost what was torn, and nothing else",
     "prompt": "a mutated prompt or state is read right, or is one line",

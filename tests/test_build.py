@@ -6,10 +6,7 @@ import json
 import os
 import random
 import re
-import signal
-import socket
 import subprocess
-import sys
 import time
 
 import duckdb
@@ -165,30 +162,6 @@ def test_many_small_files_are_few_elements_and_a_short_manifest(tmp_path, monkey
 
 def test_direct_runner_is_the_same_runner(tmp_path, inputs, reference):
     build(*inputs, "--output", tmp_path / "c", *FLAGS, "--runner", "DirectRunner")
-    assert digests(tmp_path / "c") == digests(reference)
-
-
-def test_workers_in_a_pool_elsewhere_give_the_same_bytes(tmp_path, inputs, reference):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    # The pool starts `python`: the one with our packages must come first.
-    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
-    pool = subprocess.Popen(
-        [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main",
-         f"--service_port={port}"],
-        cwd=ROOT, env={**os.environ, "PATH": path}, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        build_apart(
-            *inputs, "--output", tmp_path / "c", *FLAGS,
-            "--runner", "PortableRunner", "--job_endpoint", "embed",
-            "--environment_type", "EXTERNAL", "--environment_config", f"localhost:{port}",
-        )  # fmt: skip
-    finally:
-        os.killpg(pool.pid, signal.SIGKILL)
-        pool.wait()
     assert digests(tmp_path / "c") == digests(reference)
 
 

@@ -17,6 +17,7 @@ EXTRAS = {
     "boto3": "s3",
     "charset_normalizer": "encoding",
     "gguf": "gguf",
+    "google.cloud.dataflow": "gcp",
     "google.cloud.storage": "gcp",
     "matplotlib": "plots",
     "peft": "peft",

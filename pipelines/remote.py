@@ -1,0 +1,212 @@
+"""Builds on other machines: what their runners are told, checked before anything is spent.
+
+Workers there see no disk of this machine, and have our code only if we give it to them: as a
+wheel that is staged, or in a container image (`Dockerfile`). Beam checks some of its options,
+others by asking a network that may not be there for minutes; what can be told from the words
+alone is told here, in one line.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.internal import cloudpickle_pickler
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.portable_runner import PortableRunner
+
+from pipelines.labelling import find_labeller
+from pipelines.shipping import wheel
+from ppt.base.extras import need
+from ppt.errors import ConfigError
+
+WHEEL, NONE = "wheel", "none"
+"""Values of ``--package``; any other is a container image."""
+
+_NO_IMAGE = ("", WHEEL, NONE)
+
+_MODULE = "google.cloud.dataflow"
+_BUCKET = re.compile(r"gs://[a-z0-9][-_.a-z0-9]+[a-z0-9]/.*")
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,}[a-z0-9]")
+_SHAPES = {
+    "project": (_PROJECT, "a project's id, such as my-project"),
+    "region": (re.compile(r"[a-z]+-[a-z]+\d+"), "a region, such as europe-west1"),
+    "temp_location": (_BUCKET, "a folder of a bucket, such as gs://my-bucket/tmp"),
+    "staging_location": (_BUCKET, "a folder of a bucket, such as gs://my-bucket/staging"),
+}
+"""What Dataflow's options must look like."""
+
+_GIVEN_BY_TEMPLATES = ("region", "staging_location")
+"""What may be missing: the launcher of a Flex Template gives it, or Beam takes another."""
+
+_SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token",
+            "azure_connection_string")  # fmt: skip
+_SHOWN = (
+    "a job's options are seen by all who see the job; give the workers a role or an environment"
+)
+_NOT_OURS = {
+    "save_main_session": "workers have our code as a package, and need no session",
+    "setup_file": "give --package wheel, which needs none",
+}
+_ALWAYS = "--no_save_main_session", "--experiments=disable_logging_submission_environment"
+"""Beam would send a pickle of the command's module, and a list of packages with their paths."""
+
+_WRONG = {"dask": "Beam's gives wrong results without a word, as tagged outputs get every element"}
+
+_MASTERS = {"flink": "flink_master", "spark": "spark_master_url"}
+"""Runner → the option whose default means a cluster within this process."""
+
+_DOCKER = "DOCKER"
+_CONTAINERS = ("dataflow", "portable", *_MASTERS)
+
+
+def kind(runner: str) -> str:
+    """A runner's name as Beam takes it, whole or short: ``DataflowRunner`` is ``dataflow``."""
+    return runner.rpartition(".")[2].lower().removesuffix("runner")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A runner that is not ours, with the flags for it.
+
+    `package` says how its workers get our code: `WHEEL`, `NONE`, an image; "": a wheel where
+    they run in containers. `accelerator` is Beam's hint for the step that labels.
+    """
+
+    runner: str
+    flags: Sequence[str]
+    labeller: str
+    package: str = ""
+    accelerator: str = ""
+
+    def check(self, paths: Iterable[tuple[str, str]], splitter: str) -> None:
+        """Raise ConfigError for what cannot work. `paths` are flags with what they were given."""
+        given = PipelineOptions([*self.flags]).get_all_options()
+        refused = {**_NOT_OURS, **dict.fromkeys(_SECRETS, _SHOWN)}
+        for name in filter(given.get, refused):
+            raise ConfigError(f"--{name}: not for --runner {self.runner}: {refused[name]}.")
+        if why := _WRONG.get(kind(self.runner)):
+            raise ConfigError(f"--runner {self.runner}: {why}; use --workers N, Flink or Spark.")
+        if kind(self.runner) == "dataflow":
+            _check_dataflow(given)
+        if self.accelerator and not find_labeller(self.labeller)[0].libraries:
+            raise ConfigError(f"--accelerator: --labeller {self.labeller} uses none; leave it out.")
+        if self._in_containers(given):
+            self._refuse_this_disk(paths, {"--labeller": self.labeller, "--splitter": splitter})
+
+    def _refuse_this_disk(
+        self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
+    ) -> None:
+        for flag, path in paths:
+            if FileSystems.get_scheme(path) is None:
+                raise ConfigError(
+                    f"{flag}: got {path!r} of this machine's disk, which the workers of "
+                    f"{self.runner} do not see: put it into a store (gs://…, s3://…)."
+                )
+        for flag, name in models.items():
+            path = name.partition(":")[2]
+            if path and Path(path).exists() and self.package in _NO_IMAGE:
+                raise ConfigError(
+                    f"{flag}: got {path!r} of this machine's disk, which the workers of "
+                    f"{self.runner} do not see: put it at the same path of an image, "
+                    "and give that as --package IMAGE."
+                )
+
+    @contextmanager
+    def options(self) -> Iterator[PipelineOptions]:
+        """Beam's options. A wheel that they name lies there while the block runs."""
+        with tempfile.TemporaryDirectory(prefix="ppt-wheel-") as folder, _relative_paths():
+            more = [f"--runner={self.runner}", *_ALWAYS]
+            given = PipelineOptions([*self.flags]).get_all_options()
+            package = self.package or (WHEEL if self._ships(given) else NONE)
+            if package == WHEEL:
+                more.append(f"--extra_package={wheel(Path(folder), self.labeller)}")
+            elif package != NONE:
+                more += self._image(package)
+            yield PipelineOptions([*more, *self.flags])
+
+    def _image(self, image: str) -> list[str]:
+        if kind(self.runner) == "dataflow":
+            return [f"--sdk_container_image={image}"]
+        return [f"--environment_type={_DOCKER}", f"--environment_config={image}"]
+
+    def _in_containers(self, given: dict[str, Any]) -> bool:
+        """Whether workers run in containers; others are processes that were started with all."""
+        name = kind(self.runner)
+        if name not in _CONTAINERS:
+            return False
+        asked = str(given["environment_type"] or "")
+        within = re.match(r"\[?(local|auto)", str(given.get(_MASTERS.get(name, "")) or ""))
+        return asked == _DOCKER or self.package not in ("", NONE) or not (asked or within)
+
+    def _ships(self, given: dict[str, Any]) -> bool:
+        """Whether a wheel is needed: workers are in containers, and no image is named."""
+        image = given["sdk_container_image"] or given["environment_config"]
+        return self._in_containers(given) and not image
+
+
+@contextmanager
+def _relative_paths() -> Iterator[None]:
+    """Pickled functions say where they stand below a root of packages, not of this disk.
+
+    Beam has the hook, and no option for it.
+    """
+    config = cloudpickle_pickler.DEFAULT_CONFIG
+    theirs = config.filepath_interceptor
+    config.filepath_interceptor = cloudpickle_pickler.cloudpickle.get_relative_path
+    try:
+        yield
+    finally:
+        config.filepath_interceptor = theirs
+
+
+def _check_dataflow(given: dict[str, Any]) -> None:
+    need(_MODULE, "--runner DataflowRunner")
+    free = _GIVEN_BY_TEMPLATES if given["template_location"] else _GIVEN_BY_TEMPLATES[1:]
+    for name, (shape, words) in _SHAPES.items():
+        value = given[name]
+        if value is None and name not in free:
+            raise ConfigError(f"--{name} is missing: DataflowRunner needs {words}.")
+        if value is not None and not shape.fullmatch(value):
+            raise ConfigError(f"--{name}: got {value!r}, expected {words}.")
+
+
+def waits(options: PipelineOptions) -> bool:
+    """Whether Beam comes back when the job has ended, and not when it was handed over."""
+    given = options.get_all_options()
+    return not (given["no_wait_until_finish"] or given["template_location"])
+
+
+def workers_of(options: PipelineOptions) -> int | None:
+    """How many workers the options ask for, None where they leave it to the runner."""
+    given = options.get_all_options()
+    asked = (given.get(name) for name in ("max_num_workers", "num_workers", "parallelism"))
+    return max((count for count in asked if count and count > 0), default=None)
+
+
+@contextmanager
+def unsent(options: PipelineOptions) -> Iterator[beam.Pipeline]:
+    """A pipeline to draw that will not be sent; Beam then asks no store about its options."""
+    options.view_as(TestOptions).dry_run = True
+    pipeline = beam.Pipeline(options=options)
+    with suppress(OSError):
+        Path(pipeline.local_tempdir).rmdir()
+    yield pipeline
+
+
+def submission(pipeline: beam.Pipeline, options: PipelineOptions) -> beam_runner_api_pb2.Pipeline:
+    """The job as the runner would be handed it, made without asking anyone."""
+    runner = pipeline.runner
+    if kind(options.get_all_options()["runner"]) == "dataflow":
+        pipeline.run()  # Beam's own --dry_run: it makes the job and sends nothing
+        return runner.proto_pipeline
+    if isinstance(runner, PortableRunner):
+        environment = runner.default_environment(options)
+        return pipeline.to_runner_api(default_environment=environment)
+    return pipeline.to_runner_api()
