@@ -46,7 +46,7 @@ def letters(text):
 
 def leading(text):
     """The letters by which two sentences are near-equal."""
-    end = text.rfind(" ", 0, 91)
+    end = text.rfind(" ", 45, 91)
     return letters(text if len(text) <= 90 else text[: end if end > 0 else 90])[:48]
 
 
@@ -116,8 +116,8 @@ def is_cut(sentence, text):
     left = whole[len(text) :]
     if left.lstrip(ENDS)[:1] in set(",;:，；：、–—-"):
         return True
-    if " " not in text and len(text) in CAPS:
-        return True  # a word longer than the cap, such as an address, is cut within
+    if any(cap - 4 <= len(text) <= cap and " " not in text[(cap + 1) // 2 :] for cap in CAPS):
+        return True  # a word of half the cap and more, such as an address, is cut within
     signs = len(left) - len(left.lstrip(ENDS))
     if " " not in left[:signs]:
         return False
