@@ -124,7 +124,7 @@ class Keeper(OnlyLane):
 
     def _keep_early(self, loop: Loop[Evaluation]) -> None:
         """Keep the prompt as it begins and at the early step, before a state says it is past."""
-        step = self.settings.embedding_steps
+        step = self.settings.early_step
         if step is None or loop.step not in (0, step) or not self.log:
             return
         file = self.folder / FOLDER / EARLY

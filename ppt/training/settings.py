@@ -149,10 +149,6 @@ class TrainSettings(StepSettings):
     save_total_limit: int = flag(
         "states that are kept, the newest", group=STEPS, default=2, rule=at_least(1), free=True
     )
-    embedding_steps: int | None = flag(
-        "keep the prompt of this early step too, by which python -m ppt.transfer knows its task",
-        group=PROMPT, default=None, rule=at_least(1), unset="none is kept",
-    )  # fmt: skip
     seed: int = flag(
         "of the initial prompt and the order of the data",
         group=STEPS,
@@ -160,9 +156,10 @@ class TrainSettings(StepSettings):
         rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_early(self.embedding_steps, self.max_steps)
+    @property
+    def early_step(self) -> int | None:
+        """The early step whose prompt is kept too, if one is."""
+        return None
 
     @property
     def local_batch_size(self) -> int:
@@ -254,6 +251,10 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
         "bottleneck of the residual network (Razdaibiedina et al. 2023), folded into the prompt "
         "when it is saved; 0: none", group=PROMPT, default=0, rule=at_least(0),
     )  # fmt: skip
+    embedding_steps: int | None = flag(
+        "keep the prompt of this early step too, by which python -m ppt.transfer knows its task",
+        group=PROMPT, default=None, rule=at_least(1), unset="none is kept",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -264,6 +265,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             )
         of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
         self.check_format(self.format, self.corpus, of_rows=of_rows)
+        require_early(self.embedding_steps, self.max_steps)
         if self.embedding_steps and self.trains != "prompt":
             raise ConfigError(f"--embedding_steps is for prompts, got --trains={self.trains}.")
         if self.trains == "prompt" and self.style == "hard":
@@ -276,6 +278,11 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
                 "--overwrite_output_dir begins anew and --resume_from_checkpoint "
                 f"{self.resume_from_checkpoint} does not: give one of them."
             )
+
+    @property
+    def early_step(self) -> int | None:
+        """``--embedding_steps``."""
+        return self.embedding_steps
 
     def resolved(self) -> Self:
         """The same with every value that was left open, folders too."""
