@@ -4,14 +4,26 @@ There is one loop (`ppt.fewshot.lanes`); a method is a row of this table. A new 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ppt.errors import unknown_name
+from ppt.errors import ConfigError, unknown_name
 
-PRETRAINED, RANDOM, TEXT = "pretrained", "random", "text"
+PRETRAINED, RANDOM, TEXT, SOURCES = "pretrained", "random", "text", "sources"
 """Starts that this table knows beside those of ``python -m ppt.pretrain --init``: the
-prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; and
-the words of ``--init_text``."""
+prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; the
+words of ``--init_text``; and what other tasks have left (`Method.transfer`)."""
+
+ONE, BEST, AVERAGE = "one", "best", "average"
+MIXTURE, VECTORS, TASKS = "mixture", "vectors", "tasks"
+"""Ways from other tasks to a start (`Method.transfer`): the prompt that is named; each of the
+nearest, of which validation takes one; their weighted mean; a prompt trained on their data and
+the target's; what their training has added up to; one trained on all the grid's tasks."""
+
+NEAREST = 3
+"""Sources that are retrieved: SPoT's weighted average was best with 3 (Vu et al. 2022)."""
+
+ALL = "all"
+"""``spot:all`` is a run from each source."""
 
 PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 """AdamW as measured on the embedded backbone, Adafactor as in Lester et al. 2021 for T5."""
@@ -22,6 +34,9 @@ PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 LORA_RATES = {"adamw": 1e-3, "adafactor": 1e-3}
 FULL_RATES = {"adamw": 2e-5, "adafactor": 1e-3}
 """Adafactor as the T5 papers fine-tune (Raffel et al. 2020)."""
+
+MOST = 1000
+"""Sources that a method may take."""
 
 GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
 """``--grid method`` tries each method's own rate times these."""
@@ -38,7 +53,9 @@ class Method:
     (`Task.pattern`), `init` how a prompt begins, `rates` the learning rate by optimizer.
     `demonstrations` are training examples before the text; `calibrated` scores are divided
     by those of a text without content. Of several `members`, trained on the same rows from
-    other starts, `combine` makes one.
+    other starts, `combine` makes one. `transfer` is how other tasks lead to the start: from the
+    `nearest` of ``--sources``, or the one that `source` names. `named` texts begin with the
+    task's name.
     """
 
     summary: str
@@ -51,6 +68,10 @@ class Method:
     calibrated: bool = False
     members: int = 1
     combine: str | None = None
+    transfer: str | None = None
+    nearest: int = 0
+    source: str | None = None
+    named: bool = False
 
     def __post_init__(self) -> None:
         assert self.init == PRETRAINED or (self.trains == "prompt") == (self.init is not None), self
@@ -60,6 +81,22 @@ class Method:
     def is_trained(self) -> bool:
         """Whether anything is: LoRA may be scored as it was pre-trained."""
         return bool(self.rates)
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether it begins with some of ``--sources``."""
+        return self.transfer not in (None, TASKS)
+
+    def taking(self, argument: str) -> "Method":
+        """The same with what follows the colon of its name: a source, or a number of them."""
+        if self.transfer == ONE and argument:
+            return replace(self, source=argument)
+        if not self.nearest or not argument.isdecimal() or not 1 <= int(argument) <= MOST:
+            expected = "spot:<a source>" if self.transfer == ONE else f"a number from 1 to {MOST}"
+            raise ConfigError(f"got {argument!r} after a method's colon, expected {expected}.")
+        count = int(argument)
+        return replace(self, nearest=count, members=count if self.transfer == BEST else 1,
+                       combine="best" if self.transfer == BEST and count > 1 else None)  # fmt: skip
 
     @property
     def alone(self) -> bool:
@@ -91,6 +128,19 @@ def _untrained(
         rates={},
         demonstrations=demonstrations,
         calibrated=calibrated,
+    )
+
+
+def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
+    best = transfer == BEST
+    return Method(
+        summary,
+        init=SOURCES,
+        rates=PRETRAINED_RATES,
+        transfer=transfer,
+        nearest=nearest,
+        members=nearest if best else 1,
+        combine="best" if best else None,
     )
 
 
@@ -149,6 +199,30 @@ METHODS: dict[str, Method] = {
         members=ENSEMBLE_SIZE,
         combine="mean",
     ),
+    "spot": _transferred(
+        "from one prompt of --sources: spot:<name>, or spot:all for each (SPoT, Vu et al. 2022)",
+        ONE,
+    ),
+    "spot_best": _transferred(
+        f"from each of the {NEAREST} sources nearest to the task; validation takes one;"
+        " spot_best:5 looks at 5",
+        BEST,
+        NEAREST,
+    ),
+    "spot_average": _transferred(
+        f"from the mean of the {NEAREST} nearest, weighted by similarity", AVERAGE, NEAREST
+    ),
+    "spot_mixture": _transferred(
+        f"from a prompt trained on the data of the {NEAREST} nearest and the task's own",
+        MIXTURE,
+        NEAREST,
+    ),
+    "spot_vectors": _transferred(
+        f"from vocabulary plus what training added to the {NEAREST} nearest (arXiv 2408.01119)",
+        VECTORS,
+        NEAREST,
+    ),
+    "multitask_prompt": _transferred("from a prompt trained on all --tasks together", TASKS),
     "lora": Method(
         "low-rank adapters of all linear layers through PEFT (Hu et al. 2022), hard words",
         trains="lora",
@@ -170,15 +244,35 @@ METHODS: dict[str, Method] = {
         init=None,
         rates=FULL_RATES,
     ),
+    "multitask_tuning": Method(
+        "every weight, first on all --tasks together; the task's name before each text",
+        trains="everything",
+        style="hard",
+        init=None,
+        rates=FULL_RATES,
+        transfer=TASKS,
+        named=True,
+    ),
 }
 """``--methods`` → method."""
 
 
 def find_method(name: str) -> Method:
-    """The method `name`; raises UnknownNameError with the nearest one."""
-    if name not in METHODS:
+    """The method `name`, as in ``ppt``, ``spot_best:5`` or ``spot:rte``.
+
+    Raises UnknownNameError with the nearest one, ConfigError for what follows a colon.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    known, colon, argument = name.partition(":")
+    if not colon or known not in METHODS or not METHODS[known].retrieves:
         raise unknown_name("method", name, METHODS)
-    return METHODS[name]
+    return METHODS[known].taking(argument)
+
+
+def family(name: str) -> str:
+    """A method's row in the table: its name before the colon."""
+    return name.partition(":")[0]
 
 
 def methods_text() -> str:

@@ -7,6 +7,7 @@ import torch
 
 from ppt.backbones.loading import load_backbone
 from ppt.fewshot.lanes import Lane
+from ppt.methods import METHODS
 from ppt.prompts.batches import pack
 from ppt.prompts.files import save_prompt
 from ppt.prompts.rendering import Renderer
@@ -14,6 +15,9 @@ from ppt.training.settings import StepSettings
 from ppt.training.trainables import lora
 from tests.tiny import save_tiny
 from tests.toys import toy_rows
+
+ALONE = [name for name, method in METHODS.items() if method.transfer is None]
+"""Methods that need nothing of other tasks; tests/test_transfer.py has the others."""
 
 GOOD = ("good", "fine", "lovely", "bright", "warm")
 BAD = ("bad", "poor", "ugly", "dull", "cold")

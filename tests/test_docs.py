@@ -20,6 +20,7 @@ from ppt.results.folder import CONFIG, FILES, FOLDERS
 from ppt.results.selection import RESULTS
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.settings import PretrainConfig
+from ppt.transfer.__main__ import TransferConfig
 from tests.reliability import PROMISES
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,9 @@ COMMANDS = {
     "ppt.adapt": AdaptConfig,
     "ppt.fewshot": FewshotConfig,
     "ppt.report": ReportConfig,
+    "ppt.transfer": TransferConfig,
 }
+MAIN = {name: f"{name}.__main__" for name in ("ppt.fewshot", "ppt.transfer")}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -50,12 +53,12 @@ def test_commands_have_flags_that_exist(path):
 
 
 def test_commands_are_found():
-    assert len(commands(ROOT / "README.md", "ppt.fewshot")) == 2
+    assert len(commands(ROOT / "README.md", "ppt.fewshot")) == 3
 
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_the_examples_of_help_have_flags_that_exist(module, capsys):
-    name = {"ppt.fewshot": "ppt.fewshot.__main__"}.get(module, module)
+    name = MAIN.get(module, module)
     with pytest.raises(SystemExit):
         importlib.import_module(name).main(["--help"])
     shown = capsys.readouterr().out.replace("\\\n", " ")
@@ -68,7 +71,7 @@ def test_the_examples_of_help_have_flags_that_exist(module, capsys):
 
 def apart(module, *argv):
     """What a command says in a process of its own, and what it imported."""
-    module = {"ppt.fewshot": "ppt.fewshot.__main__"}.get(module, module)
+    module = MAIN.get(module, module)
     code = f"import sys, {module} as it\ntry: sys.exit(it.main())\n"
     code += "finally: print('loaded:', *sys.modules, sep='\\n')"
     done = subprocess.run(

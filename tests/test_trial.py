@@ -87,6 +87,7 @@ DEFAULTS = {
     Method: {
         "trains": "prompt", "style": "soft", "unified": False, "init": "vocabulary",
         "demonstrations": False, "calibrated": False, "members": 1, "combine": None,
+        "transfer": None, "nearest": 0, "source": None, "named": False,
     },
     Task: {"language": "en", "balance": "equal", "patterns": {}},
     Label: {},

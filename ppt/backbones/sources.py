@@ -56,6 +56,11 @@ EMBEDDED = {
 """Name → package. The weights have 4 bits: scores are near those of the hub's, not equal."""
 
 
+def base_model(name: str) -> str:
+    """What adapters call a backbone: of an embedded one the hub id of its weights."""
+    return EMBEDDED[name].hub_id if name in EMBEDDED else name
+
+
 def find_model(name: str) -> Path:
     """The local folder with the files of `name`: an embedded name, a folder or a hub id."""
     try:

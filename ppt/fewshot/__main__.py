@@ -32,6 +32,9 @@ EPILOG = """\
 examples:
   python -m ppt.fewshot --tasks=sst2,rte --data_dir=tasks --prompt=runs/
   python -m ppt.fewshot --task_file=my_task.yaml --prompt=runs/unified --dtype=bfloat16
+  python -m ppt.fewshot --tasks=cb --sources=prompts/ --methods=prompt_tuning,spot:all,spot_best
+  python -m ppt.fewshot --tasks=sst2,rte --shots=all --seeds=1 --methods=prompt_tuning \\
+      --max_steps=2000 --eval_steps=100 --early_stopping_patience=5 --library=prompts/
   python -m ppt.fewshot --tasks=sst2 --methods=prompt_tuning,ppt,lora --grid=method \\
       --prompt=runs/sentiment --seeds=3 --max_test_examples=500"""
 
@@ -55,20 +58,26 @@ def _tune(config: FewshotConfig, folder: Path) -> None:
     """Run what is missing in a folder that is locked, and show all of it."""
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
-    from ppt.fewshot.running import choose_methods, plan, run_trials  # torch comes in here
+    from ppt.fewshot.choosing import choose_methods  # torch comes in here
+    from ppt.fewshot.running import plan, run_trials
+    from ppt.fewshot.shelving import add_to_library, check_library
     from ppt.results.store import open_store
     from ppt.transfer.library import find_prompts
 
-    chosen = choose_methods(config, tasks, find_prompts(split(config.prompt or "")))
+    prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
+    chosen, notes = choose_methods(config, tasks, prompts, sources)
+    check_library(config, list(tasks), (method for _, method in chosen))
     trials = plan(config, tasks, chosen)
     store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
-    for note in store.notes:
+    for note in (*notes, *store.notes):
         print(f"note: {note}", file=sys.stderr)
     missing = store.missing(trials)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
         run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
+    for place in add_to_library(config, folder, [store.runs[one.id] for one in trials]):
+        print(f"in the library: {place}")
     tell(folder, store.notes)
 
 
@@ -88,7 +97,7 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
     loaded = dict(zip(names, tasks, strict=True))
     for data in tasks:
         print(data.report())
-        for shots in config.shot_counts:
+        for shots in config.shots_of(data.all_shots):
             data.few_shot(shots, seed=0)  # so that too few rows are told before anything runs
     return loaded
 

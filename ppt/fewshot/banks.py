@@ -1,64 +1,51 @@
 """A bank of trials from start to finish: draw, begin, tune, test, save."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import CONTENT_FREE, calibrate, label_prior
-from ppt.backbones.sources import EMBEDDED
+from ppt.backbones.sources import base_model
 from ppt.base.streams import seed_bits
+from ppt.fewshot.bench import Workbench
 from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import Lane, score_rows, tune
+from ppt.fewshot.loans import Borrowed
 from ppt.fewshot.rows import Finished, adapter_card, prediction_table, result_row
 from ppt.fewshot.settings import FewshotConfig
-from ppt.fewshot.starts import LOWER, Beginning, Start, started
+from ppt.fewshot.sourcing import lent
+from ppt.fewshot.starts import LOWER, Beginning, Loan, Start, started
 from ppt.fewshot.views import Shown, TaskView
-from ppt.methods import METHODS, Method
+from ppt.methods import find_method
 from ppt.prompts.batches import join
+from ppt.prompts.early import EARLY, save_early
 from ppt.prompts.files import Prompt
 from ppt.results.folder import ADAPTERS
 from ppt.results.store import Store
 from ppt.results.trial import Trial
-from ppt.tasks.loading import TaskData
 from ppt.training.trainables import PromptBank
-
-
-@dataclass
-class Workbench:
-    """What banks need of the world. `prompts` are the pre-trained ones, by task and method."""
-
-    config: FewshotConfig
-    backbone: Backbone
-    tasks: Mapping[str, TaskData]
-    prompts: Mapping[tuple[str, str], Prompt]
-    kept: dict[str, tuple[Prompt, ...]] = field(default_factory=dict)
-    """Tuned prompts by trial, where no folder keeps them."""
-    _views: dict[tuple[str, str, bool], TaskView] = field(default_factory=dict)
-
-    def view(self, task: str, method: Method) -> TaskView:
-        """The task as the method shows it."""
-        key = task, method.style, method.unified
-        if key not in self._views:
-            config = self.config
-            limits = config.max_length, config.max_test_examples, config.answers
-            self._views[key] = TaskView.of(self.tasks[task], method, self.backbone, *limits)
-        return self._views[key]
 
 
 def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
     """Meet what could be wrong with words, patterns and prompts before anything has run."""
     backbone, config = bench.backbone, bench.config
-    for task, name in dict.fromkeys((one.task, one.method) for one in trials):
-        method, prompt = METHODS[name], bench.prompts.get((task, name))
+    first = {(one.task, one.method): one.shots for one in reversed(trials)}
+    for (task, name), shots in first.items():
+        method, begin = find_method(name), bench.begins.get((task, name))
         view = bench.view(task, method)
-        train = view.draw(config.shot_counts[0], seed=0).train
+        train = view.draw(shots, seed=0).train
         backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
-        with started(Beginning(method, backbone, view, train, [0], config, prompt)):
+        beginning = Beginning(method, backbone, view, train, [0], config)
+        if isinstance(begin, Borrowed):
+            loans = [Loan(one.values, "") for one in begin.sources.sources[:1]]
+            beginning = replace(beginning, loans=loans)
+        else:
+            beginning = replace(beginning, prompt=begin)
+        with started(beginning):
             pass
 
 
@@ -74,18 +61,20 @@ def run_bank(
     draws = {seed: view.draw(first.shots, seed) for seed, _ in bank.points}
     places = [(*point, member) for point in bank.points for member in range(method.members)]
     seeds = [member_seed(seed, member) for seed, _, member in places]
-    prompt = bench.prompts.get((first.task, first.method))
+    begin = bench.begins.get((first.task, first.method))
+    prompt = begin if isinstance(begin, Prompt) else None
     began, train = time.perf_counter(), draws[first.seed].train
     beginning = Beginning(method, bench.backbone, view, train, seeds, config, prompt)
-    with started(beginning) as start:
+    with started(lent(bench, first, beginning, draws, places, on_step)) as start:
         lanes = [
             Lane(start.rows(draws[seed].train), start.rows(draws[seed].validation), rate, own)
             for (seed, rate, _), own in zip(places, seeds, strict=True)
         ]
         budget = config.tokens_at_once
         results = tune(
-            start.trainable, lanes, config.steps, view.words, tokens_at_once=budget, on_step=on_step
-        )
+            start.trainable, lanes, config.steps, view.words, tokens_at_once=budget,
+            on_step=on_step, keep_step=config.kept_step,
+        )  # fmt: skip
         seconds = (time.perf_counter() - began) / len(lanes)
         tested = [draws[seed].test for seed, _, _ in places]
         tests = _test(start, tested, view, config)
@@ -144,19 +133,21 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | Non
     An ensemble has one for each member, in a folder each. Without a results folder prompts
     stay in memory.
     """
-    model, members = bench.config.model, METHODS[trial.method].members
-    base = EMBEDDED[model].hub_id if model in EMBEDDED else model
-    path = f"{ADAPTERS}/{trial.task}/{trial.method}/shots-{trial.shots}-seed-{trial.seed}"
+    base, lanes = base_model(bench.config.model), finished.lanes(trial)
+    name = trial.method.replace(":", "-")  # no sign of a path on Windows
+    path = f"{ADAPTERS}/{trial.task}/{name}/shots-{trial.shots}-seed-{trial.seed}"
     if trial.learning_rate is not None:
         path += f"-lr-{trial.learning_rate}"
     card, saved = adapter_card(finished, trial), False
     trainable = finished.start.trainable
     if folder is None:
         if isinstance(trainable, PromptBank):
-            values = [trainable.value(lane)[0] for lane in finished.lanes(trial)]
+            values = [trainable.value(lane)[0] for lane in lanes]
             bench.kept[trial.id] = tuple(Prompt(card, tensor=one) for one in values)
         return None
-    for member, lane in enumerate(finished.lanes(trial)):
-        place = folder / path / f"member-{member}" if members > 1 else folder / path
+    for member, lane in enumerate(lanes):
+        place = folder / path / f"member-{member}" if len(lanes) > 1 else folder / path
         saved = trainable.save(lane, place, base, card)
+        if (early := finished.lane_results[lane].early) and bench.config.kept_step:
+            save_early(place / EARLY, bench.config.kept_step, *early)
     return path if saved else None

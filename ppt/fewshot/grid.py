@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppt.methods import METHODS, Method
+from ppt.methods import Method, find_method
 from ppt.results.trial import Trial, changed, digest
 from ppt.tasks.loading import TaskData
 
@@ -38,7 +38,7 @@ class Bank:
     @property
     def method(self) -> Method:
         """The method; of several, one: their trainings are equal."""
-        return METHODS[self.trials[0].method]
+        return find_method(self.trials[0].method)
 
     @property
     def points(self) -> list[tuple[int, float | None]]:
@@ -58,7 +58,7 @@ def banks(trials: Iterable[Trial], side_by_side: int) -> list[Bank]:
     """Put trials together, in their order, so that `side_by_side` lanes or fewer share a batch."""
     alike: dict[tuple[Any, ...], list[Trial]] = {}
     for one in trials:
-        key = (one.task, one.shots, METHODS[one.method].training())
+        key = (one.task, one.shots, find_method(one.method).training())
         alike.setdefault(key, []).append(one)
     return [bank for group in alike.values() for bank in _cut(group, side_by_side)]
 

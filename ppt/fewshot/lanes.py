@@ -28,7 +28,7 @@ from ppt.training.course import Course
 from ppt.training.loop import Loop, Watcher, enough_memory
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
-from ppt.training.trainables import Trainable
+from ppt.training.trainables import PromptBank, Trainable
 
 Floats = NDArray[np.float64]
 
@@ -56,12 +56,14 @@ class Lane:
 class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
-    `train_curve` has (step, mean loss since the one before).
+    `train_curve` has (step, mean loss since the one before). `early` is the lane's prompt [P, H]
+    before the first step, and at the step that `tune` was to keep.
     """
 
     course: Course[Outcome]
     best: Outcome
     scores: Tensor
+    early: tuple[Tensor, Tensor] | None = None
     train_curve: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -73,13 +75,15 @@ def tune(
     *,
     tokens_at_once: int,
     on_step: Callable[[int], None] = lambda _: None,
+    keep_step: int | None = None,
 ) -> list[LaneResult]:
     """Train every lane of `trainable` and leave it as at its best validation step.
 
-    Where nothing is trained there is but one evaluation. `on_step` hears of each step.
+    Where nothing is trained there is but one evaluation. `on_step` hears of each step. Of prompts
+    those at `keep_step` are kept too; of a lane that ends before, its last.
     """
     objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
-    curves = _Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step)
+    curves = Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step, keep_step)
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
     with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         courses = Loop(objective, own, curves).to_the_end(stop)
@@ -87,22 +91,41 @@ def tune(
     for lane, course in enumerate(courses):
         best = course.best(settings.metric_for_best_model)
         scores = objective.scores[lane][best.step]
-        results.append(LaneResult(course, best, scores, curves.curves[lane]))
+        early = curves.early[lane] if curves.early else None
+        results.append(LaneResult(course, best, scores, early, curves.curves[lane]))
     return results
 
 
-class _Curves(Watcher[Outcome]):
-    """Keeps the curves of training losses."""
+class Curves(Watcher[Outcome]):
+    """Keeps the curves of training losses, and prompts as they are early."""
 
-    def __init__(self, lanes: int, every: int, on_step: Callable[[int], None]) -> None:
-        self.every, self._on_step = every, on_step
+    def __init__(
+        self, lanes: int, every: int, on_step: Callable[[int], None], keep_step: int | None = None
+    ) -> None:
+        self.every, self._on_step, self._keep = every, on_step, keep_step
+        self.early: list[tuple[Tensor, Tensor]] = []
         self.curves: list[list[tuple[int, float]]] = [[] for _ in range(lanes)]
 
     def trained(self, lane: int, row: dict[str, float]) -> None:
+        """A point of the lane's curve."""
         self.curves[lane].append((int(row["step"]), row["loss"]))
 
     def stepped(self, step: int) -> None:
+        """Tell who listens."""
         self._on_step(step)
+
+    def turn(self, loop: Loop[Outcome], *, last: bool) -> None:
+        """Keep each lane's prompt as it begins and at the early step."""
+        trainable = loop.trainable
+        if self._keep is None or not isinstance(trainable, PromptBank):
+            return
+        if not loop.step:
+            values = [trainable.value(lane)[0] for lane in range(trainable.lanes)]
+            self.early = [(value, value) for value in values]
+        elif loop.step == self._keep or (last and loop.step < self._keep):
+            self.early = [
+                (start, trainable.value(lane)[0]) for lane, (start, _) in enumerate(self.early)
+            ]
 
 
 class TaskLanes(Objective[Outcome]):
@@ -140,20 +163,30 @@ class TaskLanes(Objective[Outcome]):
         ]
 
     def step(self, which: Sequence[int]) -> Sums:
-        """A batch of each lane; those with fewer rows repeat some, without weight."""
+        """A batch of each lane."""
         picks = [next(self._orders[lane]) for lane in which]
+        rows = list(map(len, picks))
+        return Sums(self.learn(which, picks, rows), [1.0] * len(picks), rows)
+
+    def learn(self, which: Sequence[int], picks: Sequence[Indices], of: Sequence[int]) -> Tensor:
+        """Add the gradients of the rows `picks` of each lane, parts of batches `of` so many rows.
+
+        Returns losses, as shares of a batch's mean, and right answers, [K, 2]. Lanes with fewer
+        rows repeat some, without weight.
+        """
         size = max(map(len, picks))
         chosen = np.stack(
             [self._offsets[k] + np.resize(rows, size) for k, rows in zip(which, picks, strict=True)]
         )
-        shares = np.stack([(np.arange(size) < len(rows)) / len(rows) for rows in picks])
+        there = np.stack([np.arange(size) < len(rows) for rows in picks])
+        shares = there / np.asarray(of)[:, None]
         sums = torch.zeros(len(picks), 2, dtype=torch.float64)
         longest = int(self._train.lengths[chosen].max())
         for part, rows in passes(len(picks), size, longest, self.tokens):
             sums[part] += self._forward_backward(
                 which[part], chosen[part, rows], shares[part, rows]
             )
-        return Sums(sums, [1.0] * len(picks), list(map(len, picks)))
+        return sums
 
     def _forward_backward(self, which: Sequence[int], chosen: Indices, shares: Floats) -> Tensor:
         """Add the gradients of rows `chosen` [K, B], each weighed by its share.

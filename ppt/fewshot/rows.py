@@ -17,12 +17,13 @@ from ppt.fewshot.predictions import Predictions, measure, predict
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.starts import Start
 from ppt.fewshot.views import Draw, Shown, TaskView
-from ppt.methods import METHODS
+from ppt.methods import BEST, find_method
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.predictions import PREDICTION_COLUMNS
 from ppt.results.run import Point, Run, Scores
 from ppt.results.statistics import confusion
 from ppt.results.trial import Trial
+from ppt.training.evaluation import best_of
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ class Finished:
     seconds_a_lane: float
 
     def lanes(self, trial: Trial) -> list[int]:
-        """The lanes of a trial's members."""
-        return [self.bank.lane(trial, member) for member in range(self.bank.method.members)]
+        """The lanes of a trial's members; where validation takes one of them, that one."""
+        lanes = [self.bank.lane(trial, member) for member in range(self.bank.method.members)]
+        if find_method(trial.method).combine != BEST:
+            return lanes
+        outcomes = [self.lane_results[lane].best for lane in lanes]
+        best = best_of(outcomes, self.config.metric_for_best_model)
+        return [lanes[next(i for i, one in enumerate(outcomes) if one is best)]]
 
     def tested(self, trial: Trial) -> Predictions:
         """What a trial's members predict of the test rows."""
@@ -52,12 +58,12 @@ class Finished:
 
     def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Predictions:
         members = torch.stack([scores[lane] for lane in self.lanes(trial)])
-        return predict(members, METHODS[trial.method].combine)
+        return predict(members, find_method(trial.method).combine if len(members) > 1 else None)
 
 
 def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     """The trial as a run, a line of results.jsonl."""
-    method, view, draw = METHODS[trial.method], finished.view, finished.draws[trial.seed]
+    method, view, draw = find_method(trial.method), finished.view, finished.draws[trial.seed]
     lanes = finished.lanes(trial)
     results = [finished.lane_results[lane] for lane in lanes]
     courses = [one.course for one in results]
@@ -74,7 +80,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         model=finished.config.model,
         format=view.format_of(method),
         style=method.style,
-        init=finished.start.init,
+        init=finished.start.told(lanes[0]),
         demonstrations=finished.start.shown,
         members=method.members,
         labels=tuple(view.labels),
@@ -89,7 +95,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         best_step=max(one.best.step for one in results),
         stopped_early=any(course.stopped_early for course in courses),
         diverged=any(course.diverged for course in courses),
-        seconds=round(finished.seconds_a_lane * len(lanes), 3),
+        seconds=round(finished.seconds_a_lane * method.members, 3),
         parameters=sum(weight.numel() for weight in weights),
         adapter=adapter,
     )
@@ -114,7 +120,9 @@ def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
 
 def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
     """What is to be known of a tuned prompt, beside what `save_prompt` tells."""
-    method, renderer = METHODS[trial.method], finished.view.renderer
+    method, renderer = find_method(trial.method), finished.view.renderer
+    lane = finished.lanes(trial)[0]
+    result = finished.lane_results[lane]
     return {
         "backbone": finished.config.model,
         "task": trial.task,
@@ -124,7 +132,11 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
         "layout": renderer.pattern.layout,
         "patterns_version": PATTERNS_VERSION,
         "label_words": list(renderer.verbalizer.words.values()),
-        "init": finished.start.init,
+        "init": finished.start.told(lane),
+        "source": finished.start.loans[lane].source if finished.start.loans else None,
+        "steps": result.course.step,
+        "best_step": result.best.step,
+        "validation": {"accuracy": result.best.accuracy, "loss": result.best.loss},
         "shots": trial.shots,
         "seed": trial.seed,
         "learning_rate": trial.learning_rate,

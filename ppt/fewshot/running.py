@@ -13,11 +13,14 @@ from ppt.backbones.base import Backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import locked
-from ppt.errors import ConfigError, InputError
-from ppt.fewshot.banks import Workbench, rehearse, run_bank
+from ppt.errors import ConfigError
+from ppt.fewshot.banks import rehearse, run_bank
+from ppt.fewshot.bench import Workbench
+from ppt.fewshot.choosing import Choices, choose_methods
 from ppt.fewshot.grid import banks, content_digest
-from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig
-from ppt.methods import METHODS, PRETRAINED
+from ppt.fewshot.settings import FewshotConfig
+from ppt.fewshot.shelving import add_to_library, check_library
+from ppt.methods import find_method
 from ppt.prompts.files import Prompt, load_prompt, read_card
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import CONFIG, REJECTS, check_folder
@@ -26,13 +29,8 @@ from ppt.results.run import Run
 from ppt.results.store import MemoryStore, ResultStore, Store, open_store
 from ppt.results.trial import Trial
 from ppt.tasks.finding import require_distinct
-from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
-from ppt.transfer.library import choose_prompt, described, serves
-
-Choices = Mapping[tuple[str, str], Prompt | None]
-"""(task, method) → the prompt that it begins with, if it begins with one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ def tune(
     *,
     methods: Sequence[str] | None = None,
     prompts: Sequence[Prompt | Path | str] = (),
+    sources: Sequence[Prompt | Path | str] = (),
     shots: int | Sequence[int] = 32,
     seeds: int | Sequence[int] = 5,
     output_dir: Path | str | None = None,
@@ -56,10 +55,10 @@ def tune(
 ) -> Tuning:
     """Tune and test on a few labelled examples: what ``python -m ppt.fewshot`` does.
 
-    `methods` are names of `ppt.METHODS`; left out, zero_shot, prompt_tuning and the kinds of
-    PPT that `prompts` serve. `seeds` is how many, or which. `settings` are further flags by
-    name, such as ``max_steps=16``. Without `output_dir` all stays in memory; with it, finished
-    runs there are not repeated.
+    `methods` are names of `ppt.METHODS`; left out, zero_shot, prompt_tuning, the kinds of PPT
+    that `prompts` serve, and a run from each of `sources`: prompts of other tasks. `seeds` is
+    how many, or which. `settings` are further flags by name, such as ``max_steps=16``. Without
+    `output_dir` all stays in memory; with it, finished runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
     several = [tasks] if isinstance(tasks, TaskData) else list(tasks)
@@ -73,13 +72,16 @@ def tune(
         "seeds": seeds if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
-    if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir"}:
+    if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir", "sources"}:
         raise ConfigError(f"got {min(twice)} as a setting: it has an argument of its own.")
     config = from_values(FewshotConfig, {**values, **settings})
-    given = [one if isinstance(one, Prompt) else load_prompt(one) for one in prompts]
+    given, lent = (
+        [one if isinstance(one, Prompt) else load_prompt(one) for one in some]
+        for some in (prompts, sources)
+    )
     folder = None if output_dir is None else Path(output_dir)
     with locked(folder):
-        return _tuned(config, backbone, known, given, folder, progress=progress)
+        return _tuned(config, backbone, known, given, lent, folder, progress=progress)
 
 
 def _tuned(
@@ -87,6 +89,7 @@ def _tuned(
     backbone: Backbone,
     known: Mapping[str, TaskData],
     given: Sequence[Prompt],
+    lent: Sequence[Prompt],
     folder: Path | None,
     *,
     progress: bool,
@@ -94,7 +97,8 @@ def _tuned(
     """The grid of `config`, in memory or in a folder that is locked."""
     if folder:
         check_folder(folder, config, overwrite=config.overwrite_output_dir)
-    chosen = choose_methods(config, known, given)
+    chosen, notes = choose_methods(config, known, given, lent)
+    check_library(config, list(known), (method for _, method in chosen))
     trials = plan(config, known, chosen)
     store: Store = MemoryStore()
     if folder:
@@ -105,7 +109,9 @@ def _tuned(
     if isinstance(store, ResultStore):
         store.write_predictions()
     runs = [store.runs[one.id] for one in trials]
-    results = results_of(runs, store.notes)
+    if folder:
+        add_to_library(config, folder, runs)
+    results = results_of(runs, (*notes, *store.notes))
     return Tuning(results.runs, results.notes, kept | _on_disk(store, runs))
 
 
@@ -122,51 +128,23 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
     return {run: prompts for run, prompts in found.items() if prompts}
 
 
-def choose_methods(
-    config: FewshotConfig, tasks: Mapping[str, TaskData], prompts: Sequence[Prompt]
-) -> Choices:
-    """The methods of each task, and the one of `prompts` that each begins with."""
-    named = config.method_names
-    chosen: dict[tuple[str, str], Prompt | None] = {}
-    for name, data in tasks.items():
-        own = PROMPT_FORMATS[data.task.format]
-        for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
-            method = METHODS[method_name]
-            wanted = "unified" if method.unified else own, method.style
-            more = "lora" if method.trains == "lora" else "prompt", config.answers, config.target
-            if method.init != PRETRAINED:
-                chosen[name, method_name] = None
-            elif named or any(serves(one, *wanted, *more) for one in prompts):
-                chosen[name, method_name] = choose_prompt(
-                    prompts, *wanted, config.model, f"{method_name} on {name}", *more
-                )
-    if prompts and not named and not any(chosen.values()):
-        suiting = {"unified", *(PROMPT_FORMATS[data.task.format] for data in tasks.values())}
-        raise InputError(
-            f"no prompt suits {', '.join(tasks)}: expected one of format"
-            f" {' or '.join(sorted(suiting))}, got {described(prompts)}: pre-train one"
-            " (python -m ppt.pretrain --format=unified), or leave --prompt out."
-        )
-    return chosen
-
-
 def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
     """All trials of the grid."""
     versions = {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}
     contents = {name: content_digest(data) for name, data in tasks.items()}
     trials = []
-    for (task, method), prompt in chosen.items():
+    for (task, method), begin in chosen.items():
         decisive = {
             "flags": config.decisive(),
             "versions": versions,
             "content": contents[task],
-            "prompt": prompt.digest if prompt else None,
+            "prompt": begin.digest if begin else None,
         }
         trials += [
             Trial(task, method, shots, seed, rate).named(decisive)
-            for shots in config.shot_counts
+            for shots in config.shots_of(tasks[task].all_shots)
             for seed in config.seed_numbers
-            for rate in config.rates_of(METHODS[method])
+            for rate in config.rates_of(find_method(method))
         ]
     return trials
 
@@ -182,8 +160,8 @@ def run_trials(
     progress: bool,
 ) -> dict[str, tuple[Prompt, ...]]:
     """Run trials, bank by bank, with a bar over runs; the tuned prompts that no folder keeps."""
-    prompts = {key: prompt for key, prompt in chosen.items() if prompt}
-    bench = Workbench(config, backbone, tasks, prompts)
+    begins = {key: begin for key, begin in chosen.items() if begin}
+    bench = Workbench(config, backbone, tasks, begins, store.folder)
     rehearse(bench, trials)
     store.begin()
     if store.folder is not None:

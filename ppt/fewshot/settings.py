@@ -8,7 +8,8 @@ from typing import Any, ClassVar, TypeVar
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, flag
 from ppt.errors import ConfigError
-from ppt.methods import GRID, METHODS, PRETRAINED, Method, find_method
+from ppt.fewshot.transfer import EARLY_STEP, TRANSFER, TransferSettings
+from ppt.methods import ALL, GRID, METHODS, PRETRAINED, PROMPT_RATES, Method, find_method
 from ppt.results.trial import changed
 from ppt.training.machine import MACHINE, MachineSettings
 from ppt.training.reading import DATA
@@ -19,6 +20,7 @@ from ppt.training.settings import (
     STEPS,
     PretrainConfig,
     StepSettings,
+    require_early,
 )
 
 T = TypeVar("T", int, float)
@@ -32,13 +34,15 @@ NOT_EMPTY = Rule(lambda text: bool(split(text)), "names with commas between them
 
 
 @dataclass(frozen=True, kw_only=True)
-class FewshotConfig(StepSettings, MachineSettings):
+class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     """``python -m ppt.fewshot``: labelled tasks, a backbone and prompts in, scores out.
 
     Fields that are `free` only add runs to a grid or leave their numbers as they are.
     """
 
-    GROUPS: ClassVar[tuple[str, ...]] = (DATA, METHOD, PROMPT, OPTIMISER, STEPS, MACHINE)
+    GROUPS: ClassVar[tuple[str, ...]] = (
+        DATA, METHOD, TRANSFER, PROMPT, OPTIMISER, STEPS, MACHINE,
+    )  # fmt: skip
 
     tasks: str | None = flag(
         "names of tasks, such as sst2,rte", group=DATA, default=None, rule=NOT_EMPTY,
@@ -57,7 +61,8 @@ class FewshotConfig(StepSettings, MachineSettings):
         unset="the Hugging Face hub", free=True,
     )  # fmt: skip
     shots: str = flag(
-        "examples to train on, and as many to validate on; several numbers: 16,32,64",
+        "examples to train on, and as many to validate on; several numbers: 16,32,64; all: every"
+        " training row but a tenth (500 at most), which validates",
         group=DATA,
         default="32",
         free=True,
@@ -91,7 +96,8 @@ class FewshotConfig(StepSettings, MachineSettings):
         group=METHOD,
         default=None,
         rule=NOT_EMPTY,
-        unset="zero_shot, prompt_tuning, and the kinds of PPT that --prompt has prompts for",
+        unset="zero_shot, prompt_tuning, and the kinds of PPT that --prompt has prompts for;"
+        " with --sources spot:all",
         free=True,
     )
     model: str = flag(
@@ -167,12 +173,13 @@ class FewshotConfig(StepSettings, MachineSettings):
             raise ConfigError("no task: give --tasks=sst2,rte or --task_file=my_task.yaml.")
         if self.grid is not None and self.learning_rate is not None:
             raise ConfigError("--grid and --learning_rate both name rates: give one of them.")
-        _ = self.shot_counts, self.seed_numbers, self.method_names, self.rates
+        require_early(self.embedding_steps, self.max_steps)
+        _ = self.shots_of(1), self.seed_numbers, self.method_names, self.rates
 
-    @property
-    def shot_counts(self) -> list[int]:
-        """The numbers of ``--shots``."""
-        return numbers("shots", self.shots, int, at_least(1))
+    def shots_of(self, everything: int) -> list[int]:
+        """The numbers of ``--shots`` for a task that has so many rows to train on in all."""
+        parts = (str(everything) if one == ALL else one for one in split(self.shots))
+        return numbers("shots", ",".join(parts) or self.shots, int, at_least(1))
 
     @property
     def seed_numbers(self) -> list[int]:
@@ -197,6 +204,20 @@ class FewshotConfig(StepSettings, MachineSettings):
         if self.grid in (None, BY_METHOD):
             return None
         return numbers("grid", str(self.grid), float, RATE)
+
+    @property
+    def early_step(self) -> int:
+        """The step by whose prompts tasks are compared."""
+        return self.embedding_steps or min(EARLY_STEP, self.max_steps)
+
+    @property
+    def kept_step(self) -> int | None:
+        """The early step whose prompts are kept, if any are."""
+        return self.early_step if self.embedding_steps or self.library else None
+
+    def prompt_rate(self) -> float:
+        """The rate of prompts that are trained on the way to a start."""
+        return self.learning_rate or PROMPT_RATES[self.optimizer]
 
     def rates_of(self, method: Method) -> Sequence[float | None]:
         """The learning rates to try for a method, rising; [None] where nothing is trained."""

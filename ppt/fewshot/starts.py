@@ -12,7 +12,7 @@ from ppt.errors import ConfigError
 from ppt.fewshot.in_context import demonstrations, without_start
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.views import Shown, TaskView
-from ppt.methods import PRETRAINED, RANDOM, TEXT, Method
+from ppt.methods import PRETRAINED, RANDOM, SOURCES, TEXT, Method
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import Prompt
@@ -29,9 +29,19 @@ INIT_TEXT = "Choose the right word: {words}."
 """What `prompt_tuning_text` begins with where ``--init_text`` says nothing."""
 
 
+@dataclass(frozen=True, eq=False)
+class Loan:
+    """A prompt [P, H] that a lane begins with, what is told of it, and the source that it is."""
+
+    values: Tensor
+    told: str
+    source: str | None = None
+
+
 @dataclass(frozen=True)
 class Start:
-    """What is trained or scored. `init` tells where a prompt came from.
+    """What is trained or scored. `init` tells where a prompt came from, the `loans` of each lane
+    where they came from other tasks.
 
     A context of `shown` examples has the special tokens `start` of a text, so that rows
     after it must come without.
@@ -41,6 +51,11 @@ class Start:
     init: str | None = None
     shown: int | None = None
     start: tuple[int, ...] = ()
+    loans: Sequence[Loan] = ()
+
+    def told(self, lane: int) -> str | None:
+        """Where a lane's prompt came from."""
+        return self.loans[lane].told if self.loans else self.init
 
     def rows(self, shown: Shown) -> TokenRows:
         """Rows as they stand after the context, if there is one."""
@@ -52,7 +67,8 @@ class Beginning:
     """What a start is made of: a lane for each of `seeds`.
 
     `train` are the examples of the first lane, for a context. `prompt` is the pre-trained
-    one, for the methods that begin with it.
+    one, for the methods that begin with it; `loans`, a lane each, are what others begin with.
+    `before` trains the weights on other tasks first.
     """
 
     method: Method
@@ -62,6 +78,8 @@ class Beginning:
     seeds: Sequence[int]
     config: FewshotConfig
     prompt: Prompt | None = None
+    loans: Sequence[Loan] = ()
+    before: Callable[[Trainable], None] = lambda _: None
 
 
 @contextmanager
@@ -75,7 +93,7 @@ def started(beginning: Beginning) -> Iterator[Start]:
 def _prompts(of: Beginning) -> Iterator[Start]:
     """A prompt [P, H] for each lane."""
     prompts, init = beginnings(of)
-    yield Start(PromptBank(of.backbone, prompts), init)
+    yield Start(PromptBank(of.backbone, prompts), init, loans=of.loans)
 
 
 @contextmanager
@@ -89,6 +107,7 @@ def _lora(of: Beginning) -> Iterator[Start]:
 @contextmanager
 def _everything(of: Beginning) -> Iterator[Start]:
     with everything(of.backbone) as weights:
+        of.before(weights)
         yield Start(weights)
 
 
@@ -115,6 +134,10 @@ LOWER = "lower --max_length"
 
 def beginnings(of: Beginning) -> tuple[list[Tensor], str]:
     """The prompt [P, H] that each lane begins with, and what is told of them."""
+    if of.loans:
+        length = len(of.loans[0].values)
+        of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
+        return [one.values for one in of.loans], SOURCES
     make, init, length = prompt_init(of)
     of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
     shape = (length, of.backbone.hidden_size)
@@ -137,7 +160,8 @@ def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
         written = config.init_text or INIT_TEXT.format(words=words)
         return text(vocabulary, written), f"text:{written}", config.prompt_length
     assert method.init is not None
-    return initialiser(method.init, vocabulary), method.init, config.prompt_length
+    init = "vocabulary" if method.init == SOURCES else method.init  # a mixture begins from it
+    return initialiser(init, vocabulary), init, config.prompt_length
 
 
 def context(of: Beginning) -> Start:

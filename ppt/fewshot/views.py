@@ -71,6 +71,8 @@ class TaskView:
         task, unified = data.task, method.unified
         by_text = answers == "texts" and (task.is_choice or unified)
         pattern = task.pattern(backbone.layout, method.style, unified, by_text=by_text)
+        if method.named:
+            pattern = pattern.behind(f"{task.name}: ")
         words = task.verbalizer(unified)
         renderer = Renderer(pattern, words, backbone.tokenizer, max_length, by_text)
         return cls(data, renderer, unified, max_test_examples)
@@ -103,6 +105,14 @@ class TaskView:
         if key not in self._tests:
             self._tests[key] = self._shown([few.test[row] for row in chosen])
         return Draw(self._shown(few.train), self._shown(few.validation), self._tests[key])
+
+    def sides(self, shots: int, seed: int, most: int) -> tuple[Shown, Shown]:
+        """Of the rows of one seed those that train, `most` at most, and that validate."""
+        split, rows = self.data.split(shots, seed), self.data.train
+        return (
+            self._shown([rows[row] for row in split.train[:most]]),
+            self._shown([rows[row] for row in split.validation]),
+        )
 
     def content_free(self, shown: Shown) -> Shown:
         """Rows without content, `CONTENT_FREE` of them in turn: for each row where options show.

@@ -123,6 +123,11 @@ class Pattern:
         if all(isinstance(part, Literal) for part in self.before + self.after):
             raise ConfigError("the pattern shows nothing of the example: add {text_a}.")
 
+    def behind(self, text: str) -> "Pattern":
+        """The same behind a fixed text."""
+        kinds = {kind: one.behind(text) for kind, one in self.kinds.items()}
+        return replace(self, before=(Literal(text), *self.before), kinds=kinds)
+
     def form(self, example: Example) -> "Pattern":
         """The pattern for this row, by its `kind`.
 

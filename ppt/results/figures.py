@@ -8,15 +8,18 @@ from typing import Any
 from urllib.parse import quote
 
 from ppt.base.files import save_figure
+from ppt.results.heat import transfer_map
 from ppt.results.plots import box_plots, confusion_tables, sample_curves, training_curves
 from ppt.results.rows import Row
 from ppt.results.run import Run
 from ppt.results.selection import at_shots, distinct, methods_of, shots_of
 from ppt.results.style import looks
+from ppt.results.transfer import gains
 from ppt.results.trial import digest
 
 BOXES, SAMPLES, TRAINING, CONFUSION = "boxes", "samples", "training", "confusion"
-KINDS = (BOXES, SAMPLES, TRAINING, CONFUSION)
+TRANSFER = "transfer"
+KINDS = (BOXES, SAMPLES, TRANSFER, TRAINING, CONFUSION)
 SUFFIXES = ("png", "svg")
 
 LONGEST = 150
@@ -46,6 +49,9 @@ def plots_of(runs: Sequence[Run], rows: Sequence[Row]) -> tuple[Plot, ...]:
         here, words = at_shots(runs, shots), f"{shots} shots"
         draw = partial(box_plots, here, metric, shown, words)
         plots.append(Plot(BOXES, f"{BOXES}-{shots}", words, draw))
+        if gains(here):
+            draw = partial(transfer_map, here, words)
+            plots.append(Plot(TRANSFER, f"{TRANSFER}-{shots}", words, draw))
         for task in distinct(here, "task"):
             own = [run for run in here if run.task == task]
             name, title = f"{_file_name(task)}-{shots}", f"{task}, {words}"

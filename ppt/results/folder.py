@@ -13,16 +13,23 @@ from ppt.results.selection import PREDICTIONS, RESULTS
 __all__ = ["CONFIG", "check_folder", "clear"]
 
 PARTS, ADAPTERS, REJECTS, PLOTS = "predictions", "adapters", "rejects", "plots"
+EMBEDDINGS = "embeddings"
+"""What the targets of transfer are known by: a prompt at an early step each."""
 TABLES = ("results.md", "results.csv")
 PAGE = "report.html"
 
 FILES = (PREDICTIONS, *TABLES, PAGE)
-FOLDERS = (PARTS, ADAPTERS, REJECTS, PLOTS)
+FOLDERS = (PARTS, ADAPTERS, REJECTS, PLOTS, EMBEDDINGS)
 
 GRID = Kind("results", RESULTS, (*FILES, *FOLDERS))
 """All that a grid and its report leave."""
 
 clear = GRID.clear
+
+
+def embedding_file(folder: Path, task: str, shots: int, seed: int) -> Path:
+    """Where a results folder keeps what a target is known by."""
+    return folder / EMBEDDINGS / task / f"shots-{shots}-seed-{seed}.safetensors"
 
 
 def check_folder(folder: Path, config: Command, *, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from ppt.base.extras import is_there
-from ppt.methods import METHODS
+from ppt.methods import METHODS, family
 from ppt.results.figures import KINDS, Plot, plots_of, points_per_line
 from ppt.results.predictions import CHOICE, Examples
 from ppt.results.report import Report
@@ -61,7 +61,9 @@ def html_page(report: Report) -> str:
             filters=_filters(report.examples),
             runs=_runs_sheet(report.runs, chosen),
             methods=[
-                (name, METHODS[name].summary) for name in methods_of(chosen) if name in METHODS
+                (name, METHODS[name].summary)
+                for name in dict.fromkeys(map(family, methods_of(chosen)))
+                if name in METHODS
             ],
             baseline=rows[0].baseline,
             confidence=f"{CONFIDENCE:.0%}",

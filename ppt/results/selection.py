@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ppt.errors import InputError, visible
-from ppt.methods import METHODS
+from ppt.methods import METHODS, family
 from ppt.results.run import Run
 
 RESULTS, PREDICTIONS = "results.jsonl", "predictions.parquet"
@@ -28,6 +28,11 @@ def selected(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(min(candidates, key=_rank) for candidates in cells.values())
 
 
+def best_validated(runs: Sequence[Run]) -> Run:
+    """Of runs on one task the one with the best validation scores."""
+    return min(runs, key=_rank)
+
+
 def at_shots(runs: Iterable[Run], shots: int) -> tuple[Run, ...]:
     """The runs with so many examples."""
     return tuple(run for run in runs if run.shots == shots)
@@ -46,7 +51,9 @@ def distinct(runs: Iterable[Run], name: str) -> tuple[Any, ...]:
 def methods_of(runs: Iterable[Run]) -> tuple[str, ...]:
     """The methods, in the order of `ppt.methods`, others after them."""
     places = {name: place for place, name in enumerate(METHODS)}
-    return tuple(sorted(distinct(runs, "method"), key=lambda name: places.get(name, len(places))))
+    return tuple(
+        sorted(distinct(runs, "method"), key=lambda name: places.get(family(name), len(places)))
+    )
 
 
 def _rank(run: Run) -> tuple[float, float, float, str]:

@@ -137,11 +137,11 @@ def to_csv(rows: Sequence[Row]) -> str:
         known = {**row.scores, "difference": row.difference}
         values = [getattr(known[name], part, None) for name in summaries for part in parts]
         place = (row.task, row.shots, row.method, row.metric, row.baseline)
-        writer.writerow([*map(_csv_cell, place), *values])
+        writer.writerow([*map(csv_cell, place), *values])
     return text.getvalue()
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """A text that neither steers a terminal nor is a formula; numbers as they are."""
     if not isinstance(value, str):
         return value

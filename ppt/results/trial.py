@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from ppt.methods import METHODS
+from ppt.methods import find_method
 
 ID_VERSION = 1
 """To be raised when equal ids would stand for other numbers: a default of a flag, a method or
@@ -52,7 +52,7 @@ class Trial:
         known = {
             "version": ID_VERSION,
             "place": changed(self, aside=("id",)),
-            "method": changed(METHODS[self.method], ASIDE),
+            "method": changed(find_method(self.method), ASIDE),
             **{name: value for name, value in decisive.items() if value is not None},
         }
         return replace(self, id=digest(known)[:ID_DIGITS])

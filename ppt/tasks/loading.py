@@ -26,7 +26,7 @@ from ppt.tasks.readers import (
 )
 from ppt.tasks.rows import FIRST, REASONS, UnusableError, advised_answer, content_id, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
-from ppt.tasks.splits import draw
+from ppt.tasks.splits import Split, draw, draw_all, held_out
 
 TRAIN, TEST = "train", "test"
 _SHOWN = 80
@@ -76,19 +76,17 @@ class TaskData:
     sources: Mapping[str, str]
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def all_shots(self) -> int:
+        """The rows that train where all do, but for those that validate (``--shots all``)."""
+        return len(self.train) - held_out(len(self.train))
+
     def few_shot(self, shots: int, seed: int) -> FewShot:
-        """Draw `shots` rows to train and as many to validate; raises InputError if too few."""
-        try:
-            split = draw(
-                [row["label"] for row in self.train],
-                shots,
-                seed,
-                [row["id"] for row in self.train],
-                balance=self.task.balance,
-                names=[] if self.task.is_choice else [label.name for label in self.task.labels],
-            )
-        except InputError as error:
-            raise InputError(f"task {self.task.name}: {error}") from None
+        """Draw `shots` rows to train and as many to validate; raises InputError if too few.
+
+        With `all_shots`, these: a tenth of the rows validates, and labels are as they are.
+        """
+        split = self.split(shots, seed)
         test = self.test
         if TEST not in self.sources:
             test = tuple(self.train[row] for row in split.rest(len(self.train)))
@@ -102,6 +100,23 @@ class TaskData:
             tuple(self.train[row] for row in side) for side in (split.train, split.validation)
         )
         return FewShot(train, validation, test)
+
+    def split(self, shots: int, seed: int) -> Split:
+        """Which rows of `train` train and validate; raises InputError if there are too few."""
+        ids = [row["id"] for row in self.train]
+        try:
+            if shots == self.all_shots and 2 * shots > len(ids):
+                return draw_all(seed, ids)
+            return draw(
+                [row["label"] for row in self.train],
+                shots,
+                seed,
+                ids,
+                balance=self.task.balance,
+                names=[] if self.task.is_choice else [label.name for label in self.task.labels],
+            )
+        except InputError as error:
+            raise InputError(f"task {self.task.name}: {error}") from None
 
     def report(self) -> str:
         """A line a split: rows read, kept and rejected, by reason."""

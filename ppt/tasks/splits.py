@@ -23,6 +23,10 @@ BALANCES = {
 """What the draws promise about labels."""
 
 
+MOST_HELD = 500
+"""Rows that are enough to tell a better step from a worse one."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Row numbers, each side in random order, so that its head is a random sample too."""
@@ -85,6 +89,20 @@ def deal(shots: int, order: Sequence[int], room: Mapping[int, int]) -> dict[int,
                 counts[label] += 1
                 left -= 1
     return counts
+
+
+def held_out(n_rows: int) -> int:
+    """How many of `n_rows` rows validate where all others train: a tenth, 500 at most."""
+    return max(1, min(n_rows // 10, MOST_HELD))
+
+
+def draw_all(seed: int, ids: Sequence[str]) -> Split:
+    """All rows, whatever their labels: `held_out` of them to validate, the others to train."""
+    _require_unique(ids)
+    bits = [seed_bits(seed, identity) for identity in ids]
+    ranking = sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
+    last = len(ids) - held_out(len(ids))
+    return Split(tuple(ranking[:last]), tuple(ranking[last:]))
 
 
 def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> list[int]:

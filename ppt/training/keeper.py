@@ -7,6 +7,8 @@ from typing import Any
 
 from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, TrainingError
+from ppt.prompts.early import EARLY, read_start, save_early
+from ppt.prompts.files import FOLDER
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.log import Plan, RunLog
@@ -114,10 +116,20 @@ class Keeper(OnlyLane):
 
     def turn(self, loop: Loop[Evaluation], *, last: bool) -> None:
         """Write the state where it is due, unless the newest one is of this very moment."""
+        self._keep_early(loop)
         due = last or (loop.step and loop.step % self.settings.save_steps == 0)
         if due and self.log and self._saved != loop.step:
             save_state(self.folder, self._state(loop, self.log), self.settings.save_total_limit)
             self._saved = loop.step
+
+    def _keep_early(self, loop: Loop[Evaluation]) -> None:
+        """Keep the prompt as it begins and at the early step, before a state says it is past."""
+        step = self.settings.early_step
+        if step is None or loop.step not in (0, step) or not self.log:
+            return
+        file = self.folder / FOLDER / EARLY
+        value = loop.trainable.value(0)[0]
+        save_early(file, step, *([value] if not loop.step else [read_start(file), value]))
 
     def _objective(self, loop: Loop[Evaluation]) -> OneRun:
         assert isinstance(loop.objective, OneRun), "only its position can be kept"

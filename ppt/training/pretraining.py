@@ -11,7 +11,7 @@ import torch
 
 import ppt
 from ppt.backbones.base import Backbone
-from ppt.backbones.sources import EMBEDDED
+from ppt.backbones.sources import EMBEDDED, base_model
 from ppt.base.extras import left_out
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values
@@ -153,7 +153,7 @@ def pretrain(
         )  # fmt: skip
         best = course.best(config.metric_for_best_model)
         card = {**card_of(config, renderer, made.identity), "first": course.first.as_dict(),
-                "best": best.as_dict()}  # fmt: skip
+                "best": best.as_dict(), "steps": course.step}  # fmt: skip
         is_prompt = isinstance(trainable, PromptBank)
         prompt = (
             Prompt(card, folder and folder / FOLDER, trainable.value(0)[0]) if is_prompt else None
@@ -250,6 +250,7 @@ def card_of(
         "label_words": list(renderer.verbalizer.words.values()),
         "loss": config.loss,
         "answers": config.answers,
+        "embedding_step": config.embedding_steps,
         "corpus_sha256": identity["corpus"],
     }
 
@@ -263,7 +264,7 @@ def finish(
     made: Pretrained,
 ) -> None:
     """Write what was trained, its card and figure, and last `result.json`."""
-    base = EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
+    base = base_model(config.model)
     trainable.save(0, folder / PLACES[config.trains], base, card)
     drawn = not left_out("matplotlib", LOSS_PNG)
     if drawn:

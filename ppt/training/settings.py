@@ -48,10 +48,8 @@ class StepSettings(Command):
 
     loss: str = flag(
         "cross-entropy among the label words, or over the whole vocabulary as published",
-        group=OPTIMISER,
-        default="verbalizer",
-        choices=("verbalizer", "vocabulary"),
-    )
+        group=OPTIMISER, default="verbalizer", choices=("verbalizer", "vocabulary"),
+    )  # fmt: skip
     optimizer: str = flag(
         "adafactor takes the settings of the T5 papers", group=OPTIMISER, default="adamw",
         choices=OPTIMIZERS,
@@ -89,10 +87,8 @@ class StepSettings(Command):
     max_steps: int = flag("steps in all", group=STEPS, default=500, rule=at_least(1))
     eval_steps: int = flag(
         "steps between evaluations; there is one before and after training too",
-        group=STEPS,
-        default=50,
-        rule=at_least(1),
-    )
+        group=STEPS, default=50, rule=at_least(1),
+    )  # fmt: skip
     metric_for_best_model: str = flag(
         "what the best step and early stopping go by; of equal accuracies the lower loss wins",
         group=STEPS,
@@ -101,10 +97,8 @@ class StepSettings(Command):
     )
     early_stopping_patience: int = flag(
         "stop after this many evaluations without a better one; 0: never",
-        group=STEPS,
-        default=5,
-        rule=at_least(0),
-    )
+        group=STEPS, default=5, rule=at_least(0),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,6 +119,12 @@ class StepSettings(Command):
         )
 
 
+def require_early(step: int | None, steps: int) -> None:
+    """Refuse an early step that never comes."""
+    if step is not None and step > steps:
+        raise ConfigError(f"--embedding_steps: got {step}, expected at most {steps} (--max_steps).")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(StepSettings):
     """How a soft prompt is pre-trained, whatever the data."""
@@ -134,10 +134,8 @@ class TrainSettings(StepSettings):
     )
     gradient_accumulation_steps: int = flag(
         "forward passes per step; a step sees this times batch size times devices examples",
-        group=STEPS,
-        default=1,
-        rule=at_least(1),
-    )
+        group=STEPS, default=1, rule=at_least(1),
+    )  # fmt: skip
     logging_steps: int = flag(
         "steps between training rows of metrics.jsonl", group=STEPS, default=10, rule=at_least(1)
     )
@@ -157,6 +155,11 @@ class TrainSettings(StepSettings):
         default=0,
         rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
     )
+
+    @property
+    def early_step(self) -> int | None:
+        """The early step whose prompt is kept too, if one is."""
+        return None
 
     @property
     def local_batch_size(self) -> int:
@@ -199,11 +202,8 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )
     verify: str = flag(
         "what is checked of the corpus: sizes and row counts, or each shard's sha256 too",
-        group=DATA,
-        default="fast",
-        choices=("fast", "full"),
-        free=True,
-    )
+        group=DATA, default="fast", choices=("fast", "full"), free=True,
+    )  # fmt: skip
     style: str = flag(
         "hybrid patterns have hard words beside the soft prompt; hard ones serve lora",
         group=DATA,
@@ -234,16 +234,12 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )  # fmt: skip
     trains: str = flag(
         "a soft prompt, or low-rank adapters of all linear layers through PEFT (Hu et al. 2022)",
-        group=PROMPT,
-        default="prompt",
-        choices=("prompt", "lora"),
-    )
+        group=PROMPT, default="prompt", choices=("prompt", "lora"),
+    )  # fmt: skip
     prompt_length: int = flag(
-        "tokens of the soft prompt; the papers take 100 with T5",
-        group=PROMPT,
-        default=20,
+        "tokens of the soft prompt; the papers take 100 with T5", group=PROMPT, default=20,
         rule=between(1, 10_000),
-    )
+    )  # fmt: skip
     init: str = flag(
         "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words> or "
         "checkpoint:<folder>",
@@ -253,11 +249,12 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )
     residual: int = flag(
         "bottleneck of the residual network (Razdaibiedina et al. 2023), folded into the prompt "
-        "when it is saved; 0: none",
-        group=PROMPT,
-        default=0,
-        rule=at_least(0),
-    )
+        "when it is saved; 0: none", group=PROMPT, default=0, rule=at_least(0),
+    )  # fmt: skip
+    embedding_steps: int | None = flag(
+        "keep the prompt of this early step too, by which python -m ppt.transfer knows its task",
+        group=PROMPT, default=None, rule=at_least(1), unset="none is kept",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -268,6 +265,9 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             )
         of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
         self.check_format(self.format, self.corpus, of_rows=of_rows)
+        require_early(self.embedding_steps, self.max_steps)
+        if self.embedding_steps and self.trains != "prompt":
+            raise ConfigError(f"--embedding_steps is for prompts, got --trains={self.trains}.")
         if self.trains == "prompt" and self.style == "hard":
             raise ConfigError(
                 "--style: got 'hard', expected soft or hybrid: a prompt is soft; hard words alone"
@@ -278,6 +278,11 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
                 "--overwrite_output_dir begins anew and --resume_from_checkpoint "
                 f"{self.resume_from_checkpoint} does not: give one of them."
             )
+
+    @property
+    def early_step(self) -> int | None:
+        """``--embedding_steps``."""
+        return self.embedding_steps
 
     def resolved(self) -> Self:
         """The same with every value that was left open, folders too."""

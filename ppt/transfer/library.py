@@ -7,7 +7,7 @@ format and style as the method shows the task, backbone as the one that is tuned
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ppt.backbones.sources import EMBEDDED
+from ppt.backbones.sources import base_model
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt, readable
@@ -44,7 +44,7 @@ def words_changed(prompt: Prompt) -> bool:
 
 def is_for(prompt: Prompt, model: str) -> bool:
     """Whether it was trained for that backbone; its name, folder or hub id may tell."""
-    ours = {_name(model), EMBEDDED[model].hub_id if model in EMBEDDED else ""}
+    ours = {_name(model), base_model(model)}
     theirs = {prompt.card[key] for key in ("backbone", "model") if key in prompt.card}
     return not theirs or bool(ours & {_name(str(name)) for name in theirs})
 

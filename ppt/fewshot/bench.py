@@ -1,0 +1,48 @@
+"""What all banks of a grid need of the world, and what one leaves for the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from ppt.backbones.base import Backbone
+from ppt.fewshot.loans import Borrowed
+from ppt.fewshot.settings import FewshotConfig
+from ppt.fewshot.views import TaskView
+from ppt.methods import Method
+from ppt.prompts.early import Early
+from ppt.prompts.files import Prompt
+from ppt.tasks.loading import TaskData
+
+
+@dataclass
+class Workbench:
+    """`begins` are the prompts, or the sources, that methods begin with, by task and method."""
+
+    config: FewshotConfig
+    backbone: Backbone
+    tasks: Mapping[str, TaskData]
+    begins: Mapping[tuple[str, str], Prompt | Borrowed]
+    folder: Path | None = None
+    """The results folder, if there is one."""
+    kept: dict[str, tuple[Prompt, ...]] = field(default_factory=dict)
+    """Tuned prompts by trial, where no folder keeps them."""
+    targets: dict[tuple[str, int, int], Early] = field(default_factory=dict)
+    """What targets are known by, by task, shots and seed."""
+    mixed: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
+    """Prompts [P, H] of mixtures, by what they are trained on."""
+    _views: dict[tuple[object, ...], TaskView] = field(default_factory=dict)
+
+    def view(self, task: str, method: Method) -> TaskView:
+        """The task as the method shows it."""
+        return self.view_of(self.tasks[task], method)
+
+    def view_of(self, data: TaskData, method: Method) -> TaskView:
+        """The same of a task that need not be one of the grid."""
+        key = data.task.name, method.style, method.unified, method.named
+        if key not in self._views:
+            config = self.config
+            limits = config.max_length, config.max_test_examples, config.answers
+            self._views[key] = TaskView.of(data, method, self.backbone, *limits)
+        return self._views[key]

@@ -1,0 +1,92 @@
+"""What the methods of each task begin with: a pre-trained prompt, others' prompts, nothing."""
+
+from collections.abc import Mapping, Sequence
+
+from ppt.errors import InputError
+from ppt.fewshot.loans import Borrowed, Library, borrow, expanded, with_data
+from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig
+from ppt.methods import ALL, MIXTURE, PRETRAINED, find_method
+from ppt.prompts.files import Prompt
+from ppt.tasks.forms import PROMPT_FORMATS
+from ppt.tasks.loading import TaskData
+from ppt.transfer.library import choose_prompt, described, serves
+from ppt.transfer.sources import as_sources
+
+Choices = Mapping[tuple[str, str], Prompt | Borrowed | None]
+"""(task, method) → what it begins with, if it is something that was made before."""
+
+
+def choose_methods(
+    config: FewshotConfig,
+    tasks: Mapping[str, TaskData],
+    prompts: Sequence[Prompt],
+    sources: Sequence[Prompt] = (),
+) -> tuple[Choices, list[str]]:
+    """The methods of each task, what of `prompts` or `sources` each begins with, and notes.
+
+    A method that would begin with a prompt of the very task is left out.
+    """
+    library, notes, names = _library(config, tasks, sources)
+    chosen: dict[tuple[str, str], Prompt | Borrowed | None] = {}
+    for task, data in tasks.items():
+        for name in names:
+            method = find_method(name)
+            if method.transfer:
+                if found := borrow(config, name, task, tasks, library):
+                    chosen[task, name] = found
+            elif method.init != PRETRAINED:
+                chosen[task, name] = None
+            elif config.method_names or _is_served(config, name, data, prompts):
+                chosen[task, name] = choose_prompt(
+                    prompts, *_wanted(name, data), config.model, f"{name} on {task}",
+                    *_trained(config, name),
+                )  # fmt: skip
+    if not chosen:
+        raise InputError(
+            "nothing to run: all sources were trained on the very tasks: give others as --sources."
+        )
+    if prompts and not config.methods and not any(isinstance(o, Prompt) for o in chosen.values()):
+        suiting = {"unified", *(PROMPT_FORMATS[data.task.format] for data in tasks.values())}
+        raise InputError(
+            f"no prompt suits {', '.join(tasks)}: expected one of format"
+            f" {' or '.join(sorted(suiting))}, got {described(prompts)}: pre-train one"
+            " (python -m ppt.pretrain --format=unified), or leave --prompt out."
+        )
+    return chosen, notes
+
+
+def _library(
+    config: FewshotConfig, tasks: Mapping[str, TaskData], sources: Sequence[Prompt]
+) -> tuple[Library, list[str], list[str]]:
+    """The sources, notes on them, and the methods by their names in full."""
+    kept, notes = as_sources(sources, config.model)
+    library = Library(kept)
+    usual = [*DEFAULT_METHODS, *PPT_METHODS, *([f"spot:{ALL}"] if sources else [])]
+    names = expanded(config.method_names or usual, library)
+    if sources and not kept:
+        raise InputError(f"--sources: {notes[0]} Give prompts of --model {config.model}.")
+    if any(one.early is None for one in kept):
+        lacking = ", ".join(one.name for one in kept if one.early is None)
+        notes.append(
+            f"{lacking}: no early prompt was kept, so the best one stands for the task; SPoT found"
+            " that to tell less (--embedding_steps keeps it)."
+        )
+    if any(find_method(name).transfer == MIXTURE for name in names):
+        library, more = with_data(config, library, tasks)
+        notes += more
+    return library, notes, names
+
+
+def _wanted(name: str, data: TaskData) -> tuple[str, str]:
+    method = find_method(name)
+    return "unified" if method.unified else PROMPT_FORMATS[data.task.format], method.style
+
+
+def _trained(config: FewshotConfig, name: str) -> tuple[str, str, str]:
+    trains = "lora" if find_method(name).trains == "lora" else "prompt"
+    return trains, config.answers, config.target
+
+
+def _is_served(config: FewshotConfig, name: str, data: TaskData, prompts: Sequence[Prompt]) -> bool:
+    wanted, more = _wanted(name, data), _trained(config, name)
+    return any(serves(one, *wanted, *more) for one in prompts)

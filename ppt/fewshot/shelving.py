@@ -1,0 +1,109 @@
+"""What a grid adds to a library: for each task the soft prompt that validated best; mixtures'."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ppt.backbones.sources import base_model
+from ppt.base.output_folder import locked
+from ppt.errors import OutputError
+from ppt.fewshot.predictions import Outcome
+from ppt.fewshot.settings import FewshotConfig
+from ppt.methods import TASKS, Method, find_method
+from ppt.prompts.early import EARLY, Early, read_early, save_early
+from ppt.prompts.files import CARD, read_card, read_values, save_prompt
+from ppt.results.run import Run
+from ppt.results.selection import best_validated
+from ppt.training.course import Course
+
+
+def check_library(config: FewshotConfig, tasks: Sequence[str], methods: Iterable[str]) -> None:
+    """Refuse, before anything runs, to put prompts where others lie, or without one to put."""
+    if config.library is None:
+        return
+    known = [find_method(name) for name in methods]
+    names = [*tasks] if any(map(_is_kept, known)) else []
+    if any(one.transfer == TASKS and one.trains == "prompt" for one in known):
+        names.append(mixture_name(tasks))
+    if not names:
+        raise OutputError(
+            "--library: no method of this grid tunes a soft prompt alone: add prompt_tuning to"
+            " --methods."
+        )
+    for name in names:
+        place = Path(config.library) / name
+        if place.exists() and any(place.iterdir()) and not _is_of(name, config.model, place):
+            raise OutputError(
+                f"{place} holds no prompt of task {name} and backbone {config.model}: give another"
+                " --library, or move it."
+            )
+
+
+def mixture_name(tasks: Iterable[str]) -> str:
+    """What the prompt of a mixture is called in a library."""
+    return "+".join(tasks)
+
+
+def shelve_mixture(
+    config: FewshotConfig, tasks: Sequence[str], kind: str, value: Tensor, early: Early | None,
+    course: Course[Outcome],
+) -> None:  # fmt: skip
+    """Put the prompt [P, H] of a mixture into the library, if there is one to fill."""
+    if config.library is None:
+        return
+    best = course.best("loss")
+    card = {
+        "backbone": config.model,
+        "tasks": list(tasks),
+        "style": "soft",
+        "steps": course.step,
+        "best_step": best.step,
+        "validation": {"accuracy": best.accuracy, "loss": best.loss},
+    }
+    with locked(Path(config.library), "--library"):
+        _put(Path(config.library) / mixture_name(tasks), value, kind, config.model, card, early)
+
+
+def add_to_library(config: FewshotConfig, folder: Path, runs: Sequence[Run]) -> list[Path]:
+    """Put the best prompt of each task into the library; its card tells how good it was."""
+    if config.library is None:
+        return []
+    kept = [run for run in runs if _is_kept(find_method(run.method)) and run.adapter]
+    places = []
+    with locked(Path(config.library), "--library"):
+        for task in dict.fromkeys(run.task for run in kept):
+            best = best_validated([run for run in kept if run.task == task])
+            adapter, place = folder / str(best.adapter), Path(config.library) / task
+            scores = {side: vars(getattr(best, side)) for side in ("validation", "test")}
+            card, early = read_card(adapter), read_early(adapter / EARLY)
+            _put(place, read_values(adapter), str(card["kind"]), config.model,
+                 {**card, **scores}, early)  # fmt: skip
+            places.append(place)
+    return places
+
+
+def _put(
+    place: Path, value: Tensor, kind: str, model: str, card: Mapping[str, Any], early: Early | None
+) -> None:
+    if early:
+        save_early(place / EARLY, early.step, early.start, early.value)
+    else:
+        (place / EARLY).unlink(missing_ok=True)
+    card = {**card, "embedding_step": early and early.step}
+    save_prompt(place, value, kind=kind, model=base_model(model), card=card)
+
+
+def _is_kept(method: Method) -> bool:
+    """Whether it tunes one soft prompt, on the task alone."""
+    return (
+        method.trains == "prompt" and method.style == "soft" and method.members == 1
+        and not method.unified and method.transfer is None
+    )  # fmt: skip
+
+
+def _is_of(name: str, model: str, place: Path) -> bool:
+    card: Mapping[str, Any] = read_card(place) if (place / CARD).is_file() else {}
+    own = card.get("task") or mixture_name(map(str, card.get("tasks") or ()))
+    return own == name and card.get("backbone") == model

@@ -1,0 +1,63 @@
+"""What a prompt was when its training began, and at a fixed early step: kept beside the best.
+
+The early one tells its task better than the best does, which has gone its own way (SPoT, Vu et
+al. 2022); the best without the start is what training has added.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ppt.base.files import appearing, write_synced
+from ppt.errors import InputError
+from ppt.prompts.files import read_bytes, readable
+
+EARLY = "task_embedding.safetensors"
+"""The file, in the adapter's own folder, which PEFT passes over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Early:
+    """A prompt [P, H] at its `start`, and as `value` after `step` steps: the task's embedding."""
+
+    step: int
+    start: Tensor
+    value: Tensor
+
+
+def save_early(file: Path, step: int, start: Tensor, value: Tensor | None = None) -> None:
+    """Write what is known of it; without a `value` yet, the step has not come."""
+    tensors = {"start": start, "step": torch.tensor(step)}
+    tensors |= {} if value is None else {"value": value}
+    data = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+    with appearing(file) as scratch:
+        write_synced(scratch, bytes(save(data, {"format": "pt"})))
+
+
+def read_start(file: Path) -> Tensor:
+    """The start [P, H] that `save_early` wrote; raises InputError where it is not there."""
+    return _tensors(file)["start"]
+
+
+def read_early(file: Path) -> Early | None:
+    """The embedding in `file`; None where it was not kept. Raises InputError if it is broken."""
+    tensors = _tensors(file) if file.exists() else {}
+    if not {"value", "start", "step"} <= tensors.keys():
+        return None
+    start, value = tensors["start"].float(), tensors["value"].float()
+    finite = bool(start.isfinite().all() and value.isfinite().all())
+    if value.ndim != 2 or start.shape != value.shape or not finite:
+        raise InputError(
+            f"{file} holds {list(start.shape)} and {list(value.shape)}, expected two finite"
+            " [P, H] of one prompt: make it anew (--embedding_steps), or remove the file."
+        )
+    return Early(int(tensors["step"]), start, value)
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    with readable(file):
+        tensors: dict[str, Tensor] = load(read_bytes(file))
+    return tensors

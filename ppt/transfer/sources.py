@@ -1,0 +1,142 @@
+"""A library of prompts as sources for other tasks: named, compared with a target, ranked.
+
+A library is a folder of prompts with their cards; any that suits the backbone is a source,
+whatever it was trained on: a task, a self-supervised format, language modelling.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from ppt.base.names import check_name
+from ppt.errors import InputError, unknown_name
+from ppt.prompts.early import EARLY, Early, read_early
+from ppt.prompts.files import ADAPTER, FOLDER, Prompt
+from ppt.transfer.library import is_for
+from ppt.transfer.similarity import similarities
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A prompt and the name that it has in its library."""
+
+    name: str
+    prompt: Prompt
+
+    @cached_property
+    def early(self) -> Early | None:
+        """The prompt at its start and at the early step, if these were kept."""
+        return read_early(self.prompt.folder / EARLY) if self.prompt.folder else None
+
+    @cached_property
+    def values(self) -> Tensor:
+        """The prompt of the best step, [P, H]: what is transferred."""
+        return self.prompt.values()
+
+    @property
+    def embedding(self) -> Tensor:
+        """What its task is known by, [P, H]: the early prompt; where none was kept, the best."""
+        return self.early.value if self.early else self.values
+
+    @property
+    def task(self) -> str | None:
+        """The one labelled task that it was tuned on, if it was."""
+        return self.prompt.card.get("task")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The labelled tasks that it was trained on: that one, or those of a mixture."""
+        several = self.prompt.card.get("tasks")
+        return tuple(map(str, several)) if isinstance(several, list) else (self.task or "",)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it from others: its name, its prompt, and the prompt at the early step."""
+        both = hashlib.sha256(f"{self.name} {self.prompt.digest}".encode())
+        if self.early:
+            for one in (self.early.start, self.early.value):
+                both.update(one.numpy().tobytes())
+        return both.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What a method takes a start from: some sources, and the measure that ranks them."""
+
+    sources: tuple[Source, ...]
+    similarity: str
+    step: int
+
+    @property
+    def digest(self) -> str:
+        """What decides the start, as far as it is theirs."""
+        told = (self.similarity, str(self.step), *(one.digest for one in self.sources))
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+    def ranked(self, target: Tensor, count: int) -> list[tuple[Source, float]]:
+        """The `count` nearest to the task whose embedding is `target` [P, H], the nearest first."""
+        (near,) = similarities([target], [one.embedding for one in self.sources], self.similarity)
+        order = sorted(range(len(near)), key=lambda i: (-near[i], self.sources[i].name))
+        return [(self.sources[i], float(near[i])) for i in order[:count]]
+
+
+def as_sources(prompts: Iterable[Prompt], model: str) -> tuple[list[Source], list[str]]:
+    """Those of `prompts` that can begin a soft prompt of the backbone, and notes on the others.
+
+    A name is that of the folder in the library. Raises InputError where two have one name.
+    """
+    kept: dict[str, Source] = {}
+    notes = []
+    for place, prompt in enumerate(prompts):
+        name = source_name(prompt, place)
+        if why := _unfit(prompt, model):
+            notes.append(f"{prompt} is no source: {why}.")
+        elif name in kept:
+            raise InputError(
+                f"two sources are called {name!r}, {kept[name].prompt} and {prompt}: give one of"
+                " the folders another name."
+            )
+        else:
+            check_name(name, "the name of a source")
+            kept[name] = Source(name, prompt)
+    return list(kept.values()), notes
+
+
+def source_name(prompt: Prompt, place: int = 0) -> str:
+    """The name of its run folder; of a prompt in memory its task's or format's."""
+    if prompt.folder is None:
+        return str(prompt.card.get("task") or prompt.card.get("format") or f"prompt-{place}")
+    folder = prompt.folder.resolve()
+    return folder.parent.name if folder.name in (FOLDER, ADAPTER) else folder.name
+
+
+def _unfit(prompt: Prompt, model: str) -> str:
+    """Why it cannot begin a soft prompt of that backbone; empty where it can."""
+    if prompt.trains != "prompt":
+        return f"it is a {prompt.trains} adapter"
+    if prompt.card.get("style", "soft") != "soft":
+        return f"it stands beside {prompt.card['style']} words"
+    if not is_for(prompt, model):
+        return f"it was trained for {prompt.card.get('backbone')}"
+    return ""
+
+
+def find_source(sources: Sequence[Source], name: str) -> Source:
+    """The source of that name; raises UnknownNameError."""
+    known = {one.name: one for one in sources}
+    if name not in known:
+        raise unknown_name("source", name, known)
+    return known[name]
+
+
+def of_one_length(sources: Sequence[Source], purpose: str) -> None:
+    """Refuse prompts of several lengths, which cannot stand for one another."""
+    lengths = {len(one.values): one for one in sources}
+    if len(lengths) > 1:
+        told = " and ".join(f"{one.name} {length}" for length, one in sorted(lengths.items())[:2])
+        raise InputError(
+            f"{purpose}: the sources have several lengths ({told} tokens): give those of one."
+        )
