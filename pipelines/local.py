@@ -1,4 +1,4 @@
-"""The progress of a build on one machine, on a terminal.
+"""The progress of a build on one machine: a bar on a terminal, else a line a minute.
 
 Beam tells its metrics only at the end. So each process keeps its own small file of counts
 in a folder, and the launching process adds them up a few times a second.
@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,9 @@ from rich.text import Text
 _COUNTS = struct.Struct("<3q2d")
 _SHOWN_EVERY = 0.25
 """Seconds between two looks at the counts."""
+
+LINE_EVERY = 60.0
+"""Seconds between two lines, where there is no terminal."""
 
 
 class Board:
@@ -79,10 +82,33 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]:
-    """Show the counts in `folder` while the block runs, if `console` is a terminal."""
-    if folder is None or not console.is_terminal:
+    """Tell of the counts in `folder` while the block runs: a bar on a terminal, else lines."""
+    if folder is None:
         yield
         return
+    with _bar(n_shards, console) if console.is_terminal else _lines(n_shards, console) as tell:
+        ended = threading.Event()
+
+        def poll() -> None:
+            while not ended.wait(_SHOWN_EVERY if console.is_terminal else LINE_EVERY):
+                if now := totals(folder):
+                    tell(now)
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _doing(now: Totals) -> str:
+    return "building" if now.shards else "reading"
+
+
+@contextmanager
+def _bar(n_shards: int, console: Console) -> Iterator[Callable[[Totals], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -91,28 +117,23 @@ def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]
         _Rate(),
         TimeRemainingColumn(),
     )
-    ended = threading.Event()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting", total=n_shards, documents=0, text_bytes=0)
+        yield lambda now: bar.update(
+            task,
+            completed=now.shards,
+            description=_doing(now),
+            documents=now.documents,
+            text_bytes=now.text_bytes,
+        )
+        bar.update(task, completed=n_shards, description="done")
 
-        def poll() -> None:
-            while not ended.wait(_SHOWN_EVERY):
-                now = totals(folder)
-                if now is None:
-                    continue
-                bar.update(
-                    task,
-                    completed=now.shards,
-                    description="building" if now.shards else "reading",
-                    documents=now.documents,
-                    text_bytes=now.text_bytes,
-                )
 
-        thread = threading.Thread(target=poll, daemon=True)
-        thread.start()
-        try:
-            yield
-            bar.update(task, completed=n_shards, description="done")
-        finally:
-            ended.set()
-            thread.join()
+@contextmanager
+def _lines(n_shards: int, console: Console) -> Iterator[Callable[[Totals], None]]:
+    yield lambda now: console.print(
+        f"{_doing(now)}: {now.documents:,} documents, {now.text_bytes / 1e6:,.1f} MB, {now.shards}"
+        f" of {n_shards} shards in {(time.time() - now.started) / 60:.0f} min",
+        soft_wrap=True,
+        highlight=False,
+    )

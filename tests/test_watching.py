@@ -1,11 +1,15 @@
 """What runners show of a build: counters that are the manifests' sums, times, lines of JSON."""
 
+import io
 import json
 import logging
+import time
 
 import apache_beam as beam
 import pytest
+from rich.console import Console
 
+from pipelines import local
 from ppt.corpus.formats import FORMATS
 from tests.builds import build, good_documents, ledger_holds, manifest, write_jsonl
 
@@ -83,4 +87,17 @@ def test_workers_write_lines_of_json(watched):
     ]  # fmt: skip
     assert sum(line["documents_kept"] for line in shards) == manifest(folder)["documents"]["kept"]
     assert not any(line["kept"] for line in shards)  # none was left by an earlier build
-    assert lines[-1] == {"event": "manifests_written", "formats": list(FORMATS)}
+    assert lines[-1] == {"event": "manifests_written", "formats": sorted(FORMATS)}
+
+
+def test_without_a_terminal_a_line_tells_how_far_a_build_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "LINE_EVERY", 0.02)
+    said = io.StringIO()
+    board = local.Board(str(tmp_path))
+    board.add(documents=1200, text_bytes=3_400_000, shards=1)
+    with local.shown(str(tmp_path), 9, Console(file=said)):
+        while "\n" not in said.getvalue():
+            time.sleep(0.01)
+    assert said.getvalue().splitlines()[0] == (
+        "building: 1,200 documents, 3.4 MB, 1 of 9 shards in 0 min"
+    )
