@@ -14,6 +14,7 @@ from torch.nn import functional
 from ppt.backbones.base import Backbone, later_tokens, merge_states, repeat_rows
 from ppt.backbones.checks import adapt
 from ppt.errors import ConfigError
+from ppt.prompts.deep import DeepBank
 from ppt.prompts.encoder import mask_id
 from ppt.prompts.tensors import Batch
 
@@ -52,7 +53,8 @@ class Seq2SeqBackbone(Backbone):
         for block in self.model.decoder.block:
             few_queries(block.layer[1].EncDecAttention)
 
-    def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
+    def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
+        assert not isinstance(bank, DeepBank), "of such models there are none"
         text, mask = self._lookup(batch.input_ids), batch.attention_mask
         later, rows = later_tokens(batch.words), len(batch)
         if later.ndim > 2:

@@ -10,7 +10,8 @@ from pathlib import Path
 from ppt.backbones.sources import EMBEDDED
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
-from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt, readable
+from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
+from ppt.prompts.foreign import readable
 from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION
 
 LETTERS = ANSWERS[0]
