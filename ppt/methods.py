@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from ppt.errors import unknown_name
 
-PRETRAINED, RANDOM, TEXT = "pretrained", "random", "text"
+PRETRAINED, RANDOM, TEXT, EXAMPLES = "pretrained", "random", "text", "examples"
 """Starts that this table knows beside those of ``python -m ppt.pretrain --init``: the
-prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; and
-the words of ``--init_text``."""
+prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; the
+words of ``--init_text``; and the training examples, for keys and values alone."""
 
 PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 """AdamW as measured on the embedded backbone, Adafactor as in Lester et al. 2021 for T5."""
@@ -19,12 +19,21 @@ PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 """A start that is good already is left more slowly: 2e-3 was measured, 0.1 keeps the ratio."""
 
+KV_RATES = {"adamw": 5e-3, "adafactor": 0.3}
+KV_PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
+
+TOKEN_DROPOUT = 0.1
+"""One of 0, 0.05 and 0.1, among which the authors of Context Tuning chose (Lu et al. 2025)."""
+
 LORA_RATES = {"adamw": 1e-3, "adafactor": 1e-3}
 FULL_RATES = {"adamw": 2e-5, "adafactor": 1e-3}
 """Adafactor as the T5 papers fine-tune (Raffel et al. 2020)."""
 
 GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
 """``--grid method`` tries each method's own rate times these."""
+
+PROMPTS = ("prompt", "kv")
+"""What is trained of which many runs share a batch: the backbone is the same."""
 
 ENSEMBLE_SIZE = 5
 """Prompts of an ensemble, as in Lester et al. 2021, section 6."""
@@ -38,7 +47,8 @@ class Method:
     (`Task.pattern`), `init` how a prompt begins, `rates` the learning rate by optimizer.
     `demonstrations` are training examples before the text; `calibrated` scores are divided
     by those of a text without content. Of several `members`, trained on the same rows from
-    other starts, `combine` makes one.
+    other starts, `combine` makes one. `token_dropout` is the share of a deep prompt's positions
+    that a step of training leaves unread.
     """
 
     summary: str
@@ -51,9 +61,11 @@ class Method:
     calibrated: bool = False
     members: int = 1
     combine: str | None = None
+    token_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        assert self.init == PRETRAINED or (self.trains == "prompt") == (self.init is not None), self
+        assert self.init == PRETRAINED or (self.trains in PROMPTS) == (self.init is not None), self
+        assert self.trains == "kv" or not (self.token_dropout or self.init == EXAMPLES), self
         assert (self.members > 1) == (self.combine is not None), self
 
     @property
@@ -64,8 +76,8 @@ class Method:
     @property
     def alone(self) -> bool:
         """Whether its runs cannot share a batch: their weights or their contexts differ."""
-        own_weights = self.is_trained and self.trains not in ("prompt", "nothing")
-        return own_weights or self.demonstrations
+        own_weights = self.is_trained and self.trains not in (*PROMPTS, "nothing")
+        return own_weights or self.demonstrations or self.init == EXAMPLES
 
     def training(self) -> tuple[object, ...]:
         """What decides the training: methods of equal value share it."""
@@ -138,6 +150,39 @@ METHODS: dict[str, Method] = {
         unified=True,
         init=PRETRAINED,
         rates=PRETRAINED_RATES,
+    ),
+    "kv_tuning": Method(
+        "keys and values of every layer, from those of sampled vocabulary (Li and Liang 2021)",
+        trains="kv",
+        rates=KV_RATES,
+    ),
+    "kv_tuning_labels": Method(
+        "from those of the label words, then vocabulary", trains="kv", init="labels", rates=KV_RATES
+    ),
+    "hybrid_kv_tuning": Method(
+        "keys and values beside hard words", trains="kv", style="hybrid", rates=KV_RATES
+    ),
+    "context_tuning": Method(
+        "from those of the training examples, beside hard words; none reads its own, a share is"
+        " left unread in each step (Lu et al. 2025)",
+        trains="kv",
+        style="hybrid",
+        init=EXAMPLES,
+        rates=KV_RATES,
+        token_dropout=TOKEN_DROPOUT,
+    ),
+    "kv_ppt": Method(
+        "keys and values that were pre-trained on the task's format",
+        trains="kv",
+        init=PRETRAINED,
+        rates=KV_PRETRAINED_RATES,
+    ),
+    "hybrid_kv_ppt": Method(
+        "the same beside hard words, pre-trained with them",
+        trains="kv",
+        style="hybrid",
+        init=PRETRAINED,
+        rates=KV_PRETRAINED_RATES,
     ),
     "ensemble_vote": Method(
         f"{ENSEMBLE_SIZE} prompts from other starts, majority vote (Lester et al. 2021)",

@@ -83,10 +83,12 @@ DEFAULTS = {
         "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
         "max_test_examples": None, "max_length": 256, "model": "smollm2-135m",
         "context_length": 1024, "prompt_length": 20, "init_text": None, "answers": "letters",
+        "residual": 0,
     },
     Method: {
         "trains": "prompt", "style": "soft", "unified": False, "init": "vocabulary",
         "demonstrations": False, "calibrated": False, "members": 1, "combine": None,
+        "token_dropout": 0.0,
     },
     Task: {"language": "en", "balance": "equal", "patterns": {}},
     Label: {},

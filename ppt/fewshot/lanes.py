@@ -163,7 +163,8 @@ class TaskLanes(Objective[Outcome]):
         backbone = self.trainable.backbone
         pad = backbone.pad_id
         batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
-        scores = self.trainable.score(which, batch, full_vocabulary=self.loss == "vocabulary")
+        full, places = self.loss == "vocabulary", chosen - self._offsets[list(which), None]
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=places)
         each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
         share = torch.from_numpy(shares).to(each)
         own = (each * share).sum(1)

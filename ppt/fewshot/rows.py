@@ -125,6 +125,7 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
         "patterns_version": PATTERNS_VERSION,
         "label_words": list(renderer.verbalizer.words.values()),
         "init": finished.start.init,
+        "text_start": list(finished.start.start),
         "shots": trial.shots,
         "seed": trial.seed,
         "learning_rate": trial.learning_rate,

@@ -18,7 +18,7 @@ from ppt.fewshot.banks import Workbench, rehearse, run_bank
 from ppt.fewshot.grid import banks, content_digest
 from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig
 from ppt.methods import METHODS, PRETRAINED
-from ppt.prompts.files import Prompt, load_prompt, read_card
+from ppt.prompts.files import Prompt, load_prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import CONFIG, REJECTS, check_folder
 from ppt.results.report import Results, results_of
@@ -29,7 +29,7 @@ from ppt.tasks.finding import require_distinct
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
-from ppt.transfer.library import choose_prompt, described, serves
+from ppt.transfer.library import WHAT, choose_prompt, described, serves
 
 Choices = Mapping[tuple[str, str], Prompt | None]
 """(task, method) → the prompt that it begins with, if it begins with one."""
@@ -116,9 +116,8 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
         if store.folder is None or run.adapter is None:
             continue
         place = store.folder / run.adapter
-        folders = sorted(place.glob("member-*")) or [place]
-        cards = {folder: read_card(folder) for folder in folders}
-        found[run.run] = tuple(Prompt(card, one) for one, card in cards.items() if card)
+        kept = map(open_prompt, sorted(place.glob("member-*")) or [place])
+        found[run.run] = tuple(one for one in kept if one.card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 
@@ -133,7 +132,7 @@ def choose_methods(
         for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
             method = METHODS[method_name]
             wanted = "unified" if method.unified else own, method.style
-            more = "lora" if method.trains == "lora" else "prompt", config.answers
+            more = method.trains if method.trains in WHAT else "prompt", config.answers
             if method.init != PRETRAINED:
                 chosen[name, method_name] = None
             elif named or any(serves(one, *wanted, *more) for one in prompts):

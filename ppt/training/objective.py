@@ -95,7 +95,8 @@ class CorpusRows(Objective[Evaluation]):
         loss, backbone = self.settings.loss, self.trainable.backbone
         pad = backbone.pad_id
         batch = collate(self.examples.train, indices, self._words, pad).to(backbone.device)
-        scores = self.trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
+        full = loss == "vocabulary"
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=indices[None])
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
         (total / rows).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()

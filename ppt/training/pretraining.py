@@ -1,13 +1,10 @@
 """Pre-training on a corpus, from opened corpus and loaded backbone to what is kept."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import ppt
 from ppt.backbones.base import Backbone
@@ -21,7 +18,6 @@ from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
-from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
@@ -33,7 +29,8 @@ from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
 from ppt.training.settings import PretrainConfig, TrainSettings
-from ppt.training.trainables import PromptBank, Trainable, lora
+from ppt.training.starts import Beginning, started
+from ppt.training.trainables import PromptBank, Trainable
 
 LESS = (
     "begin anew with a smaller --per_device_train_batch_size (and as much more"
@@ -146,7 +143,7 @@ def pretrain(
         config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
         config.answers,
     )  # fmt: skip
-    with started(config, backbone, renderer) as trainable:
+    with started(Beginning(config, backbone, renderer, corpus)) as trainable:
         examples = load_examples(
             corpus,
             renderer,
@@ -178,55 +175,21 @@ def pretrain(
         best = course.best(config.metric_for_best_model)
         card = {**card_of(config, renderer, facts), "first": course.first.as_dict(),
                 "best": best.as_dict()}  # fmt: skip
-        is_prompt = isinstance(trainable, PromptBank)
-        made = (
-            Prompt(card, folder and folder / FOLDER, trainable.value(0)[0]) if is_prompt else None
-        )
+        made = None
+        if isinstance(trainable, PromptBank):
+            place = folder and folder / FOLDER
+            made = Prompt(card, place, trainable.value(0)[0], trainable.trains)
         pretrained = Pretrained(made, best, course)
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, pretrained)
     return pretrained
 
 
-@contextmanager
-def _prompt(config: PretrainConfig, backbone: Backbone, renderer: Renderer) -> Iterator[Trainable]:
-    """A soft prompt; its start is the same in every process and on every device."""
-    backbone.require_room(
-        config.prompt_length, config.max_length, renderer.width,
-        "lower --prompt_length or --max_length",
-    )  # fmt: skip
-    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, renderer.words())
-    generator = torch.Generator().manual_seed(config.seed)
-    shape = (config.prompt_length, backbone.hidden_size)
-    values = initialiser(config.init, vocabulary)(shape, generator)
-    residual = Residual(shape[1], config.residual, generator) if config.residual else None
-    yield PromptBank(backbone, [SoftPrompt(values, residual)])
-
-
-@contextmanager
-def _lora(config: PretrainConfig, backbone: Backbone, renderer: Renderer) -> Iterator[Trainable]:
-    backbone.require_room(0, config.max_length, renderer.width, "lower --max_length")
-    with lora(backbone, config.seed) as weights:
-        yield weights
-
-
-TRAINS: Mapping[
-    str, Callable[[PretrainConfig, Backbone, Renderer], AbstractContextManager[Trainable]]
-] = {"prompt": _prompt, "lora": _lora}
-"""``--trains`` → what is trained, ready; the backbone is as before when the block ends."""
-
 ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 """Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
-
-
-def started(
-    config: PretrainConfig, backbone: Backbone, renderer: Renderer
-) -> AbstractContextManager[Trainable]:
-    """What `config` trains, as it begins."""
-    return TRAINS[config.trains](config, backbone, renderer)
 
 
 def facts_of(

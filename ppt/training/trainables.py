@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ppt.backbones.base import Backbone
+from ppt.base.arrays import Indices
 from ppt.base.extras import need
 from ppt.errors import InputError
+from ppt.prompts.deep import DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
@@ -34,6 +36,8 @@ class Trainable:
     """
 
     alike = True
+    step = 0
+    """Where the loop stands, which tells it before each step."""
 
     def __init__(self, backbone: Backbone, lanes: int = 1, before: Tensor | None = None) -> None:
         self.backbone, self.lanes, self._before = backbone, lanes, before
@@ -48,8 +52,19 @@ class Trainable:
         """What stands before the texts of the lanes `which`: [K, P, H], or nothing."""
         return None if self._before is None else self._before.expand(len(which), -1, -1)
 
-    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool = False) -> Tensor:
-        """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`."""
+    def score(
+        self,
+        which: Sequence[int],
+        batch: Batch,
+        *,
+        full_vocabulary: bool = False,
+        rows: Indices | None = None,
+    ) -> Tensor:
+        """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`.
+
+        In a step of training, `rows` [K, B] are the numbers of its rows among each lane's own.
+        """
+        del rows
         return self.backbone.score(self.bank(which), batch, full_vocabulary=full_vocabulary)
 
     def value(self, lane: int) -> list[Tensor]:
@@ -83,6 +98,9 @@ class PromptBank(Trainable):
     """K soft prompts, which begin as `prompts`: a `SoftPrompt` or values [P, H] each."""
 
     alike = False
+    trains = "prompt"
+    """What its adapters are (`ppt.prompts.files.TRAINED`)."""
+    deep: DeepShape | None = None
 
     def __init__(self, backbone: Backbone, prompts: Sequence[SoftPrompt | Tensor]) -> None:
         made = [one if isinstance(one, SoftPrompt) else SoftPrompt(one) for one in prompts]
@@ -119,7 +137,8 @@ class PromptBank(Trainable):
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write the lane's prompt, with `card` beside it."""
         prompt = self.prompts[lane].folded()
-        save_prompt(folder, prompt, kind=self.backbone.kind, model=base, card=card)
+        kind, deep = self.backbone.kind, self.deep
+        save_prompt(folder, prompt, kind=kind, model=base, card=card, deep=deep)
         return True
 
 
