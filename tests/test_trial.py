@@ -182,7 +182,7 @@ DECISIVE = {
     "per_device_train_batch_size": 8, "max_steps": 47, "eval_steps": 4,
     "metric_for_best_model": "loss", "early_stopping_patience": 2, "max_test_examples": 9,
     "max_length": 128, "model": "gpt2", "context_length": 512, "prompt_length": 4,
-    "init_text": "It was", "answers": "texts",
+    "init_text": "It was", "answers": "texts", "residual": 8,
 }  # fmt: skip
 
 
