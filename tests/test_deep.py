@@ -10,9 +10,13 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
+from ppt import load_task, train_prompt
+from ppt import tune as tune_task
 from ppt.backbones.base import word_loss
+from ppt.backbones.loading import load_backbone
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.lanes import tune
+from ppt.pretrain import main
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import load_prompt, open_prompt, read_values, save_prompt
@@ -20,12 +24,14 @@ from ppt.prompts.in_context import demonstrations, without_start
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary
 from ppt.training.deep import DeepPrompts, begun
 from ppt.training.pretraining import train
-from ppt.transfer.library import choose_prompt, serves
-from tests.few import steps, toy_lanes
+from ppt.transfer.library import choose_prompt, find_prompts, serves
+from ppt.transfer.teacher import TunedLabeller
+from tests.few import steps, toy_lanes, toy_task
+from tests.test_pretrain import fails
 from tests.test_training import Ended, KilledError, same, stop_in
 from tests.test_tuning import POINTS, assert_same
-from tests.tiny import CAUSAL, WORDS, tiny, tiny_batch, tiny_model, tiny_prompt
-from tests.toys import settings, toy
+from tests.tiny import CAUSAL, WORDS, save_tiny, tiny, tiny_batch, tiny_model, tiny_prompt
+from tests.toys import settings, toy, toy_corpus
 
 LIKE_PEFT = ("llama", "gpt2", "qwen2", "qwen3", "phi", "opt", "cohere", "granite")
 
@@ -313,3 +319,76 @@ def test_examples_say_which_of_their_tokens_are_whose():
         starts = lane.train.starts[row : row + 2]
         assert own[: np.diff(starts)[0]] == lane.train.ids[slice(*starts)].tolist()
     assert without_start(lane.train, []) is lane.train
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Tiny models and a corpus on disk."""
+    folder = tmp_path_factory.mktemp("place")
+    save_tiny(folder / "llama", max_position_embeddings=200)
+    save_tiny(folder / "t5", "t5")
+    toy_corpus(folder / "corpus")
+    return folder
+
+
+def flags(place, output, **changes):
+    usual = {
+        "format": "sentiment", "corpus": place / "corpus", "model": place / "llama",
+        "output_dir": output, "prompt_kind": "kv", "prompt_length": 40, "max_length": 56,
+        "max_steps": 4, "eval_steps": 2, "per_device_train_batch_size": 8, "learning_rate": 0.05,
+        "tensorboard": "false", "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in {**usual, **changes}.items()]
+
+
+def test_the_command_trains_what_peft_loads_and_a_labeller_takes(place, tmp_path):
+    output = tmp_path / "run"
+    options = {"init": "examples", "residual": 4, "token_dropout": 0.2}
+    assert main(flags(place, output, **options)) == 0
+    (prompt,) = find_prompts([str(output)])
+    assert prompt.trains == "kv"
+    assert 10 < prompt.card["prompt_length"] <= 40
+    assert prompt.card["first"]["loss"] != prompt.card["best"]["loss"]
+    backbone, batch = load_backbone(str(place / "llama"), device="cpu"), tiny_batch()
+    values = prompt.values(deep=backbone.deep)
+    ours = backbone.score(DeepBank(values[None]), batch, full_vocabulary=True)
+    with torch.no_grad():
+        theirs = peft.PeftModel.from_pretrained(backbone.model, output / "prompt").eval()
+        expected = peft_scores(theirs, batch)[:, batch.words.ids[:, 0]]
+    scores_close(ours[batch.allowed], expected[batch.allowed])
+    found = TunedLabeller.load(str(output)).probabilities(["It was great.", "no"])
+    assert found.sum(1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_from_python_a_prompt_goes_from_one_to_the_other(place):
+    backbone = load_backbone(str(place / "llama"), device="cpu")
+    settings = {"max_steps": 2, "max_length": 48, "tensorboard": False}
+    made = train_prompt(place / "corpus", backbone, prompt_kind="kv", prompt_length=3, **settings)
+    assert made.prompt.values(deep=backbone.deep).shape == (3, backbone.deep.width)
+    task = load_task(toy_task(place / "task"))
+    tuned = tune_task(task, backbone, methods=["kv_ppt"], prompts=[made.prompt], shots=4, seeds=1,
+                      max_steps=2, eval_steps=1, max_length=48, residual=4)  # fmt: skip
+    (run,), ((prompt,),) = tuned.runs, tuned.prompts.values()
+    assert prompt.trains == "kv"
+    assert run.init == "checkpoint:a prompt in memory"
+    network = 2 * 4 * backbone.deep.width + 4 + 3 * backbone.deep.width
+    assert run.parameters == 3 * backbone.deep.width + network
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "t5"}, "needs a causal model"),
+        ({"prompt_kind": "embeddings", "token_dropout": 0.1}, "it is for --prompt_kind=kv alone"),
+        ({"prompt_kind": "embeddings", "init": "examples"}, "it is for --prompt_kind=kv alone"),
+        ({"trains": "lora", "style": "hard"}, "--prompt_kind: got 'kv': it is for --trains=prompt"),
+        ({"token_dropout": 1}, "0 or more, below 1"),
+        ({"init": "examples", "prompt_length": 3}, "raise --prompt_length"),
+        ({"prompt_length": 150}, "lower --prompt_length"),
+    ],
+)
+def test_errors_are_one_line(place, tmp_path, capsys, change, message):
+    if "model" in change:
+        change = {"model": place / change["model"]}
+    assert message in fails(capsys, flags(place, tmp_path / "run", **change))
+    assert not (tmp_path / "run").exists()

@@ -56,13 +56,15 @@ class Lane:
 class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
-    `train_curve` has (step, mean loss since the one before).
+    `train_curve` has (step, mean loss since the one before). `parameters` are those that were
+    trained, also of what was folded away since.
     """
 
     course: Course[Outcome]
     best: Outcome
     scores: Tensor
     train_curve: list[tuple[int, float]] = field(default_factory=list)
+    parameters: int = 0
 
 
 def tune(
@@ -80,6 +82,7 @@ def tune(
     """
     objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
     curves = _Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step)
+    sizes = [sum(map(torch.numel, trainable.parameters(lane))) for lane in range(len(lanes))]
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
     with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         courses = Loop(objective, own, curves).to_the_end(stop)
@@ -87,7 +90,7 @@ def tune(
     for lane, course in enumerate(courses):
         best = course.best(settings.metric_for_best_model)
         scores = objective.scores[lane][best.step]
-        results.append(LaneResult(course, best, scores, curves.curves[lane]))
+        results.append(LaneResult(course, best, scores, curves.curves[lane], sizes[lane]))
     return results
 
 

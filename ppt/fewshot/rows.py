@@ -61,7 +61,6 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     lanes = finished.lanes(trial)
     results = [finished.lane_results[lane] for lane in lanes]
     courses = [one.course for one in results]
-    weights = [weight for lane in lanes for weight in finished.start.trainable.parameters(lane)]
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.predicted.numpy(), len(view.labels))
     curves = (
@@ -90,7 +89,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         stopped_early=any(course.stopped_early for course in courses),
         diverged=any(course.diverged for course in courses),
         seconds=round(finished.seconds_a_lane * len(lanes), 3),
-        parameters=sum(weight.numel() for weight in weights),
+        parameters=sum(one.parameters for one in results),
         adapter=adapter,
     )
 
