@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,24 +84,24 @@ def _prompts(of: Beginning) -> Iterator[Start]:
 @contextmanager
 def _kv(of: Beginning) -> Iterator[Start]:
     """A deep prompt [P, D] for each lane; one that begins from examples does not read its own."""
+    deep, origins, count = of.backbone.deep, None, None
+    start: tuple[int, ...] = ()
     if of.method.init == EXAMPLES:
         shown, embeddings = examples(of)
-        values, init = list(of.backbone.keys_values(embeddings[None])), EXAMPLES
-        origins = torch.tensor(shown.rows)
-        more: dict[str, Any] = {"shown": shown.count, "start": start_tokens(of)}
+        values, init = of.backbone.keys_values(embeddings[None]), EXAMPLES
+        origins, count, start = torch.tensor(shown.rows), shown.count, start_tokens(of)
     elif of.prompt is not None:
-        prompt = of.prompt.values(kind=of.backbone.kind, deep=of.backbone.deep)
-        values, init = [prompt] * len(of.seeds), f"checkpoint:{of.prompt}"
+        prompt, init = of.prompt.values(kind=of.backbone.kind, deep=deep), f"checkpoint:{of.prompt}"
         require_room(of, len(prompt))
-        origins, more = None, {}
+        values = prompt.expand(len(of.seeds), -1, -1)
     else:
         made, init = beginnings(of)
-        values, origins, more = list(of.backbone.keys_values(torch.stack(made))), None, {}
-    trained = with_residuals(of, [one.cpu() for one in values])
+        values = of.backbone.keys_values(torch.stack(made))
     bank = DeepPrompts(
-        of.backbone, trained, seeds=of.seeds, dropout=of.method.token_dropout, origins=origins
-    )
-    yield Start(bank, init, **more)
+        of.backbone, with_residuals(of, list(values.cpu())), seeds=of.seeds,
+        dropout=of.method.token_dropout, origins=origins,
+    )  # fmt: skip
+    yield Start(bank, init, count, start)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Deep prompts in training: what they begin with, and what texts read of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -91,13 +92,17 @@ def begun(
 
 
 def shown_examples(
-    backbone: Backbone, rows: TokenRows, words: LabelWords, layout: str, room: int, advice: str
-) -> tuple[Demonstrations, Tensor]:
+    backbone: Backbone, rows: TokenRows, words: LabelWords, layout: str, room: int, advice: str,
+    *, one_text: bool = True,
+) -> tuple[Demonstrations, Tensor]:  # fmt: skip
     """As many answered rows as fit into `room` tokens, and their embeddings [P, H].
 
-    Raises ConfigError where none does; `advice` says whose they are, and what users can do.
+    They and what follows are `one_text`, with one start, or each has its own. Raises ConfigError
+    where none fits; `advice` says whose they are, and what users can do.
     """
     encoder = Encoder.of(backbone.tokenizer)
+    if not one_text:
+        encoder = replace(encoder, start=[])
     shown = demonstrations(rows, words, encoder, layout, room)
     if not shown.count:
         raise ConfigError(

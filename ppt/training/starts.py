@@ -67,7 +67,7 @@ def _kv(of: Beginning) -> Iterator[Trainable]:
         rows = pack(of.renderer.rows(head(of.corpus, "train", of.length)))
         shown, embeddings = shown_examples(
             backbone, rows, of.renderer.words(), of.renderer.pattern.layout, of.length,
-            "of the corpus: raise --prompt_length, or lower --max_length",
+            "of the corpus: raise --prompt_length, or lower --max_length", one_text=False,
         )  # fmt: skip
         values = backbone.keys_values(embeddings[None])[0].cpu()
         origins = torch.tensor(shown.rows)
