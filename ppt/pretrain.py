@@ -14,6 +14,7 @@ from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.corpus.storage import Corpus, open_corpus
 from ppt.errors import exit_status
+from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
 
-A corpus comes from python -m pipelines.build_corpus. The run folder gets prompt/ (a PEFT
+A corpus comes from python -m pipelines.build_corpus, but for --format=lm, which reads raw
+documents as language modelling. The run folder gets prompt/ (a PEFT
 adapter of the best step), README.md, metrics.jsonl, loss.png and TensorBoard events. A
 run that was interrupted goes on when the same command is given again."""
 
@@ -32,6 +34,7 @@ examples:
   python -m ppt.pretrain --format=sentiment --style=hybrid --max_steps=300 --dtype=bfloat16
   python -m ppt.pretrain --format=sentence_pair --model=google/flan-t5-xl \\
       --optimizer=adafactor --prompt_length=100 --output_dir=runs/pair
+  python -m ppt.pretrain --format=lm --corpus='docs/*.jsonl.gz' --max_length=128
   accelerate launch -m ppt.pretrain --format=unified --model=Qwen/Qwen2.5-1.5B
 
 With no flag but --format it takes 500 steps of 16 examples: an hour or more on a laptop's
@@ -54,7 +57,10 @@ def _run(argv: Sequence[str] | None) -> int:
         description=DESCRIPTION,
         epilog=EPILOG,
     ).resolved()
-    corpus = open_corpus(str(config.corpus), config.format, config.verify)
+    corpus = (
+        None if config.format == LM
+        else open_corpus(str(config.corpus), config.format, config.verify)
+    )  # fmt: skip
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
     from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
@@ -66,7 +72,9 @@ def _run(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _pretrain(config: PretrainConfig, corpus: Corpus, folder: Path, processes: "Processes") -> None:
+def _pretrain(
+    config: PretrainConfig, corpus: Corpus | None, folder: Path, processes: "Processes"
+) -> None:
     """Train in a folder that is locked, and show the scores."""
     from rich.console import Console
 
@@ -74,6 +82,7 @@ def _pretrain(config: PretrainConfig, corpus: Corpus, folder: Path, processes: "
     from ppt.training.card import scores_table
     from ppt.training.folder import check_run
     from ppt.training.pretraining import PLACES, pretrain
+    from ppt.training.windows import Reading
 
     goes_on = check_run(
         folder,
@@ -82,16 +91,18 @@ def _pretrain(config: PretrainConfig, corpus: Corpus, folder: Path, processes: "
         resume=config.resume_from_checkpoint,
     )
     processes.wait()
+    read = corpus or Reading(str(config.corpus), config)
     backbone = load_backbone(
         config.model,
         device=processes.device or config.device,
         dtype=config.dtype,
         threads=config.threads,
+        target=config.target,
     )
     if processes.first and (hint := dtype_hint(backbone)):
         print(hint, file=sys.stderr)
     made = pretrain(
-        config, corpus, backbone, folder, processes=processes, goes_on=goes_on,
+        config, read, backbone, folder, processes=processes, goes_on=goes_on,
         progress="bar" if sys.stderr.isatty() else "lines", tell=print,
     )  # fmt: skip
     if processes.first:

@@ -32,11 +32,13 @@ from ppt.text.sentences import join_markers, load_punkt
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)
 ENDS = ".!?…。！？ "
-MARKS = 12
-"""Quotation marks and brackets that a cut text may have beside its words."""
+MARKS = """"()[]{}“”«»「」『』（）《》"""
+"""Which a row has whole or not at all."""
+_MARKS = re.compile(f"[{re.escape(MARKS)}]")
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
 
 
+@cache
 def letters(text):
     """What is left of a text when case, digits and signs are put aside."""
     return re.sub(r"\d", "0", re.sub(r"[\W_]+", "", text.casefold()))
@@ -74,6 +76,7 @@ def split(text):
     return [s for s in found if any(map(str.isalpha, s))]  # others part no neighbours
 
 
+@cache
 def marks_alone(text):
     """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
     if text.count('"') % 2:
@@ -84,12 +87,28 @@ def marks_alone(text):
 
 
 def bare(text):
-    """A text without quotation marks and brackets, which a row has whole or not at all."""
-    return " ".join(re.sub(r"""["()\[\]{}“”«»「」『』（）《》]""", "", text).split())
+    """A text without quotation marks and brackets."""
+    return " ".join(_MARKS.sub("", text).split())
 
 
-def is_cut(whole, text):
-    """Whether `text` is `whole`, or its start: up to a clause, or as many words as a cap takes."""
+def holding(sentence, text):
+    """How much of a sentence, with its marks, holds `text`, which its bare form begins with."""
+    left = len(text.replace(" ", ""))
+    for place, sign in enumerate(sentence):
+        counts = not (sign.isspace() or sign in MARKS)
+        if not left and (counts or sign.isspace()):
+            return place
+        left -= counts
+    return len(sentence)
+
+
+def is_cut(sentence, text):
+    """Whether `text` is `sentence`, or its start: up to a clause, or as many words as a cap takes.
+
+    Marks aside, but where words are counted: those of the sentence that are no longer there took
+    their place before it was cut.
+    """
+    whole, text = bare(sentence), bare(text)
     if whole.rstrip(ENDS) == text.rstrip(ENDS):
         return True
     if not whole.startswith(text):
@@ -99,12 +118,12 @@ def is_cut(whole, text):
         return True
     if " " not in text and len(text) in CAPS:
         return True  # a word longer than the cap, such as an address, is cut within
-    signs = len(left) - len(left.lstrip(ENDS.strip()))
-    if not left[signs:].startswith(" "):
+    signs = len(left) - len(left.lstrip(ENDS))
+    if " " not in left[:signs]:
         return False
-    more = whole.find(" ", len(text) + signs + 1)
-    longer = len(whole) if more < 0 else more
-    return any(len(text) <= cap < longer + MARKS for cap in CAPS)
+    more = whole.find(" ", len(text) + signs)
+    longer = holding(sentence, whole if more < 0 else whole[:more])
+    return any(len(text) <= cap < longer for cap in CAPS)
 
 
 def by_overlap(rows, tested):
@@ -138,6 +157,7 @@ class Source:
     def __init__(self, documents, splitter=split):
         self.sentences, self.ids, self.split_of = {}, defaultdict(set), {}
         self.places = defaultdict(list)
+        self.found = {}
         self.texts, self.standing = {}, defaultdict(list)
         for identity, raw in documents:
             text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
@@ -156,11 +176,13 @@ class Source:
 
     def find(self, text):
         """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
-        found = []
-        for key, position in self.places[letters(text)[:24]]:
-            if is_cut(bare(self.sentences[key][position]), bare(text)):
-                found.append((key, position))
-        return found
+        if text not in self.found:
+            self.found[text] = [
+                (key, position)
+                for key, position in self.places.get(letters(text)[:24], ())
+                if is_cut(self.sentences[key][position], text)
+            ]
+        return self.found[text]
 
 
 class Checker:
@@ -175,7 +197,7 @@ class Checker:
         self.splits, self.anchors = defaultdict(set), set()
         self.positions = defaultdict(Counter)
         self.lengths = defaultdict(list)
-        self.cuts, self.shingles = [], {}
+        self.cuts, self.shingles, self.wholes = [], {}, {}
         self.pair_labels = Counter()
 
     def fault(self, what, row):
@@ -342,11 +364,13 @@ class Checker:
 
     def whole(self, text):
         """Whether a text is a whole sentence of the documents, but for its last signs."""
-        wanted = bare(text).rstrip(ENDS)
-        return any(
-            bare(self.source.sentences[key][position]).rstrip(ENDS) == wanted
-            for key, position in self.source.find(text)
-        )
+        if text not in self.wholes:
+            wanted = bare(text).rstrip(ENDS)
+            self.wholes[text] = any(
+                bare(self.source.sentences[key][position]).rstrip(ENDS) == wanted
+                for key, position in self.source.find(text)
+            )
+        return self.wholes[text]
 
     def check_manifest(self, manifest, rows):
         """The mixture is what the rows have; the baselines are what the rows give."""

@@ -4,12 +4,13 @@ It shares with the product only the published numbers and the definition of the
 random streams; every choice is made naively, over lists, one anchor at a time.
 """
 
+import math
 from collections import Counter, defaultdict
 
 from ppt.base.streams import seed_bits
 from ppt.base.text import content_key
 from ppt.corpus.levels import THINNED
-from ppt.corpus.likeness import BLOCK, COMMON, DOCUMENTS, LOOK, SHARED
+from ppt.corpus.likeness import BLOCK, COMMON, DOCUMENTS, LACKING, LOOK, SHARED
 from ppt.corpus.options import option_caps, same_document_options
 from ppt.corpus.sampling import SPARE, TRIES
 from ppt.corpus.sentiment import MATCHED, MOST_BINS
@@ -17,7 +18,7 @@ from ppt.corpus.trim import ENDS, clause, whole
 
 MASK = (1 << 64) - 1
 DIRECTION, NUMBER, TASK, ORDER, PLACE, MIX, SAME, OTHER, SHUFFLE = 0, 1, 2, 3, 4, 5, 64, 128, 192
-TRY, IN_BLOCK = 256, 320
+TURN, IN_BLOCK = 6, 320
 PAIR_WORDS = ["no", "maybe", "yes"]
 SENTIMENT_WORDS = ["terrible", "bad", "maybe", "good", "great"]
 
@@ -135,7 +136,15 @@ class Likeness:
             for word in self.words[i] & self.words[j]
             if len({self.pool[k].number for k in self.having[word]}) >= DOCUMENTS
         ]
-        return min(serving, key=lambda word: (len(self.having[word]), -word), default=None)
+
+        def of_document(word):
+            return sum(self.pool[k].number == self.pool[i].number for k in self.having[word])
+
+        return min(
+            serving,
+            key=lambda word: (of_document(word) < 3, len(self.having[word]), -word),
+            default=None,
+        )
 
     def block(self, ordered, i):
         """The block of `ordered` sentences that i is in, shuffled."""
@@ -145,16 +154,21 @@ class Likeness:
         members = [j for j, one in zip(ordered, number, strict=True) if one == mine]
         return sorted(members, key=self.mixed.__getitem__)
 
-    def blocks(self, anchor, answer):
+    def blocks(self, anchor, answer, beside):
+        """Those of the word that links, of each sentence `beside`; then those of their looks."""
         word = self.link(anchor, answer)
-        if word is not None:
-            yield 0, self.block(sorted(self.having[word], key=self.length_rank.get), answer)
-        yield 1, self.block(self.by_look, answer)
+        for one in beside if word is not None else ():
+            ordered = sorted(self.having[word], key=self.length_rank.get)
+            yield self.block(ordered, one if one in ordered else answer)
+        if word is None:
+            yield from [None] * len(beside)
+        yield from (self.block(self.by_look, one) for one in beside)
 
-    def cost(self, i, j):
+    def cost(self, i, j, word):
         both = {w % 256 for w in self.words[i]} & {w % 256 for w in self.words[j]}
-        apart = abs(self.look_rank[i] - self.look_rank[j])
-        return SHARED * len(both) + apart * LOOK // len(self.pool)
+        places = [self.look_rank[one] * LOOK // len(self.pool) for one in (i, j)]
+        has = word is not None and word % 256 in {w % 256 for w in self.words[j]}
+        return SHARED * len(both) + abs(places[0] - places[1]) - LACKING * has
 
 
 class Oracle:
@@ -209,14 +223,28 @@ class Oracle:
         distant = self.distant(i)
         left = list(distant)
         drawn = [left.pop(pick(word, SAME + j, len(left))) for j in range(k)]
+        link = self.like.link(i, answer)
         for j in range(k):
-            turns = range(TRY + TRIES * j + 1, TRY + TRIES * (j + 1))
-            tries = [drawn[j], *(distant[pick(word, turn, len(distant))] for turn in turns)]
+            first = distant.index(drawn[j])
+            tries = [distant[(first + turn) % len(distant)] for turn in range(TRIES)]
             free = [one for one in tries if one not in drawn[:j] + drawn[j + 1 :]]
-            drawn[j] = min(free, key=lambda one: self.like.cost(answer, one))
+            drawn[j] = min(free, key=lambda one: self.like.cost(answer, one, link))
         return drawn
 
-    def draw_other(self, i, answer, k, word):
+    def draw_other(self, i, beside, k, word):
+        """`beside` are the answer and the other options of its document."""
+        coin = pick(word, TURN, len(beside))
+        turned = [*beside[coin:], *beside[:coin]]
+        drawn, start = [], 0
+        for step, block in enumerate(self.like.blocks(i, beside[0], turned)):
+            place = step % len(beside)
+            start = len(drawn) if place == 0 else start
+            wanted = start + (k - start) * (place + 1) // len(beside)
+            if block is None or len(drawn) >= wanted:
+                continue
+            turn = pick(word, IN_BLOCK + step, len(block))
+            seen = [*block[turn:], *block[:turn]][: math.ceil(k / len(beside)) + SPARE]
+            self.take(drawn, seen, i, wanted)
         total, nth = self.elsewhere(i)
         taken = []
         for j in range(k):
@@ -224,17 +252,15 @@ class Oracle:
             for earlier in sorted(taken):
                 n += n >= earlier
             taken.append(n)
-        drawn, filled = [nth(n) for n in taken], 0
-        for step, block in self.like.blocks(i, answer):
-            turn = pick(word, IN_BLOCK + step, len(block))
-            seen = [*block[turn:], *block[:turn]][: k + SPARE]
-            before = set(drawn)
-            for one in seen:
-                other = self.pool[one].number != self.pool[i].number
-                if filled < k and other and one not in before:
-                    drawn[filled] = one
-                    filled += 1
+        self.take(drawn, [nth(n) for n in taken], i, k)
         return drawn
+
+    def take(self, drawn, seen, i, wanted):
+        """Those of other documents that are not drawn yet."""
+        for one in seen:
+            stranger = self.pool[one].number != self.pool[i].number
+            if len(drawn) < wanted and stranger and one not in drawn:
+                drawn.append(one)
 
     def thinned(self, labels, draws):
         """Those of {i: label} to keep, so that labels are even; all where that costs too much."""
@@ -276,7 +302,7 @@ class Oracle:
                 near = self.adjacent(i, words[i])
                 like = i if near is None else near
                 second = [
-                    lambda i=i, like=like: self.draw_other(i, like, 1, words[i])[0],
+                    lambda i=i, like=like: self.draw_other(i, [like], 1, words[i])[0],
                     lambda i=i, like=like: self.draw_same(i, like, 1, words[i])[0],
                     lambda near=near: near,
                 ][labels[i]]()
@@ -306,7 +332,7 @@ class Oracle:
             if self.elsewhere(i)[0] < from_other:
                 continue
             wrong = self.draw_same(i, answer, from_same, word)
-            wrong += self.draw_other(i, answer, from_other, word)
+            wrong += self.draw_other(i, [answer, *wrong], from_other, word)
             items.append((i, word, answer, wrong))
         return self.place(items)
 

@@ -18,6 +18,7 @@ from ppt.methods import METHODS
 from ppt.report import ReportConfig
 from ppt.results.folder import CONFIG, FILES, FOLDERS
 from ppt.results.selection import RESULTS
+from ppt.training.adaptation import AdaptConfig
 from ppt.training.settings import PretrainConfig
 from tests.reliability import PROMISES
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "pipelines.train_punkt": PunktFlags,
     "ppt.inspect": InspectConfig,
     "ppt.pretrain": PretrainConfig,
+    "ppt.adapt": AdaptConfig,
     "ppt.fewshot": FewshotConfig,
     "ppt.report": ReportConfig,
 }

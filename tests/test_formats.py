@@ -147,7 +147,7 @@ def test_both_neighbours_and_all_negatives_of_a_block_are_drawn_evenly():
         row = int(np.flatnonzero(choice.anchor == 14)[0])
         counts.update(options[row].tolist())
         like = Likeness(pool)
-        assert like.linked(np.array([14]), answers[row : row + 1]) == -1  # words of chance
+        assert like.links(np.array([14]), answers[row : row + 1]) == -1  # words of chance
         block = np.flatnonzero(like.look == like.look[answers[row]])
         others = block[pool.document[block] != pool.document[14]]
         assert len(others) >= 4

@@ -89,7 +89,9 @@ def test_what_workers_import_never_imports_torch(module):
     assert not {"torch", "transformers", "matplotlib"} & set(loaded)
 
 
-@pytest.mark.parametrize("module", ["ppt.pretrain", "ppt.fewshot.__main__", "ppt.report"])
+@pytest.mark.parametrize(
+    "module", ["ppt.pretrain", "ppt.adapt", "ppt.fewshot.__main__", "ppt.report"]
+)
 def test_help_and_bad_flags_do_not_wait_for_torch(module):
     assert not {"torch", "transformers", "matplotlib"} & set(loaded_after(module))
 

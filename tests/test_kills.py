@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.train_punkt import main as learn
+from ppt.adapt import main as adapt
 from ppt.base.files import SCRATCH, owner
 from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main as fewshot
@@ -115,7 +116,7 @@ def left_of_a_grid(folder):
 
 
 TRAINING = [
-    ("ppt.training.pretraining:load_examples", 1),
+    ("ppt.training.material:load_examples", 1),
     ("ppt.training.pretraining:begin_run", 1),
     ("ppt.training.keeper:RunLog", 1),
     ("ppt.training.keeper:save_state", 1),
@@ -176,6 +177,54 @@ def test_a_pretraining_killed_while_it_clears_begins_anew(place, trained, tmp_pa
     left = left_of_training(folder)
     assert left.pop("notes.txt") == b"a user's own"
     assert left == trained
+
+
+ADAPTING = [
+    ("ppt.training.windows:write_windows", 1),
+    ("ppt.training.windows:write_synced", 1),
+    ("ppt.training.adapting:begin_run", 1),
+    ("ppt.training.keeper:save_state", 1),
+    ("ppt.training.keeper:save_state", 3),
+    ("ppt.training.adapting:save_model", 1),
+    ("ppt.training.adapting:os.fsync", 2),
+    ("ppt.training.windows:write_atomically", 1),
+    ("ppt.training.windows:shutil.rmtree", 2),
+    ("ppt.training.adapting:write_atomically", 2),
+]
+
+
+def adapting_flags(place, output):
+    fields = {"model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 1,
+              "num_heads": 4}  # fmt: skip
+    (place / "t5.json").write_text(json.dumps(fields))
+    texts = [f"Day {i}: it rained on the old road, and we ran home." for i in range(40)]
+    (place / "docs.jsonl").write_text("".join(json.dumps({"text": one}) + "\n" for one in texts))
+    flags = {
+        "objective": "span_corruption", "corpus": place / "docs.jsonl", "output_dir": output,
+        "config": place / "t5.json", "train_tokenizer": 380, "max_length": 24, "max_steps": 6,
+        "eval_steps": 3, "save_steps": 2, "held_out": 0.1, "device": "cpu", "threads": 1,
+        "tensorboard": "false",
+    }  # fmt: skip
+    return [f"--{name}={value}" for name, value in flags.items()]
+
+
+@pytest.fixture(scope="module")
+def adapted(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert adapt(adapting_flags(place, folder)) == 0
+    return left_of_training(folder)
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize(("step", "call"), ADAPTING)
+def test_an_adaptation_killed_at_any_step_ends_as_if_it_had_not_been(
+    place, adapted, tmp_path, step, call
+):
+    argv = adapting_flags(place, tmp_path / "run")
+    killed_at(step, call, adapt, argv)
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert adapt(argv) == 0
+    assert left_of_training(tmp_path / "run") == adapted
 
 
 GRID = [

@@ -16,7 +16,7 @@ from ppt.corpus.levels import THINNED, counts_of_kinds, evenly, thinned
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.pool import SplitDocument, build_pool
-from ppt.corpus.sampling import distant
+from ppt.corpus.sampling import SPARE, distant
 from ppt.corpus.shortcuts import SAMPLE, shortcuts
 from ppt.corpus.tables import Phrases, to_table
 from ppt.corpus.trim import ENDS, clause, whole
@@ -69,7 +69,7 @@ def test_linked_options_equal_the_oracle(seed):
     pool = build_pool(documents, seed)
     probabilities = np.eye(5)[np.arange(len(pool)) % 5]
     stock = Stock(pool, options, probabilities)
-    links = Likeness(pool).linked(np.arange(len(pool) - 1), np.arange(1, len(pool)))
+    links = Likeness(pool).links(np.arange(len(pool) - 1), np.arange(1, len(pool)))
     assert (links >= 0).sum() > 15
     oracle = Oracle(documents, options, probabilities)
     for name, known in FORMATS.items():
@@ -78,22 +78,33 @@ def test_linked_options_equal_the_oracle(seed):
         assert table.to_pylist() == oracle.rows(name), name
 
 
-def test_wrong_options_share_the_word_that_links_answer_and_anchor():
+def test_wrong_options_stand_by_the_word_that_links_beside_answer_and_other_sentence():
     pool = build_pool(topical(40, 20), 1)
     stock = Stock(pool, FormatOptions())
     rows, like = stock.rows(multiple_choice), stock.likeness
     options = rows.options.reshape(-1, 6)
-    answers = options[np.arange(len(rows)), rows.label]
-    linked = like.linked(rows.anchor, answers)
-    others = pool.document[options] != pool.document[rows.anchor][:, None]
-    assert (linked >= 0).mean() > 0.25
-    member = np.zeros((len(like.start), len(pool)), dtype=bool)
-    block = np.repeat(np.arange(len(like.size)), like.size)
-    member[block, like.members] = True
-    for r in np.flatnonzero(linked >= 0):
-        available = member[linked[r]] & (pool.document != pool.document[rows.anchor[r]])
-        inside = member[linked[r], options[r][others[r]]].sum()
-        assert inside >= min(4, available[like.members[block == linked[r]][:12]].sum())
+    each = np.arange(len(rows))
+    answers = options[each, rows.label]
+    own = pool.document[options] == pool.document[rows.anchor][:, None]
+    own[each, rows.label] = False
+    assert (own.sum(axis=1) == 1).all()
+    beside = np.stack([answers, options[own]])
+    links = like.links(rows.anchor, answers)
+    linked = np.stack([like.linked(links, sentences) for sentences in beside])
+    assert (links >= 0).mean() > 0.25
+    assert ((linked < 0) == (links < 0)).all()
+    members = [set(one) for one in np.split(like.members, like.start[1:])]
+    apart = 0
+    for r in np.flatnonzero(links >= 0):
+        others = set(options[r][~own[r]]) - {answers[r]}
+        assert answers[r] in members[linked[0, r]]
+        for block in linked[:, r]:
+            found = members[block]
+            free = [i for i in found if pool.document[i] != pool.document[rows.anchor[r]]]
+            seen = len(free) - max(len(found) - 2 - SPARE, 0)
+            assert len(others & found) >= min(2, seen)
+        apart += linked[0, r] != linked[1, r]
+    assert apart > 20
 
 
 def of_documents():

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = "bin" if os.name == "posix" else "Scripts"
 
 HELP = ("ppt-build-corpus", "ppt-train-punkt", "ppt-inspect", "ppt-pretrain", "ppt-fewshot",
-        "ppt-report")  # fmt: skip
+        "ppt-report", "ppt-adapt")  # fmt: skip
 
 TINY = "--model=model --max_steps=2 --prompt_length=4 --max_length=96 --device=cpu"
 STEPS = (

@@ -4,8 +4,7 @@ Decision: score the label words where they stand instead of generating text (Les
 al. 2021 found that better). All that is needed of a model are its states [R, N, H] at
 the places that predict tokens of label words; only these go through the LM head.
 
-R rows of a batch (K * B with a bank of K prompts); N = 1 + L * (W - 1): state 0 predicts
-the first token of every word, state 1 + l * (W - 1) + w predicts token w + 1 of word l.
+R rows of a batch (K * B with a bank of K prompts); N = 1 + L * (W - 1) (`ppt.backbones.states`).
 """
 
 from abc import ABC, abstractmethod
@@ -17,8 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from ppt.backbones.faster import fuse_activations
+from ppt.backbones.states import predicted_by
 from ppt.errors import ConfigError
 from ppt.prompts.deep import DeepBank, DeepShape
+from ppt.prompts.patterns import TARGETS
+from ppt.prompts.rendering import LAYOUTS
 from ppt.prompts.tensors import Batch, LabelWords
 
 LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
@@ -59,6 +62,19 @@ class Backbone(ABC):
         own = tokenizer.pad_token_id
         self.pad_id: int = own if own is not None and own < self.vocab_size else 0
         """What fills rows up: any id that the model knows, as it is never read."""
+
+    @property
+    def layout(self) -> str:
+        """The layout of the patterns that it is shown."""
+        return LAYOUTS[self.kind]
+
+    def aim_at(self, target: str) -> None:
+        """Say label words as ``--target`` has it; raises ConfigError where it cannot."""
+        if target != TARGETS[0]:
+            raise ConfigError(
+                f"--target {target} is for encoder-decoders (T5), and {self.name or 'the model'} is"
+                " none: leave it out."
+            )
 
     @property
     def hidden_size(self) -> int:
@@ -151,28 +167,52 @@ class Backbone(ABC):
         missing = batch.allowed.shape[1] - scores.shape[1]  # options that no row of it has
         return functional.pad(scores, (0, missing)).masked_fill(~batch.allowed, -torch.inf)
 
-    def _log_probabilities(self, states: Tensor, words: LabelWords) -> Tensor:
-        """Of each token of the words, [R, L, W], from states [R, N, H].
+    def token_scores(self, prompt: Tensor | DeepBank | None, batch: Batch) -> tuple[Tensor, Tensor]:
+        """How likely each token of the one word of each row is, after those before it.
 
-        Texts of options need states by the hundred: rows go through the LM head in parts then,
-        and again in the backward pass, so that no [R, N, V] is ever whole.
+        Of words [R, 1, W]: log-probabilities [R, W] float32, 0 beyond a word's end, and whether
+        no other token is likelier, [R, W]. This is language modelling, the word being what the
+        text goes on with.
         """
+        batch = batch.right_padded()
+        words, states = batch.words, self._states(self._bank(prompt, batch), batch)
+
+        def part(states: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+            logits = self._logits(states)
+            found = logits.gather(-1, ids[..., None])[..., 0] - logits.logsumexp(-1)
+            return found, logits.argmax(-1) == ids
+
+        found, right = self._in_parts(part, states, words.ids[:, 0])
+        real = torch.arange(found.shape[1], device=found.device) < words.lengths
+        return found.masked_fill(~real, 0.0), right & real
+
+    def _log_probabilities(self, states: Tensor, words: LabelWords) -> Tensor:
+        """Of each token of the words, [R, L, W], from states [R, N, H]."""
         at, ids = predicted_by(words), words.ids.expand(len(states), -1, -1)
 
-        def part(states: Tensor, ids: Tensor) -> Tensor:
+        def part(states: Tensor, ids: Tensor) -> tuple[Tensor]:
             logits = self._logits(states)
             rows = torch.arange(len(logits), device=logits.device)[:, None, None]
-            return logits[rows, at, ids] - logits.logsumexp(-1)[:, at]
+            return (logits[rows, at, ids] - logits.logsumexp(-1)[:, at],)
 
+        return self._in_parts(part, states, ids)[0]
+
+    def _in_parts(
+        self, part: Callable[[Tensor, Tensor], tuple[Tensor, ...]], states: Tensor, ids: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What `part` makes of states [R, N, H] and `ids` [R, ...], some rows at a time.
+
+        Long words need states by the hundred: rows go through the LM head in parts then, and
+        again in the backward pass, so that no [R, N, V] is ever whole.
+        """
         size = max(1, LOGITS_AT_ONCE // (states.shape[1] * self.vocab_size))
         if size >= len(states):
             return part(states, ids)
-        return torch.cat(
-            [
-                checkpoint(part, *one, use_reentrant=False)
-                for one in zip(torch.split(states, size), torch.split(ids, size), strict=True)
-            ]
-        )
+        made = [
+            checkpoint(part, *one, use_reentrant=False)
+            for one in zip(torch.split(states, size), torch.split(ids, size), strict=True)
+        ]
+        return tuple(map(torch.cat, zip(*made, strict=True)))
 
     def score_after(self, batch: Batch, ids: Tensor) -> Tensor:
         """Scores [R, L, C] float32 of the tokens `ids` [C] where each of the L words ends.
@@ -237,47 +277,6 @@ class Backbone(ABC):
             logits = logits * LOGIT_SCALES[config.model_type](config)
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
-
-
-def fuse_activations(model: nn.Module) -> None:
-    """Let one kernel compute the tanh form of GELU (T5 v1.1, GPT-2), in place.
-
-    transformers takes eight passes over [B, T, 4H] for it and keeps most of them for
-    the backward pass. The function is the same up to rounding: on a T5 v1.1 small, a
-    step takes 14% less time and 27% less memory.
-    """
-    from transformers.activations import FastGELUActivation, NewGELUActivation
-
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation | FastGELUActivation):
-                setattr(module, name, nn.GELU(approximate="tanh"))
-
-
-def later_tokens(words: LabelWords) -> Tensor:
-    """What is read after the text to predict whole words: all tokens but each word's last.
-
-    [..., L, W - 1]; [..., 1, 0] where one position scores all words.
-    """
-    return words.ids[..., :1, :0] if words.single else words.ids[..., :-1]
-
-
-def merge_states(states: Tensor) -> Tensor:
-    """The states [R, N, H] out of those of every word alone, [R, L or 1, W, H]."""
-    return torch.cat([states[:, 0, :1], states[:, :, 1:].flatten(1, 2)], 1)
-
-
-def predicted_by(words: LabelWords) -> Tensor:
-    """The number of the state that predicts each token, [L, W]."""
-    count, width = words.ids.shape[-2:]
-    at = torch.zeros(count, width, dtype=torch.long, device=words.ids.device)
-    at[:, 1:] = 1 + torch.arange(count * (width - 1), device=at.device).view(count, width - 1)
-    return at
-
-
-def repeat_rows(tensor: Tensor, times: int) -> Tensor:
-    """Each of the K rows of [K, ...] `times` times in turn; a view where K is 1."""
-    return tensor[:, None].expand(-1, times, *tensor.shape[1:]).flatten(0, 1)
 
 
 def label_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:

@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ppt.backbones import llama
-from ppt.backbones.base import Backbone, later_tokens, merge_states, repeat_rows
+from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
+from ppt.backbones.states import later_tokens, merge_states, repeat_rows
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.tensors import Batch

@@ -33,7 +33,7 @@ from ppt.prompts.batches import TokenRows, collate, pack
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.patterns import Example, Verbalizer, parse_pattern
-from ppt.prompts.rendering import LAYOUTS, Renderer
+from ppt.prompts.rendering import Renderer
 from ppt.prompts.tensors import Batch, LabelWords
 
 PATTERNS = {
@@ -82,7 +82,7 @@ class LMLabeller:
         opposites: tuple[tuple[str, str], ...] = OPPOSITES,
     ) -> "LMLabeller":
         """With questions and words of one's own. Raises ConfigError."""
-        pattern = parse_pattern(PATTERNS[backbone.kind], LAYOUTS[backbone.kind])
+        pattern = parse_pattern(PATTERNS[backbone.kind], backbone.layout)
         words = Verbalizer({word: word for pair in opposites for word in pair})
         renderer = Renderer(pattern, words, backbone.tokenizer, MAX_TOKENS)
         labeller = cls(backbone, renderer, questions, opposites)

@@ -22,6 +22,7 @@ from ppt.backbones.sources import (
     require_safetensors,
 )
 from ppt.errors import ConfigError, InputError, first_line, unknown_name
+from ppt.prompts.patterns import TARGETS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """``--dtype`` → precision; "auto" is bfloat16 on a GPU that has it and float32 elsewhere."""
@@ -39,18 +40,18 @@ def load_backbone(
     attention: str | None = None,
     shared_prefix: bool = True,
     threads: int | None = None,
+    target: str = TARGETS[0],
 ) -> Backbone:
     """The frozen backbone `name`: an embedded name, a hub id or a local folder.
 
-    `device` is a GPU where there is one. `attention` is transformers' own choice, or
-    "eager", which in bfloat16 on a CPU takes a third less time for short texts, and
-    more memory for long ones. `threads` limits PyTorch's, for the whole process.
+    `target` is how an encoder-decoder says label words (`TARGETS`). `device` is a GPU where
+    there is one. `attention` is transformers' own choice, or "eager", which in bfloat16 on a CPU
+    takes a third less time for short texts, and more memory for long ones. `threads` limits
+    PyTorch's, for the whole process.
     """
-    where, precision = _device(device), dtype or "auto"
+    where, precision = prepared_device(device, threads), dtype or "auto"
     if precision not in {*DTYPES, "auto"}:
         raise unknown_name("dtype", precision, [*DTYPES, "auto"])
-    if threads is not None:
-        torch.set_num_threads(threads)
     from transformers import AutoTokenizer
 
     folder = find_model(name)
@@ -75,7 +76,17 @@ def load_backbone(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
             " a model for another task: take one with a language-model head."
         )
-    return as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+    backbone = as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+    backbone.aim_at(target)
+    return backbone
+
+
+def prepared_device(device: str | None, threads: int | None = None) -> torch.device:
+    """The device of that name; PyTorch's threads are limited, for the whole process."""
+    where = _device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return where
 
 
 def fast_dtype(device: str | None = None) -> str:

@@ -1,8 +1,10 @@
 """T5 and its like: the prompt stands before the encoder's input embeddings.
 
 The decoder reads ``<start> <extra_id_0>`` and then the label word, as in span
-corruption (Raffel et al. 2020), which T5 knows from pre-training. Position biases count
-the prompt's tokens as positions. The encoder runs once, whatever the words.
+corruption (Raffel et al. 2020), which T5 knows from pre-training; or the word alone, as
+a model that was adapted to language modelling has it (``--target``, Lester et al. 2021, 2.2).
+Position biases count the prompt's tokens as positions. The encoder runs once, whatever the
+words.
 """
 
 from typing import Any
@@ -11,12 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.backbones.base import Backbone, later_tokens, merge_states, repeat_rows
+from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
-from ppt.errors import ConfigError
+from ppt.backbones.states import later_tokens, merge_states, repeat_rows
+from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.deep import DeepBank
-from ppt.prompts.encoder import mask_id
+from ppt.prompts.encoder import MASKED, mask_id
+from ppt.prompts.patterns import TARGETS
 from ppt.prompts.tensors import Batch
+
+FEW = 16
+"""Tokens that the decoder reads up to which `FewQueriesAttention` saves work."""
 
 SEQ2SEQ_TYPES = ("t5", "mt5")
 """Model types trained with sentinels; T5 v1.1, lm-adapt and ByT5 are of type t5."""
@@ -45,8 +52,21 @@ class Seq2SeqBackbone(Backbone):
                 f"{name or 'the model'} has no decoder_start_token_id in its config.json: set it"
                 " (for T5 it is the id of <pad>, 0)."
             )
-        self._start = torch.tensor([[start, mask_id(tokenizer)]], device=self.device)
+        self._starts = torch.tensor([[start, mask_id(tokenizer)]], device=self.device)
+        self.aim_at(TARGETS[0])
         adapt(self, f"take one of type {' or '.join(SEQ2SEQ_TYPES)}, or a causal model.")
+
+    @property
+    def layout(self) -> str:
+        """One of `TARGETS`."""
+        return self._target
+
+    def aim_at(self, target: str) -> None:
+        """Let the decoder say a sentinel before label words, or the words alone."""
+        if target not in TARGETS:
+            raise unknown_name("target", target, TARGETS)
+        self._target = target
+        self._start = self._starts if target in MASKED else self._starts[:, :1]
 
     def _speed_up(self) -> None:
         super()._speed_up()
@@ -57,27 +77,30 @@ class Seq2SeqBackbone(Backbone):
         assert not isinstance(bank, DeepBank), "of such models there are none"
         text, mask = self._lookup(batch.input_ids), batch.attention_mask
         later, rows = later_tokens(batch.words), len(batch)
-        if later.ndim > 2:
+        if batch.words.per_token:
             raise ConfigError("answers by the texts of options need a causal model: take letters.")
         if bank is not None:
             text = torch.cat([repeat_rows(bank, rows // len(bank)), text], 1)
             mask = functional.pad(mask, (bank.shape[1], 0), value=1)
         encoded = self.model.encoder(inputs_embeds=text, attention_mask=mask).last_hidden_state
+        count, width = later.shape[-2:]
+        later = later.expand(rows, -1, -1).flatten(0, 1)
         read = torch.cat([self._start.expand(len(later), -1), later], 1)
         decoded = self.model.decoder(
-            input_ids=read.repeat(rows, 1),
+            input_ids=read,
             encoder_hidden_states=encoded,
             encoder_attention_mask=mask,
             use_cache=False,
         ).last_hidden_state
-        return merge_states(decoded[:, 1:].view(rows, *later.shape[:1], later.shape[1] + 1, -1))
+        states = decoded[:, self._start.shape[1] - 1 :]
+        return merge_states(states.view(rows, count, width + 1, -1))
 
     def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
         logits: Tensor = self.model(
             inputs_embeds=torch.cat([prompt, self._lookup(ids)])[None],
             decoder_input_ids=torch.cat([self._start[0], word[:-1]])[None],
         ).logits
-        return logits[0, 1:]
+        return logits[0, self._start.shape[1] - 1 :]
 
 
 def few_queries(attention: nn.Module) -> None:
@@ -94,7 +117,8 @@ class FewQueriesAttention(nn.Module):
     seventh of a step, although two tokens ask. As q · (K e) = (Kᵀ q) · e, and the
     attended sum of V e is V times that of e, projecting what asks and what is read
     gives the same numbers. And as states are taken as they are, the Q tokens of all
-    words of a row can share them: R rows of states serve R * words rows of tokens.
+    words of a row can share them: R rows of states serve R * words rows of tokens. Where a row
+    reads many tokens of its own, as in language modelling, T5's way takes less.
     """
 
     n_heads: int
@@ -108,13 +132,16 @@ class FewQueriesAttention(nn.Module):
         hidden_states: Tensor,
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
-        **_: Any,
-    ) -> tuple[Tensor, None, None]:
+        **rest: Any,
+    ) -> tuple[Any, ...]:
         """What R * words rows of tokens read of R rows of encoder states, as T5Attention gives it.
 
         `mask` is [R, 1, Q or 1, S]: true or 0 for what may be read, the same for all Q.
         """
         assert key_value_states is not None
+        if len(hidden_states) == len(key_value_states) and hidden_states.shape[1] > FEW:
+            own: tuple[Any, ...] = super().forward(hidden_states, mask, key_value_states, **rest)
+            return own
         states, size = key_value_states, key_value_states.shape[-1]
         keys, values = (
             matrix(part, states).view(self.n_heads, -1, size) for part in (self.k, self.v)

@@ -70,7 +70,9 @@ def find_model(name: str) -> Path:
 def _folder_or_hub(name: str) -> Path:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
-        return folder
+        inside = folder / "model"  # of a run of ppt.adapt
+        is_run = not any(folder.glob("*.safetensors")) and (inside / "config.json").is_file()
+        return inside if is_run else folder
     if folder.is_file() and folder.suffix == ".gguf":
         return converted(Gguf.of(folder))
     if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:

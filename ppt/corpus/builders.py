@@ -34,7 +34,7 @@ from ppt.corpus.options import (
 )
 from ppt.corpus.pool import Pool
 from ppt.corpus.rows import Rows
-from ppt.corpus.sampling import Draw, adjacent, distant, other_documents, place, same_document
+from ppt.corpus.sampling import Draw, adjacent, distant, place, wrong_options
 from ppt.corpus.sentiment import LABELS, balance, keep
 
 Probabilities = NDArray[np.floating[Any]]
@@ -112,10 +112,10 @@ def sentence_pair(stock: Stock) -> Rows:
     drops["class_balance"] += int((label >= 0).sum() - kept.sum())
     answers = np.where(near < 0, anchors, near)
     second = near
-    for value, draw in enumerate((other_documents, same_document)):
+    for value, (same, other) in enumerate(((0, 1), (1, 0))):
         mine = np.flatnonzero(kept & (label == value))
-        drawn = draw(stock.likeness, anchors[mine], answers[mine], 1, bits[mine])
-        second[mine] = drawn[:, 0]
+        wrong = wrong_options(stock.likeness, anchors[mine], answers[mine], same, other, bits[mine])
+        second[mine] = wrong[:, 0]
     return Rows.even(anchors[kept], label[kept], drops, second=second[kept]).shuffled(bits[kept])
 
 
@@ -211,10 +211,9 @@ def _selection(
     """n-way choice of the answer, which is adjacent to the anchor; counts what cannot be built."""
     kept = _count_failures(stock, anchors, answers, n, drops)
     anchors, answers, from_same = anchors[kept], answers[kept], same_document_options(n)
-    bits, like = pool_bits[anchors], stock.likeness
-    same = same_document(like, anchors, answers, from_same, bits)
-    other = other_documents(like, anchors, answers, n - 1 - from_same, bits)
-    placed, label = place(answers, np.concatenate([same, other], axis=1), bits)
+    bits = pool_bits[anchors]
+    wrong = wrong_options(stock.likeness, anchors, answers, from_same, n - 1 - from_same, bits)
+    placed, label = place(answers, wrong, bits)
     return Rows.even(anchors, label, drops, options=placed, kind=CHOICE)
 
 

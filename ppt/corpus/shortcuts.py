@@ -7,10 +7,9 @@ of a pair the second one. Of a good corpus both stay near chance.
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, combinations
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ppt.base.arrays import Indices, Mask
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import Manifest
 
@@ -32,7 +32,6 @@ _SIGNS = ".?!,;:-\"'()“”‘’0123456789"
 _LEAST = 20
 """Fewer rows of a kind are not measured."""
 
-Vector = Mapping[str, float]
 Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
 Measured = dict[str, dict[str, float]]
@@ -42,9 +41,9 @@ def measured(manifest: Manifest, read: Callable[[str], bytes]) -> Manifest:
     """The manifest with the baselines of its corpus, whose files `read` gives by name."""
     parts, left = [], SAMPLE
     for shard in manifest.shards["train"]:
-        table = pq.read_table(pa.BufferReader(read(shard.name))) if left else None
-        if table is not None:
-            parts.append(table.slice(0, left))
+        if left and shard.rows:
+            file = pq.ParquetFile(pa.BufferReader(read(shard.name)))
+            parts.append(pa.Table.from_batches([next(file.iter_batches(batch_size=left))]))
             left -= len(parts[-1])
     sample = pa.concat_tables(parts) if parts else pa.table({})
     return replace(manifest, shortcuts=shortcuts(sample, FORMATS[manifest.format].words))
@@ -57,7 +56,7 @@ def shortcuts(sample: pa.Table, words: Sequence[str]) -> Measured:
     out; `overlap` is, where a row has one text. Numbers have three decimals.
     """
     rows = sample.to_pylist()
-    vectors = Vectors(rows)
+    texts = Texts(rows)
     by_kind: dict[str, list[Row]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(row)
@@ -66,93 +65,131 @@ def shortcuts(sample: pa.Table, words: Sequence[str]) -> Measured:
         if len(found) < _LEAST:
             continue
         choices = {frozenset(row["options"]) for row in found}
-        told = (_of_options if len(choices) > 1 else _of_classes)(found, vectors, words)
+        told = (_of_options if len(choices) > 1 else _of_classes)(found, texts, words)
         measured[kind] = {name: round(float(value), 3) for name, value in told.items()}
     return measured
 
 
-class Vectors:
-    """Texts → their words weighted by tf-idf, of unit length; the idf of a sample's rows."""
+class Texts:
+    """The T texts of a sample's rows as arrays. P are the words of each, every one once.
+
+    `number` is each text's; `forms` [T, F] what can be seen of it without reading it. Vectors of
+    words are weighted by tf-idf, the idf of these texts, and of unit length.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        texts = {text for row in rows for text in (row["text_a"], row["text_b"], *row["options"])}
-        self._counts = {
-            text: Counter(_WORDS.findall(text.casefold())) for text in texts if text is not None
-        }
-        uses = Counter(chain.from_iterable(self._counts.values()))
-        total = len(self._counts)
-        self._idf = {word: float(np.log((1 + total) / (1 + n))) + 1 for word, n in uses.items()}
-        self._made: dict[str, Vector] = {}
+        found = (text for row in rows for text in (row["text_a"], row["text_b"], *row["options"]))
+        texts = [text for text in dict.fromkeys(found) if text is not None]
+        self.number = {text: i for i, text in enumerate(texts)}
+        words = [_WORDS.findall(text.casefold()) for text in texts]
+        numbers: dict[str, int] = {}
+        word = np.array([numbers.setdefault(w, len(numbers)) for w in chain(*words)], np.int64)
+        text = np.repeat(np.arange(len(texts)), np.array([*map(len, words)], np.int64))
+        self._words = max(len(numbers), 1)
+        self._keys, counts = np.unique(text * self._words + word, return_counts=True)
+        text, self._word = np.divmod(self._keys, self._words)
+        self._sizes = np.bincount(text, minlength=len(texts))
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        uses = np.bincount(self._word, minlength=self._words)
+        idf = (np.log((1 + len(texts)) / (1 + uses)) + 1)[self._word]
+        weights = counts * idf
+        norms = np.bincount(text, weights * weights, minlength=len(texts)) ** 0.5
+        self._weights = weights / norms[text]
+        rarest = np.zeros(len(texts))
+        np.maximum.at(rarest, text, idf)
+        mean = np.bincount(text, idf, minlength=len(texts)) / np.maximum(self._sizes, 1)
+        self.forms = np.column_stack([self._sizes, mean, rarest, _signs(texts)])
 
-    def __getitem__(self, text: str) -> Vector:
-        if text not in self._made:
-            weights = {word: n * self._idf[word] for word, n in self._counts[text].items()}
-            norm = sum(weight * weight for weight in weights.values()) ** 0.5 or 1.0
-            self._made[text] = {word: weight / norm for word, weight in weights.items()}
-        return self._made[text]
-
-    def overlap(self, one: str, other: str) -> float:
-        """The cosine of two texts."""
-        mine, theirs = self[one], self[other]
-        return sum([weight * theirs[word] for word, weight in mine.items() if word in theirs])
-
-    def form(self, text: str) -> list[float]:
-        """What can be seen of a text without reading it."""
-        rare = [self._idf[word] for word in self._counts[text]] or [0.0]
-        signs = [float(text.count(sign)) for sign in _SIGNS]
-        ends = [float(text.endswith(sign)) for sign in ".?!"]
-        length = len(text)
-        return [
-            length, length**0.5, len(rare), sum(rare) / len(rare), max(rare), *signs, *ends,
-            float(text[-1:].isalnum()), float(text[:1].isupper()), float(text[:1].isalnum()),
-            sum(map(str.isupper, text)) / (length or 1),
-        ]  # fmt: skip
+    def overlap(self, ones: Indices, others: Indices) -> Floats:
+        """[Q] the cosines of pairs of texts, given by number."""
+        sizes = self._sizes[ones]
+        pair = np.repeat(np.arange(len(ones)), sizes)
+        begin = self._starts[ones] - (np.cumsum(sizes) - sizes)
+        mine = begin[pair] + np.arange(len(pair))
+        wanted = others[pair] * self._words + self._word[mine]
+        theirs = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        shared = self._keys[theirs] == wanted
+        products = self._weights[mine[shared]] * self._weights[theirs[shared]]
+        return np.bincount(pair[shared], products, minlength=len(ones)).astype(np.float64)
 
 
-def _of_options(rows: Sequence[Row], vectors: Vectors, _: Sequence[str]) -> dict[str, float]:
-    """Which option is the answer: the likest to the anchor; the best by a probe of forms."""
-    tested = rows[1::2]
-    right = [
-        int(np.argmax([vectors.overlap(row["text_a"], option) for option in row["options"]]))
-        == row["label"]
-        for row in tested
+def _signs(texts: Sequence[str]) -> Floats:
+    """[T, S] the length of each text, its signs, how it begins and ends."""
+    lengths = np.array([*map(len, texts)], np.int64)
+    whole = "".join(texts)
+    codes = np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), "<u4")
+    owner = np.repeat(np.arange(len(texts)), lengths)
+    capitals = [ord(sign) for sign in sorted(set(whole)) if sign.isupper()]
+
+    def count(where: Mask) -> Indices:
+        return np.bincount(owner[where], minlength=len(texts))
+
+    ends = [
+        [text.endswith(sign) for sign in ".?!"]
+        + [text[-1:].isalnum(), text[:1].isupper(), text[:1].isalnum()]
+        for text in texts
     ]
-    seen = [_of_row(row["options"], vectors) for row in rows]
-    scale = np.concatenate(seen).std(axis=0)
-    seen = [_twice(one / np.where(scale > 0, scale, 1.0)) for one in seen]
-    wanted = [np.arange(len(row["options"])) == row["label"] for row in rows]
-    weights = _ridge(
-        np.concatenate(seen[::2]),
-        np.concatenate([one - one.mean() for one in wanted[::2]])[:, None],
-    )
-    guesses = np.array([np.argmax((one * weights[:, 0]).sum(axis=1)) for one in seen[1::2]])
+    return np.column_stack(
+        [
+            lengths, lengths**0.5, *(count(codes == ord(sign)) for sign in _SIGNS), ends,
+            count(np.isin(codes, capitals)) / np.maximum(lengths, 1),
+        ]
+    )  # fmt: skip
+
+
+def _of_options(rows: Sequence[Row], texts: Texts, _: Sequence[str]) -> dict[str, float]:
+    """Which option is the answer: the likest to the anchor; the best by a probe of forms.
+
+    O options in all. Forms, and how like an option is to the others of its row, are taken as
+    deviations from the row's mean, and as how far they are from it on either side.
+    """
+    counts = np.array([len(row["options"]) for row in rows])
+    starts = np.cumsum(counts) - counts
+    options = np.array([texts.number[text] for row in rows for text in row["options"]])
+    anchors = np.repeat([texts.number[row["text_a"]] for row in rows], counts)
+    labels = np.array([row["label"] for row in rows])
+
+    def centred(seen: Floats) -> Floats:
+        means = np.add.reduceat(seen, starts) / counts[:, None]
+        return np.asarray(seen - np.repeat(means, counts, axis=0))
+
+    def right(scores: Floats) -> float:
+        parts = np.split(scores, starts[1:])[1::2]
+        return float(np.mean([int(np.argmax(one)) for one in parts] == labels[1::2]))
+
+    seen = centred(np.column_stack([texts.forms[options], _alike(options, counts, texts)]))
+    scale = seen.std(axis=0)
+    seen = seen / np.where(scale > 0, scale, 1.0)
+    seen = np.concatenate([seen, centred(np.abs(seen))], axis=1)
+    answers = np.zeros((len(options), 1))
+    answers[starts + labels] = 1
+    taught = np.repeat(np.arange(len(rows)) % 2 == 0, counts)
+    weights = _ridge(seen[taught], centred(answers)[taught])
     return {
-        "rows": len(tested),
-        "chance": np.mean([1 / len(row["options"]) for row in tested]),
-        "overlap": np.mean(right),
-        "form": np.mean(
-            [guess == row["label"] for guess, row in zip(guesses, tested, strict=True)]
-        ),
+        "rows": len(rows[1::2]),
+        "chance": float(np.mean(1 / counts[1::2])),
+        "overlap": right(texts.overlap(anchors, options)),
+        "form": right((seen * weights[:, 0]).sum(axis=1)),
     }
 
 
-def _of_row(options: Sequence[str], vectors: Vectors) -> Floats:
-    """[n, F] the forms of a row's options, and how like each is to the others, less the mean."""
-    alike = np.zeros((len(options), len(options)))
-    for i, j in combinations(range(len(options)), 2):
-        alike[i, j] = alike[j, i] = vectors.overlap(options[i], options[j])
-    forms = np.array([vectors.form(option) for option in options])
-    seen = np.column_stack([forms, alike.sum(axis=1), alike.max(axis=1)])
-    return np.asarray(seen - seen.mean(axis=0))
+def _alike(options: Indices, counts: Indices, texts: Texts) -> Floats:
+    """[O, 2] how like each option is to the others of its row: in sum, and to the likest."""
+    starts = np.cumsum(counts) - counts
+    places = [np.triu_indices(n, 1) for n in range(counts.max() + 1)]
+    one, other = (
+        np.concatenate([at + places[n][side] for at, n in zip(starts, counts, strict=True)])
+        for side in (0, 1)
+    )
+    cosines = texts.overlap(options[one], options[other])
+    likest = np.zeros(len(options))
+    for side in (one, other):
+        np.maximum.at(likest, side, cosines)
+    both = (np.bincount(side, cosines, minlength=len(options)) for side in (one, other))
+    return np.column_stack([sum(both), likest])
 
 
-def _twice(seen: Floats) -> Floats:
-    """Deviations, and how far they are from the mean on either side."""
-    distances = np.abs(seen)
-    return np.concatenate([seen, distances - distances.mean(axis=0)], axis=1)
-
-
-def _of_classes(rows: Sequence[Row], vectors: Vectors, words: Sequence[str]) -> dict[str, float]:
+def _of_classes(rows: Sequence[Row], texts: Texts, words: Sequence[str]) -> dict[str, float]:
     """Which class a row is of, by probes of its overlap and of the form of one text."""
     asked = [row["text_a"] if row["text_b"] is None else row["text_b"] for row in rows]
     named = [(row["options"] or words)[row["label"]] for row in rows]
@@ -160,8 +197,7 @@ def _of_classes(rows: Sequence[Row], vectors: Vectors, words: Sequence[str]) -> 
     wanted = np.array([[name == one for one in classes] for name in named], float)
     truth = wanted.argmax(axis=1)[1::2]
 
-    def right(seen: Iterable[Sequence[float]]) -> float:
-        features = np.array(list(seen))
+    def right(features: Floats) -> float:
         spread = features.std(axis=0)
         features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         features = np.column_stack([np.ones(len(features)), features])
@@ -171,9 +207,10 @@ def _of_classes(rows: Sequence[Row], vectors: Vectors, words: Sequence[str]) -> 
 
     told = {"rows": len(truth), "chance": 1 / len(classes)}
     if rows[0]["text_b"] is not None:
-        cosines = [vectors.overlap(row["text_a"], row["text_b"]) for row in rows]
-        told["overlap"] = right([cosine, cosine**0.5, float(cosine > 0)] for cosine in cosines)
-    return {**told, "form": right(map(vectors.form, asked))}
+        pairs = [[texts.number[row[name]] for row in rows] for name in ("text_a", "text_b")]
+        cosines = texts.overlap(*np.array(pairs))
+        told["overlap"] = right(np.column_stack([cosines, cosines**0.5, cosines > 0]))
+    return {**told, "form": right(texts.forms[[texts.number[text] for text in asked]])}
 
 
 def _ridge(features: Floats, wanted: Floats) -> Floats:

@@ -4,6 +4,7 @@ A sentence that opens a quotation which another one closes would tell that they 
 """
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key, cut
@@ -14,9 +15,9 @@ ENDS = ".!?…。！？ "
 _PAIRS = {
     "(": ")", "[": "]", "{": "}", "“": "”", "«": "»", "「": "」", "『": "』", "（": "）", "《": "》"
 }  # fmt: skip
-_MARKS = ('"', *_PAIRS, *_PAIRS.values())
-_ASCII_MARKS = tuple(mark for mark in _MARKS if mark.isascii())
-_BRACKETS = re.compile("[" + re.escape("".join(_MARKS[1:])) + "]")
+_BRACKETS = re.compile("[" + re.escape("".join([*_PAIRS, *_PAIRS.values()])) + "]")
+_PLAIN = bytes(code for code in range(128) if chr(code) not in ('"', *_PAIRS, *_PAIRS.values()))
+"""The bytes of signs that are no marks."""
 _SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
 """What is no bracket: the marker of a list, a face; a German quotation ends as others begin."""
 
@@ -25,11 +26,15 @@ _WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
 
 def whole(text: str) -> str:
     """The text without the quotation marks and brackets that lack the other one of their pair."""
-    marks = _ASCII_MARKS if text.isascii() else _MARKS
-    for mark in marks:
-        if mark in text:
-            return _mended(text)
-    return text
+    marks = text.encode("utf-8", "surrogatepass").translate(None, _PLAIN)
+    return text if not marks or _pair_up(marks) else _mended(text)
+
+
+@lru_cache(1 << 12)
+def _pair_up(marks: bytes) -> bool:
+    """Whether the marks of a text, and other signs outside ASCII, pair up; most texts have few."""
+    text = marks.decode("utf-8", "surrogatepass")
+    return text.count('"') % 2 == 0 and not _unpaired(text)
 
 
 def _mended(text: str) -> str:

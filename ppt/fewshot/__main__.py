@@ -106,6 +106,7 @@ def load(config: FewshotConfig) -> Any:
         dtype=config.dtype,
         threads=config.threads,
         attention="eager" if on_cpu and config.dtype == "bfloat16" else None,
+        target=config.target,
     )
 
 

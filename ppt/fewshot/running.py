@@ -132,7 +132,8 @@ def choose_methods(
         for method_name in named or (*DEFAULT_METHODS, *PPT_METHODS):
             method = METHODS[method_name]
             wanted = "unified" if method.unified else own, method.style
-            more = method.trains if method.trains in WHAT else "prompt", config.answers
+            trains = method.trains if method.trains in WHAT else "prompt"
+            more = trains, config.answers, config.target
             if method.init != PRETRAINED:
                 chosen[name, method_name] = None
             elif named or any(serves(one, *wanted, *more) for one in prompts):

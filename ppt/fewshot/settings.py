@@ -10,14 +10,13 @@ from ppt.base.flags import Rule, again, at_least, flag
 from ppt.errors import ConfigError
 from ppt.methods import GRID, METHODS, PRETRAINED, Method, find_method
 from ppt.results.trial import changed
+from ppt.training.machine import MACHINE, MachineSettings
+from ppt.training.reading import DATA
 from ppt.training.settings import (
-    DATA,
-    MACHINE,
     OPTIMISER,
     PROMPT,
     RATE,
     STEPS,
-    MachineSettings,
     PretrainConfig,
     StepSettings,
 )
@@ -108,6 +107,7 @@ class FewshotConfig(StepSettings, MachineSettings):
         free=True,
     )
     answers: str = again(PretrainConfig, "answers", group=METHOD)
+    target: str = again(PretrainConfig, "target", group=METHOD)
     context_length: int = flag(
         "tokens of the examples that in_context shows and context_tuning begins with, at most",
         group=METHOD,

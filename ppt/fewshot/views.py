@@ -12,7 +12,7 @@ from ppt.backbones.calibration import content_free
 from ppt.methods import Method
 from ppt.prompts.batches import TokenRows, pack
 from ppt.prompts.patterns import Example, rendered_text
-from ppt.prompts.rendering import LAYOUTS, Renderer
+from ppt.prompts.rendering import Renderer
 from ppt.prompts.tensors import LabelWords
 from ppt.tasks.loading import TaskData
 from ppt.tasks.spec import Task
@@ -70,7 +70,7 @@ class TaskView:
         """The view that a method has."""
         task, unified = data.task, method.unified
         by_text = answers == "texts" and (task.is_choice or unified)
-        pattern = task.pattern(LAYOUTS[backbone.kind], method.style, unified, by_text=by_text)
+        pattern = task.pattern(backbone.layout, method.style, unified, by_text=by_text)
         words = task.verbalizer(unified)
         renderer = Renderer(pattern, words, backbone.tokenizer, max_length, by_text)
         return cls(data, renderer, unified, max_test_examples)

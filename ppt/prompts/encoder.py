@@ -21,6 +21,9 @@ Ids = list[int]
 SENTINELS = ("<extra_id_{}>", "▁<extra_id_{}>")
 """T5's masks, and mT5's, which are ordinary words of its vocabulary; each has 100."""
 
+MASKED = ("cloze", "sentinel")
+"""Layouts in which a sentinel stands before what the decoder says (`patterns.TEXTS`)."""
+
 LINE_FEED = "\n"
 
 
@@ -109,15 +112,20 @@ def word_ends(encoder: Encoder, layout: str) -> list[Ids]:
     """What may say that a label word ends, the likeliest first.
 
     A causal model goes to the next line, as patterns and demonstrations do; T5 says its
-    second sentinel, as in pre-training. Where a tokenizer has neither, a text ends.
+    second sentinel, as in pre-training. Where there is neither, a text ends.
     """
     tokenizer = encoder.tokenizer
     if layout == "suffix":
         ends = encoder.after("a", [LINE_FEED])
     else:
-        ends = [[token] for token in _sentinels(tokenizer, 1)]
+        ends = [[token] for token in _sentinels(tokenizer, 1) if layout in MASKED]
     ends = [ids for ids in ends if ids and tokenizer.unk_token_id not in ids]
     return ends + ([] if tokenizer.eos_token_id is None else [[tokenizer.eos_token_id]])
+
+
+def sentinel_ids(tokenizer: "PreTrainedTokenizerBase") -> Ids:
+    """All of T5's masks, in their order; none where the tokenizer has none."""
+    return [ids[0] for ids in (_sentinels(tokenizer, number) for number in range(100)) if ids]
 
 
 def _sentinels(tokenizer: "PreTrainedTokenizerBase", number: int) -> Ids:

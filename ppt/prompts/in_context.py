@@ -45,7 +45,7 @@ def demonstrations(
     (between,) = encoder.encode([BETWEEN])
     for one in alternating(rows.labels.tolist()):
         label = rows.labels[one]
-        spoken = int(words.lengths[label]) - (words.end if layout == "cloze" else 0)
+        spoken = int(words.lengths[label]) - (words.end if layout != "suffix" else 0)
         word = words.ids[label, :spoken].tolist()  # a line's end stands in texts too
         if rows.choices is not None:
             word = rows.choices.of(one, label)
@@ -61,8 +61,9 @@ def _answered(row: Ids, word: Ids, encoder: Encoder, layout: str) -> Ids:
     """A row's ids with its label word, and without the end of a text."""
     if layout == "suffix":
         return row + word
-    at = row.index(mask_id(encoder.tokenizer))
-    return row[:at] + word + row[at + 1 : len(row) - len(encoder.end)]
+    row = row[: len(row) - len(encoder.end)]
+    at = row.index(mask_id(encoder.tokenizer)) if layout == "cloze" else len(row)
+    return row[:at] + word + row[at + 1 :]
 
 
 def without_start(rows: TokenRows, start: Ids) -> TokenRows:

@@ -23,6 +23,13 @@ Cells = dict[str, str]
 """The texts of one row that a pattern shows, by field name or option letter."""
 
 LAYOUTS = ("cloze", "suffix")
+TEXTS = {"cloze": "cloze", "suffix": "suffix", "sentinel": "suffix", "word": "suffix"}
+"""Layout → whose texts it has. In the last two an encoder reads the text without a mask, to its
+end, and the decoder says a sentinel and the label word, or the word alone (`TARGETS`)."""
+
+TARGETS = ("cloze", "sentinel", "word")
+"""``--target``: the layouts of encoder-decoders."""
+
 LETTERS = "".join(FORMATS["unified"].words)
 SHOWN_MASK = "<X>"
 
@@ -106,11 +113,11 @@ class Pattern:
     kinds: "Mapping[str, Pattern]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.layout not in LAYOUTS:
-            raise unknown_name("layout", self.layout, LAYOUTS)
-        if self.layout == "suffix" and self.after:
+        if self.layout not in TEXTS:
+            raise unknown_name("layout", self.layout, TEXTS)
+        if self.layout != "cloze" and self.after:
             raise ConfigError(
-                "a suffix pattern ends with {mask}, as the label word is what a causal model"
+                f"a {self.layout} pattern ends with {{mask}}, as the label word is what the model"
                 " says next: move what follows {mask} before it."
             )
         if all(isinstance(part, Literal) for part in self.before + self.after):
@@ -227,7 +234,9 @@ def standard_texts(
             f" format {format_name}, layout {layout}: take letters."
         )
     forms = known.texts if answers == "texts" else known.patterns
-    return {kind: pattern_text(form, layout, style) for kind, form in forms.items()}
+    return {
+        kind: pattern_text(form, TEXTS.get(layout, layout), style) for kind, form in forms.items()
+    }
 
 
 def standard_pattern(

@@ -29,6 +29,7 @@ from ppt.errors import ConfigError, InputError
 from ppt.prompts.encoder import Encoder, Ids, mask_id, word_ends
 from ppt.prompts.fitting import fit
 from ppt.prompts.patterns import (
+    TARGETS,
     Cells,
     Example,
     Literal,
@@ -107,8 +108,9 @@ def _tokenise(encoder: "Encoder", forms: Sequence[Pattern], cells: Sequence[Cell
     """The ids of each row: its text, the mask, and what the tokenizer puts around them."""
     texts = [form.fill(row) for form, row in zip(forms, cells, strict=True)]
     sides = encoder.encode(list(chain.from_iterable(texts)))
-    if not forms or forms[0].layout == "suffix":
-        return [encoder.start + before for before in sides[::2]]
+    if not forms or forms[0].layout != "cloze":
+        end = encoder.end if forms and forms[0].layout in TARGETS else []
+        return [encoder.start + before + end for before in sides[::2]]
     mask = [mask_id(encoder.tokenizer)]
     return [
         encoder.start + before + mask + after + encoder.end
@@ -164,7 +166,7 @@ def _end(tokens: Sequence[Ids], words: Sequence[str], encoder: Encoder, layout: 
 
 
 LAYOUTS = {"causal": "suffix", "seq2seq": "cloze"}
-"""Kind of backbone → layout of its patterns."""
+"""Kind of backbone → layout of its patterns, unless ``--target`` names another."""
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,10 @@ class Renderer:
     @classmethod
     def standard(
         cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int,
-        answers: str = "letters",
+        answers: str = "letters", layout: str | None = None,
     ) -> "Renderer":  # fmt: skip
-        """The renderer of a corpus format for a kind of backbone."""
-        pattern = standard_pattern(format_name, LAYOUTS[kind], style, answers)
+        """The renderer of a corpus format for a kind of backbone, in its layout or another."""
+        pattern = standard_pattern(format_name, layout or LAYOUTS[kind], style, answers)
         words = standard_verbalizer(format_name)
         return cls(pattern, words, tokenizer, max_length, by_text=answers == "texts")
 

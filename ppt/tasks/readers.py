@@ -29,7 +29,7 @@ EXPECTED = f"{', '.join(f'.{kind}' for kind in KINDS)}, or with {', '.join(PACKI
 OTHERS = {
     ".xlsx": "save the sheet as CSV UTF-8", ".xls": "save the sheet as CSV UTF-8",
     ".ods": "save the sheet as CSV UTF-8", ".zip": "unpack it", ".7z": "unpack it",
-    ".tar": "unpack it", ".tgz": "unpack it", ".zst": "unpack it",
+    ".tar": "unpack it", ".tgz": "unpack it",
     ".arrow": "write it as Parquet", ".feather": "write it as Parquet",
     ".txt": "if it has a header and a row a line, rename it .tsv or .csv",
 }  # fmt: skip

@@ -13,7 +13,15 @@ from typing import Any
 from ppt.base.names import check_name
 from ppt.corpus.formats import Form, pattern_text
 from ppt.errors import ConfigError, unknown_name
-from ppt.prompts.patterns import LAYOUTS, LETTERS, Example, Pattern, Verbalizer, parse_pattern
+from ppt.prompts.patterns import (
+    LAYOUTS,
+    LETTERS,
+    TEXTS,
+    Example,
+    Pattern,
+    Verbalizer,
+    parse_pattern,
+)
 from ppt.tasks.forms import task_form
 from ppt.tasks.splits import BALANCES
 
@@ -151,8 +159,8 @@ class Task:
 
         With `by_text`, without its options: their texts are the answers. Raises ConfigError.
         """
-        prefix = "unified_" if unified else ""
-        own = self.patterns.get(("" if by_text and not self.is_choice else prefix) + layout)
+        prefix, texts = "unified_" if unified else "", TEXTS[layout]
+        own = self.patterns.get(("" if by_text and not self.is_choice else prefix) + texts)
         if by_text and layout != "suffix":
             raise ConfigError(
                 "answers by the texts of options need a causal model: take --answers letters."
@@ -164,11 +172,11 @@ class Task:
             )
         if own is None and any(prefix + other in self.patterns for other in LAYOUTS):
             raise ConfigError(
-                f"task {self.name} has an own {prefix}pattern, but none for {layout}: add one"
-                f"{', which ends with {mask}' if layout == 'suffix' else ''}."
+                f"task {self.name} has an own {prefix}pattern, but none for {texts}: add one"
+                f"{', which ends with {mask}' if texts == 'suffix' else ''}."
             )
         form = self._form(unified, by_text=by_text)
-        return parse_pattern(own or pattern_text(form, layout, style), layout)
+        return parse_pattern(own or pattern_text(form, texts, style), layout)
 
     def verbalizer(self, unified: bool = False) -> Verbalizer:
         """Label name → word; in the unified view, and for a choice, the letters."""

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Iterator
@@ -11,7 +12,18 @@ from typing import IO, Any
 
 from ppt.errors import InputError, first_line
 
-PACKINGS = {".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz", lzma.open)}
+
+def _zstd(path: Path, _mode: str) -> IO[bytes]:
+    """A Zstandard file, of any number of frames, through Arrow."""
+    import pyarrow as pa
+
+    return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
+
+
+PACKINGS = {
+    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz", lzma.open),
+    ".zst": ("zstd", _zstd),
+}  # fmt: skip
 """How the names of packed files end, what they are, and how they are opened."""
 
 MAX_BYTES = 256 << 20
@@ -29,7 +41,7 @@ def packing(path: Path) -> str:
 
 def whole(path: Path, most: int) -> bytes:
     """All bytes, unpacked; raises InputError where there are more than `most`."""
-    with _opened(path) as file:
+    with opened(path) as file:
         data: bytes = file.read(most + 1)
     if len(data) > most:
         raise InputError(f"{path} holds more than {most >> 20} MiB: {_SMALLER}.")
@@ -39,7 +51,7 @@ def whole(path: Path, most: int) -> bytes:
 def lines(path: Path) -> Iterator[str]:
     """The lines with their line feeds, one at a time; raises InputError, at a bad byte too."""
     left, number = MAX_BYTES, 0
-    with _opened(path) as file:
+    with opened(path) as file:
         while data := file.readline(MAX_LINE + 1):
             number, left = number + 1, left - len(data)
             if len(data) > MAX_LINE or left < 0 or number > MAX_LINES:
@@ -56,7 +68,8 @@ def lines(path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[Any]]:
+def opened(path: Path) -> Iterator[IO[Any]]:
+    """A file's bytes, unpacked; raises InputError, also for what goes wrong within the block."""
     kind, start = PACKINGS.get(packing(path), ("", open))
     try:
         if path.exists() and not path.is_file():

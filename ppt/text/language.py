@@ -73,7 +73,7 @@ def _identifier() -> Any:
 def foreign_language(text: str) -> str:
     """The language or script that shows in `text` where it is not English; "" if none does."""
     sample = " ".join(_stretches(text, _GLANCE_CHARS))
-    if not sample.isascii():
+    if not sample.isascii() and any(s.isalpha() and _is_not_latin(s) for s in set(sample)):
         letters = [sign for sign in sample if sign.isalpha()]
         others = Counter(map(_script, filter(_is_not_latin, letters)))
         if 2 * others.total() > len(letters):

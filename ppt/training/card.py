@@ -1,6 +1,7 @@
 """What is told of a trained prompt: README.md and loss.png beside it, the table on screen."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,26 @@ from ppt.training.log import LOSS_PNG, METRICS
 
 
 def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str, str]]:
-    """(what, before, after, chance): loss, accuracy, and accuracy by options where they differ."""
+    """(what, before, after, chance): loss, accuracy, and accuracy by options where they differ.
+
+    Of tokens, which have no options, the perplexity too.
+    """
     rows = [
         ("validation loss", f"{first.loss:.4f}", f"{best.loss:.4f}", ""),
         ("accuracy", f"{first.accuracy:.3f}", f"{best.accuracy:.3f}", f"{best.chance:.3f}"),
     ]
+    if not best.by_options:
+        before, after = (f"{math.exp(min(one.loss, 700)):,.1f}" for one in (first, best))
+        rows.insert(1, ("perplexity", before, after, f"{1 / best.chance:,.0f}"))
     if len(best.by_options) > 1:
-        for count, after in best.by_options.items():
-            before = first.by_options[count]
+        for count, now in best.by_options.items():
+            own = first.by_options[count]
             rows.append(
                 (
-                    f"accuracy, {count} options (n = {after['rows']})",
-                    f"{before['accuracy']:.3f}",
-                    f"{after['accuracy']:.3f}",
-                    f"{after['chance']:.3f}",
+                    f"accuracy, {count} options (n = {now['rows']})",
+                    f"{own['accuracy']:.3f}",
+                    f"{now['accuracy']:.3f}",
+                    f"{now['chance']:.3f}",
                 )
             )
     return rows
@@ -35,13 +42,17 @@ def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str
 
 def scores_table(first: Evaluation, best: Evaluation) -> Table:
     """The scores before and after, for the terminal."""
-    table = Table(title=f"{best.rows:,} validation examples", title_justify="left")
+    table = Table(title=_count(best), title_justify="left")
     table.add_column("")
     for name in ("step 0", f"step {best.step} (best)", "chance"):
         table.add_column(name, justify="right")
     for row in scores_rows(first, best):
         table.add_row(*row)
     return table
+
+
+def _count(best: Evaluation) -> str:
+    return f"{best.rows:,} validation {'examples' if best.by_options else 'tokens'}"
 
 
 def prompt_card(
@@ -54,20 +65,8 @@ def prompt_card(
     drawn: bool = True,
 ) -> str:
     """Markdown with the YAML head that the Hugging Face hub reads; `drawn`: there is a loss.png."""
-    scores = markdown_table(
-        ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
-    )
-    image = f"\n![loss and accuracy]({LOSS_PNG})\n" if drawn else ""
-    shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
-    return f"""---
-base_model: {base_model}
-library_name: peft
-tags:
-- prompt-tuning
-- pre-trained-prompt-tuning
----
-
-# A pre-trained soft prompt
+    tags = "library_name: peft\ntags:\n- prompt-tuning\n- pre-trained-prompt-tuning"
+    intro = f"""# A pre-trained soft prompt
 
 The folder `prompt/` is a PEFT adapter; the backbone stays as it is.
 
@@ -75,11 +74,53 @@ The folder `prompt/` is a PEFT adapter; the backbone stays as it is.
 from peft import PeftModel
 
 model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
-```
+```"""
+    return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
+
+
+def model_card(
+    *,
+    base_model: str | None,
+    place: str,
+    loader: str,
+    facts: Mapping[str, Any],
+    flags: Mapping[str, Any],
+    first: Evaluation,
+    best: Evaluation,
+    drawn: bool = True,
+) -> str:
+    """The same of an adapted model, or of one from nothing; `loader` is transformers' class."""
+    intro = f"""# A language model, {"adapted" if base_model else "from nothing"}
+
+```python
+from transformers import {loader}, AutoTokenizer
+
+model = {loader}.from_pretrained("{place}")
+tokenizer = AutoTokenizer.from_pretrained("{place}")
+```"""
+    tags = "library_name: transformers\ntags:\n- pre-trained-prompt-tuning"
+    return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
+
+
+def _card(
+    base_model: str | None, tags: str, intro: str, facts: Mapping[str, Any],
+    flags: Mapping[str, Any], first: Evaluation, best: Evaluation, *, drawn: bool,
+) -> str:  # fmt: skip
+    scores = markdown_table(
+        ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
+    )
+    image = f"\n![loss and accuracy]({LOSS_PNG})\n" if drawn else ""
+    shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
+    base = f"base_model: {base_model}\n" if base_model else ""
+    return f"""---
+{base}{tags}
+---
+
+{intro}
 
 {markdown_table(("", ""), facts.items())}
 
-## Scores on {best.rows:,} validation examples
+## Scores on {_count(best)}
 
 {scores}
 {image}

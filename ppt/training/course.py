@@ -1,7 +1,7 @@
 """How a lane of training has gone so far: what `state.json` keeps of it, and what results tell."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ppt.training.evaluation import Scored, best_of
@@ -72,6 +72,18 @@ class Course(Generic[S]):
     def first(self) -> S:
         """The scores before training."""
         return self.history[0]
+
+    def summary(self, metric: str) -> dict[str, Any]:
+        """What ``result.json`` tells of a finished run."""
+        pace = self.examples / max(self.seconds, 1e-9)
+        return {
+            "first": asdict(self.first),  # type: ignore[call-overload]
+            "best": asdict(self.best(metric)),  # type: ignore[call-overload]
+            "steps": self.step,
+            "stopped_early": self.stopped_early,
+            "seconds": round(self.seconds, 3),
+            "examples_per_second": round(pace, 3),
+        }
 
     def best(self, metric: str) -> S:
         """The scores of the best step, of equals the first."""

@@ -17,7 +17,7 @@ from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import prompt_folder, trained
 from ppt.prompts.in_context import Demonstrations, demonstrations
 from ppt.prompts.soft import SoftPrompt, Vocabulary, checkpoint, initialiser
-from ppt.prompts.tensors import Batch, LabelWords
+from ppt.prompts.tensors import LabelWords
 from ppt.training.trainables import PromptBank
 
 
@@ -48,18 +48,9 @@ class DeepPrompts(PromptBank):
         self.deep = backbone.deep
         self._seeds, self._dropout, self._origins = seeds or range(len(prompts)), dropout, origins
 
-    def score(
-        self,
-        which: Sequence[int],
-        batch: Batch,
-        *,
-        full_vocabulary: bool = False,
-        rows: Indices | None = None,
-    ) -> Tensor:
-        """Scores [K * B, L]; in training, of rows that read what they may (`seen`)."""
-        seen = None if rows is None else self.seen(which, rows)
-        bank = DeepBank(self.bank(which), seen)
-        return self.backbone.score(bank, batch, full_vocabulary=full_vocabulary)
+    def bank(self, which: Sequence[int], rows: Indices | None = None) -> DeepBank:
+        """The prompts [K, P, D] of the lanes `which`; in training, rows read what they may."""
+        return DeepBank(self.stacked(which), None if rows is None else self.seen(which, rows))
 
     def seen(self, which: Sequence[int], rows: Indices) -> Tensor | None:
         """Which positions [K * B, P] the training rows [K, B] read in this step; None for all."""

@@ -10,11 +10,20 @@ from ppt.prompts.files import ADAPTER, FOLDER
 from ppt.prompts.foreign import readable
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.state import checkpoints
+from ppt.training.windows import REJECTS, TOKENS
 
 RESULT, CARD = "result.json", "README.md"
 """`RESULT` is written last: its presence *is* completion."""
 
-RUN = Kind("a run", RESULT, (METRICS, LOSS_PNG, CARD, FOLDER, ADAPTER, EVENTS), r"checkpoint-\d+")
+MODEL = "model"
+"""Where a run keeps a whole model that it has made."""
+
+RUN = Kind(
+    "a run",
+    RESULT,
+    (METRICS, LOSS_PNG, CARD, FOLDER, ADAPTER, MODEL, TOKENS, REJECTS, EVENTS),
+    r"checkpoint-\d+",
+)
 
 
 def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) -> bool:

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, TrainingError
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.log import Plan, RunLog
-from ppt.training.loop import Loop, Watcher
-from ppt.training.objective import CorpusRows
+from ppt.training.loop import Loop, Watcher, enough_memory
+from ppt.training.objective import OneRun
 from ppt.training.settings import TrainSettings
 from ppt.training.state import (
     State,
@@ -75,7 +76,7 @@ class Keeper(OnlyLane):
             steps=settings.max_steps,
             trained=settings.local_batch_size * loop.processes.world,
             evaluations=1 + -(-settings.max_steps // settings.eval_steps),
-            scored=len(objective.examples.validation),
+            scored=objective.scored,
         )
         self.log = RunLog(
             self.folder, plan, step=loop.step, evaluations=len(loop.courses[0].history),
@@ -118,8 +119,8 @@ class Keeper(OnlyLane):
             save_state(self.folder, self._state(loop, self.log), self.settings.save_total_limit)
             self._saved = loop.step
 
-    def _objective(self, loop: Loop[Evaluation]) -> CorpusRows:
-        assert isinstance(loop.objective, CorpusRows), "only its position can be kept"
+    def _objective(self, loop: Loop[Evaluation]) -> OneRun:
+        assert isinstance(loop.objective, OneRun), "only its position can be kept"
         return loop.objective
 
     def _state(self, loop: Loop[Evaluation], log: RunLog) -> State:
@@ -153,5 +154,41 @@ class Keeper(OnlyLane):
         count = sum(name.startswith("best.") for name in state.tensors)
         loop.best[0] = [state.tensors[f"best.{i}"] for i in range(count)]
         restore_rng(state)
-        loop.courses[0] = Course.of(state.values, objective.scored)
+        loop.courses[0] = Course.of(state.values, Evaluation)
         loop.step = self._saved = state.step
+
+
+LESS = (
+    "begin anew with a smaller --per_device_train_batch_size (and as much more"
+    " --gradient_accumulation_steps), --per_device_eval_batch_size or --max_length"
+)
+"""What users can do about too little memory."""
+
+
+def run(
+    objective: OneRun,
+    folder: Path | None = None,
+    *,
+    resume: str = "auto",
+    identity: Mapping[str, Any] | None = None,
+    progress: str = "bar",
+) -> Course[Evaluation]:
+    """Train the one lane of `objective` in place and leave it as at its best step.
+
+    With a `folder` the run is logged there, and goes on from its states: `resume` is "auto"
+    (the newest, if any), "none", or the folder of a state; `identity` is what else must be
+    equal for a state to be gone on from. `progress` is "bar", "lines" (one an evaluation, for
+    log files) or "none". Raises TrainingError where it cannot go on.
+    """
+    settings = objective.settings
+    keeper = Keeper(folder, settings, identity or {}) if folder else None
+    loop = Loop(objective, [settings], keeper or OnlyLane(settings), objective.processes)
+    with StopRequest() as stop, enough_memory(objective.trainable.backbone.device, LESS):
+        try:
+            if keeper:
+                keeper.begin(loop, resume, progress)
+            (course,) = loop.to_the_end(stop)
+        finally:
+            if keeper:
+                keeper.close()
+    return course

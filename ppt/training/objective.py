@@ -1,13 +1,13 @@
 """What a step computes: gradients of some loss for each lane, and how good each lane is now.
 
 The loop (`ppt.training.loop`) knows nothing of rows, labels or losses: it asks its objective.
-A new one (plain language modelling, several tasks mixed) is a new class beside these.
+A new one is a new class beside these, as language modelling is (`ppt.training.language`).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Generic
 
 import torch
 from torch import Tensor
@@ -54,12 +54,66 @@ class Objective(ABC, Generic[S]):
         """How good the lanes `which` are after `step` steps; None where that was given up."""
 
 
-class CorpusRows(Objective[Evaluation]):
-    """One lane on the rows of a corpus, over any number of processes; its position can be kept.
+class OneRun(Objective[Evaluation]):
+    """One lane on rows in batches, over any number of processes; its position can be kept.
 
     With W processes each takes its part of the global batch; gradients of the loss *sum*
-    over global rows are added up, so W processes give the gradient of one.
+    over all that is predicted in it are added up, so W processes give the gradient of one.
     """
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        lengths: Indices,
+        settings: TrainSettings,
+        processes: Processes | None = None,
+    ) -> None:
+        self.trainable, self.settings = trainable, settings
+        self.processes = processes or Processes()
+        self._order = BatchOrder(
+            lengths,
+            settings.local_batch_size * self.processes.world,
+            settings.seed,
+            self.processes.rank,
+            self.processes.world,
+        )
+
+    @property
+    @abstractmethod
+    def scored(self) -> int:
+        """Rows of an evaluation."""
+
+    @abstractmethod
+    def begin(self, rows: Indices, epoch: int) -> int:
+        """Make the `rows` of a global batch ready; how much is predicted in them."""
+
+    @abstractmethod
+    def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
+        """Add the gradient of the loss sum over `weight`; returns [loss sum, right]."""
+
+    def step(self, which: Sequence[int]) -> Sums:
+        """One global batch, in as many forward passes as are asked for."""
+        order = self._order
+        weight = self.begin(order.batch(order.epoch, order.step), order.epoch)
+        mine = next(order)
+        sums = torch.zeros(1, 2, dtype=torch.float64)
+        for turn in range(self.settings.gradient_accumulation_steps):
+            rows = part(mine, turn, self.settings.gradient_accumulation_steps)
+            if len(rows):
+                sums[0] += self.forward_backward(which, rows, weight)
+        return Sums(sums, [weight], [weight])
+
+    def position(self) -> dict[str, int]:
+        """Where in the data the run stands."""
+        return self._order.state_dict()
+
+    def go_to(self, position: Mapping[str, int]) -> None:
+        """Go on from a `position`; raises ConfigError where it is one of other data."""
+        self._order.load_state_dict(dict(position))
+
+
+class CorpusRows(OneRun):
+    """The rows of a corpus: what is predicted is the label of each."""
 
     def __init__(
         self,
@@ -68,37 +122,29 @@ class CorpusRows(Objective[Evaluation]):
         settings: TrainSettings,
         processes: Processes | None = None,
     ) -> None:
-        self.trainable, self.examples, self.settings = trainable, examples, settings
-        self.processes = processes or Processes()
+        super().__init__(trainable, examples.train.lengths, settings, processes)
+        self.examples = examples
         self._words = examples.words.to(trainable.backbone.device)
-        self._order = BatchOrder(
-            examples.train.lengths,
-            settings.local_batch_size * self.processes.world,
-            settings.seed,
-            self.processes.rank,
-            self.processes.world,
-        )
 
-    def step(self, which: Sequence[int]) -> Sums:
-        """One global batch, in as many forward passes as are asked for."""
-        rows = len(self._order.batch(self._order.epoch, self._order.step))
-        mine = next(self._order)
-        sums = torch.zeros(1, 2, dtype=torch.float64)
-        for turn in range(self.settings.gradient_accumulation_steps):
-            indices = part(mine, turn, self.settings.gradient_accumulation_steps)
-            if len(indices):
-                sums[0] += self._forward_backward(which, indices, rows)
-        return Sums(sums, [rows], [rows])
+    @property
+    def scored(self) -> int:
+        """Validation rows."""
+        return len(self.examples.validation)
 
-    def _forward_backward(self, which: Sequence[int], indices: Indices, rows: int) -> Tensor:
-        """Add the gradient of the loss over `rows` global rows; returns [loss sum, right]."""
+    def begin(self, rows: Indices, epoch: int) -> int:
+        """A row has one label."""
+        del epoch
+        return len(rows)
+
+    def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
+        """The loss of labels, as ``--loss`` has it."""
         loss, backbone = self.settings.loss, self.trainable.backbone
         pad = backbone.pad_id
-        batch = collate(self.examples.train, indices, self._words, pad).to(backbone.device)
+        batch = collate(self.examples.train, rows, self._words, pad).to(backbone.device)
         full = loss == "vocabulary"
-        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=indices[None])
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows[None])
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
-        (total / rows).backward()  # type: ignore[no-untyped-call]
+        (total / weight).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()
         return torch.stack([total.detach(), right.to(total.dtype)]).cpu().double()
 
@@ -116,15 +162,3 @@ class CorpusRows(Objective[Evaluation]):
             watch=watch,
         )
         return None if result is None else [result]
-
-    def position(self) -> dict[str, int]:
-        """Where in the data the run stands."""
-        return self._order.state_dict()
-
-    def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from a `position`; raises ConfigError where it is one of other data."""
-        self._order.load_state_dict(dict(position))
-
-    def scored(self, **values: Any) -> Evaluation:
-        """An evaluation of the fields that a state keeps."""
-        return Evaluation(**values)

@@ -10,33 +10,29 @@ import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED
 from ppt.base.extras import left_out
-from ppt.base.files import file_digest, write_atomically
+from ppt.base.files import write_atomically
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
-from ppt.base.signals import StopRequest
-from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
+from ppt.corpus.storage import Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.examples import Examples, load_examples
+from ppt.training.examples import Examples
 from ppt.training.folder import CARD, RESULT, begin_run, check_run
-from ppt.training.keeper import Keeper, OnlyLane
+from ppt.training.keeper import run
+from ppt.training.language import language_run
 from ppt.training.log import LOSS_PNG
-from ppt.training.loop import Loop, enough_memory
+from ppt.training.material import corpus_rows
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
+from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.starts import Beginning, started
 from ppt.training.trainables import PromptBank, Trainable
-
-LESS = (
-    "begin anew with a smaller --per_device_train_batch_size (and as much more"
-    " --gradient_accumulation_steps), --per_device_eval_batch_size or --max_length"
-)
-"""What users can do about too little memory."""
+from ppt.training.windows import Reading, remove_tokens
 
 
 @dataclass(frozen=True)
@@ -69,26 +65,9 @@ def train(
     processes: Processes | None = None,
     progress: str = "bar",
 ) -> Course[Evaluation]:
-    """Train `trainable` (one lane) in place and leave it as at its best step.
-
-    With a `folder` the run is logged there, and goes on from its states: `resume` is "auto"
-    (the newest, if any), "none", or the folder of a state; `identity` is what else must be
-    equal for a state to be gone on from. `progress` is "bar", "lines" (one an evaluation, for
-    log files) or "none". Raises TrainingError where it cannot go on.
-    """
-    settings, processes = settings.resolved(), processes or Processes()
-    objective = CorpusRows(trainable, examples, settings, processes)
-    keeper = Keeper(folder, settings, identity or {}) if folder else None
-    loop = Loop(objective, [settings], keeper or OnlyLane(settings), processes)
-    with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
-        try:
-            if keeper:
-                keeper.begin(loop, resume, progress)
-            (course,) = loop.to_the_end(stop)
-        finally:
-            if keeper:
-                keeper.close()
-    return course
+    """Train `trainable` (one lane) in place on the rows of a corpus (`ppt.training.keeper.run`)."""
+    objective = CorpusRows(trainable, examples, settings.resolved(), processes)
+    return run(objective, folder, resume=resume, identity=identity, progress=progress)
 
 
 def train_prompt(
@@ -102,13 +81,15 @@ def train_prompt(
     """Pre-train on a corpus: what ``python -m ppt.pretrain`` does, from Python.
 
     `settings` are its flags by name, such as ``max_steps=100``, ``prompt_length=20`` or
-    ``trains="lora"``. Without `output_dir` all stays in memory; with it, the run goes on
-    from its states, as the command does. `progress` is "none", "lines" or "bar".
-    Raises PPTError for what is wrong with corpus or settings.
+    ``trains="lora"``; with ``format="lm"`` the corpus is files of raw documents. Without
+    `output_dir` all stays in memory; with it, the run goes on from its states, as the command
+    does. `progress` is "none", "lines" or "bar". Raises PPTError for what is wrong.
     """
-    opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
     folder = Path(output_dir) if output_dir is not None else None
-    known = {"format": opened.manifest.format, "corpus": str(opened.folder)}
+    known = {"corpus": str(corpus)}
+    if settings.get("format") != LM:
+        corpus = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
+        known = {"format": corpus.manifest.format, "corpus": str(corpus.folder)}
     config = from_values(
         PretrainConfig,
         {**known, "model": backbone.name, "output_dir": folder and str(folder), **settings},
@@ -120,12 +101,13 @@ def train_prompt(
             overwrite=config.overwrite_output_dir,
             resume=config.resume_from_checkpoint,
         )
-        return pretrain(config, opened, backbone, folder, goes_on=goes_on, progress=progress)
+        read = corpus if isinstance(corpus, Corpus) else Reading(str(corpus), config)
+        return pretrain(config, read, backbone, folder, goes_on=goes_on, progress=progress)
 
 
 def pretrain(
     config: PretrainConfig,
-    corpus: Corpus,
+    corpus: Corpus | Reading,
     backbone: Backbone,
     folder: Path | None,
     *,
@@ -139,50 +121,52 @@ def pretrain(
     `tell` hears what users should know meanwhile.
     """
     processes = processes or Processes()
-    renderer = Renderer.standard(
-        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
-        config.answers,
-    )  # fmt: skip
+    renderer = renderer_of(config, backbone) if isinstance(corpus, Corpus) else None
+
+    def begin(_: Path | None = None) -> None:
+        if processes.first and folder:
+            begin_run(folder, config, goes_on=goes_on)
+
     with started(Beginning(config, backbone, renderer, corpus)) as trainable:
-        examples = load_examples(
-            corpus,
-            renderer,
-            config.max_train_examples
-            or config.max_steps * config.local_batch_size * processes.world,
-            config.max_eval_examples,
-            progress=progress != "none" and processes.first,
-        )
-        facts = facts_of(config, corpus, renderer, examples)
+        shown = progress != "none" and processes.first
+        if isinstance(corpus, Corpus):
+            assert renderer is not None, "rows of a corpus are rendered"
+            made = corpus_rows(config, corpus, renderer, trainable, processes, progress=shown)
+            begin()
+        else:
+            made = language_run(
+                trainable, corpus, LM, config, folder, most=config.max_train_examples,
+                begin=begin, processes=processes, goes_on=goes_on, progress=progress == "bar",
+            )  # fmt: skip
+        facts = {**facts_of(config, renderer), **made.facts, "ppt": ppt.__version__}
         if processes.first:
-            cut = facts["cut to --max_length"]
-            tell(f"{facts['examples']} examples of {corpus.folder}; {cut} cut to"
-                 f" {config.max_length} tokens")  # fmt: skip
+            tell(made.told)
             if goes_on:
                 tell(f"going on with the run in {folder}")
-            if folder:
-                begin_run(folder, config, goes_on=goes_on)
         processes.wait()
-        course = train(
-            trainable,
-            examples,
-            config,
-            folder,
-            resume=config.resume_from_checkpoint,
-            identity={"corpus": facts["corpus manifest sha256"]},
-            processes=processes,
+        course = run(
+            made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
             progress=progress,
-        )
+        )  # fmt: skip
         best = course.best(config.metric_for_best_model)
-        card = {**card_of(config, renderer, facts), "first": course.first.as_dict(),
+        card = {**card_of(config, renderer, made.identity), "first": course.first.as_dict(),
                 "best": best.as_dict()}  # fmt: skip
-        made = None
+        prompt = None
         if isinstance(trainable, PromptBank):
             place = folder and folder / FOLDER
-            made = Prompt(card, place, trainable.value(0)[0], trainable.trains)
-        pretrained = Pretrained(made, best, course)
+            prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
+        pretrained = Pretrained(prompt, best, course)
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, pretrained)
     return pretrained
+
+
+def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
+    """How the rows of a corpus become tokens."""
+    return Renderer.standard(
+        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
+        config.answers, backbone.layout,
+    )  # fmt: skip
 
 
 ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
@@ -192,38 +176,38 @@ PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
 
 
-def facts_of(
-    config: PretrainConfig, corpus: Corpus, renderer: Renderer, examples: Examples
-) -> dict[str, str]:
-    """What a card tells people of where a prompt comes from."""
+def facts_of(config: PretrainConfig, renderer: Renderer | None) -> dict[str, str]:
+    """What a card tells people of where a prompt comes from, but for its data."""
     embedded = EMBEDDED.get(config.model)
-    texts = standard_texts(config.format, renderer.pattern.layout, config.style, config.answers)
-    return {
+    facts = {
         "backbone": f"{config.model}, licence {embedded.licence}" if embedded else config.model,
         "format": config.format,
-        "pattern": next(iter(texts.values())),
-        "label words": ", ".join(renderer.verbalizer.words.values()),
-        "corpus": str(config.corpus),
-        "corpus manifest sha256": file_digest(corpus.folder / MANIFEST),
-        "examples": f"{len(examples.train):,} train, {len(examples.validation):,} validation",
-        "documents kept": f"{corpus.manifest.documents['kept']:,}",
-        "cut to --max_length": f"{examples.cut_share:.1%}",
-        "ppt": ppt.__version__,
     }
+    if renderer is not None:
+        layout = renderer.pattern.layout
+        texts = standard_texts(config.format, layout, config.style, config.answers)
+        facts["pattern"] = next(iter(texts.values()))
+        facts["label words"] = ", ".join(renderer.verbalizer.words.values())
+    return facts
 
 
-def card_of(config: PretrainConfig, renderer: Renderer, facts: Mapping[str, str]) -> dict[str, Any]:
+def card_of(
+    config: PretrainConfig, renderer: Renderer | None, identity: Mapping[str, Any]
+) -> dict[str, Any]:
     """What programs must know of a prompt (``prompt.json``), its scores aside."""
+    card: dict[str, Any] = {
+        "backbone": config.model, "format": config.format, "style": config.style,
+    }  # fmt: skip
+    if renderer is None:
+        return {**card, "tokens_sha256": identity["tokens"]}
     return {
-        "backbone": config.model,
-        "format": config.format,
-        "style": config.style,
+        **card,
         "layout": renderer.pattern.layout,
         "patterns_version": PATTERNS_VERSION,
         "label_words": list(renderer.verbalizer.words.values()),
         "loss": config.loss,
         "answers": config.answers,
-        "corpus_sha256": facts["corpus manifest sha256"],
+        "corpus_sha256": identity["corpus"],
     }
 
 
@@ -247,12 +231,6 @@ def finish(
         drawn=drawn,
     )  # fmt: skip
     write_atomically(folder / CARD, text.encode())
-    course = made.course
-    summary = {
-        **made.scores,
-        "steps": course.step,
-        "stopped_early": course.stopped_early,
-        "seconds": round(course.seconds, 3),
-        "examples_per_second": round(course.examples / max(course.seconds, 1e-9), 3),
-    }
+    summary = made.course.summary(config.metric_for_best_model)
+    remove_tokens(folder)
     write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())

@@ -13,10 +13,11 @@ from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 from ppt.methods import EXAMPLES
-from ppt.prompts.patterns import ANSWERS
+from ppt.prompts.patterns import ANSWERS, TARGETS
+from ppt.training.machine import MACHINE, MachineSettings
+from ppt.training.reading import DATA, LM, DocumentSettings
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
-MACHINE, DATA = "the machine", "the data"
 
 KINDS = ("embeddings", "kv")
 """``--prompt_kind``; the first is usual."""
@@ -168,37 +169,17 @@ class TrainSettings(StepSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MachineSettings(Command):
-    """What a command runs on."""
-
-    dtype: str = flag(
-        "precision of the backbone; auto: bfloat16 on a GPU that has it",
-        group=MACHINE,
-        default="auto",
-        choices=("auto", "float32", "bfloat16"),
-    )
-    device: str | None = flag(
-        "cpu, cuda or cuda:<number>", group=MACHINE, default=None, unset="a GPU if there is one",
-        free=True,
-    )  # fmt: skip
-    threads: int | None = flag(
-        "CPU threads; a resumed run is bit-identical only with as many as before",
-        group=MACHINE,
-        default=None,
-        rule=between(1, 1024),
-        unset="PyTorch's choice",
-        free=True,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig(TrainSettings, MachineSettings):
+class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     """``python -m ppt.pretrain``: a corpus and a backbone in, a pre-trained prompt out."""
 
-    format: str = flag("kind of the corpus", group=DATA, choices=FORMATS)
+    format: str = flag(
+        "kind of the corpus; lm: raw documents, as language modelling (SPoT, Vu et al. 2022)",
+        group=DATA, choices=(*FORMATS, LM),
+    )  # fmt: skip
     corpus: str | None = flag(
-        "folder of one corpus", group=DATA, default=None, unset="corpora/<format>", free=True
-    )
+        "folder of one corpus; of lm, files of raw documents such as 'docs/*.jsonl.gz'",
+        group=DATA, default=None, unset="corpora/<format>", free=True,
+    )  # fmt: skip
     model: str = flag(
         "the frozen backbone: an embedded name, a folder or a hub id", group=DATA,
         default=DEFAULT_MODEL,
@@ -225,6 +206,12 @@ class PretrainConfig(TrainSettings, MachineSettings):
     answers: str = flag(
         "what answers a row with options: its letter, or the text that is likeliest (a token's"
         " mean log-probability), for causal models", group=DATA, default="letters", choices=ANSWERS,
+    )  # fmt: skip
+    target: str = flag(
+        "encoder-decoders: the decoder says a mask that stands in the text, then the label word"
+        " (cloze); a mask that does not (sentinel); or the word alone, which suits models adapted"
+        " to language modelling (Lester et al. 2021, 2.2)",
+        group=DATA, default=TARGETS[0], choices=TARGETS,
     )  # fmt: skip
     max_length: int = flag(
         "tokens of an example at most, prompt aside; longer texts are cut fairly", group=DATA,
@@ -272,9 +259,12 @@ class PretrainConfig(TrainSettings, MachineSettings):
             ("prompt_kind", prompt or self.prompt_kind == KINDS[0], "--trains=prompt"),
             ("token_dropout", kv or not self.token_dropout, "--prompt_kind=kv"),
             ("init", kv or self.init != EXAMPLES, "--prompt_kind=kv"),
+            ("init", self.format != LM or self.init != EXAMPLES, "corpora of labelled rows"),
         ):
             if not fits:
                 raise ConfigError(f"--{name}: got {getattr(self, name)!r}: it is for {part} alone.")
+        of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
+        self.check_format(self.format, self.corpus, of_rows=of_rows)
         if self.trains == "prompt" and self.style == "hard":
             raise ConfigError(
                 "--style: got 'hard', expected soft or hybrid: a prompt is soft; hard words alone"

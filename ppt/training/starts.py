@@ -17,6 +17,7 @@ from ppt.training.deep import DeepPrompts, begun, shown_examples
 from ppt.training.examples import head
 from ppt.training.settings import PretrainConfig
 from ppt.training.trainables import PromptBank, Trainable, lora
+from ppt.training.windows import Reading
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Beginning:
 
     config: PretrainConfig
     backbone: Backbone
-    renderer: Renderer
-    corpus: Corpus
+    renderer: Renderer | None
+    corpus: Corpus | Reading
 
     @property
     def length(self) -> int:
@@ -36,7 +37,8 @@ class Beginning:
     @property
     def vocabulary(self) -> Vocabulary:
         """What initialisers may use."""
-        table, words = self.backbone.input_embeddings(), self.renderer.words()
+        words = self.renderer.words() if self.renderer else None
+        table = self.backbone.input_embeddings()
         return Vocabulary(table, self.backbone.tokenizer, words)
 
 
@@ -44,7 +46,7 @@ def started(beginning: Beginning) -> AbstractContextManager[Trainable]:
     """What is trained, as it begins."""
     config, length = beginning.config, beginning.length
     cure = "lower --prompt_length or --max_length" if length else "lower --max_length"
-    width = beginning.renderer.width
+    width = beginning.renderer.width if beginning.renderer else 1
     beginning.backbone.require_room(length, config.max_length, width, cure)
     return TRAINS[config.what](beginning)
 
@@ -63,7 +65,8 @@ def _kv(of: Beginning) -> Iterator[Trainable]:
     """A deep prompt; one that begins from examples does not read its own."""
     config, backbone, origins = of.config, of.backbone, None
     generator = torch.Generator().manual_seed(config.seed)
-    if config.init == EXAMPLES:  # of as many rows as could fit, were each one token
+    if config.init == EXAMPLES and of.renderer and isinstance(of.corpus, Corpus):
+        # of as many rows as could fit, were each one token
         rows = pack(of.renderer.rows(head(of.corpus, "train", of.length)))
         shown, embeddings = shown_examples(
             backbone, rows, of.renderer.words(), of.renderer.pattern.layout, of.length,

@@ -19,7 +19,7 @@ from ppt.backbones.base import Backbone
 from ppt.base.arrays import Indices
 from ppt.base.extras import need
 from ppt.errors import InputError
-from ppt.prompts.deep import DeepShape
+from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
@@ -48,8 +48,12 @@ class Trainable:
         del lane
         return []
 
-    def bank(self, which: Sequence[int]) -> Tensor | None:
-        """What stands before the texts of the lanes `which`: [K, P, H], or nothing."""
+    def bank(self, which: Sequence[int], rows: Indices | None = None) -> Tensor | DeepBank | None:
+        """What stands before the texts of the lanes `which`: [K, P, H], or nothing.
+
+        In a step of training, `rows` [K, B] are the numbers of its rows among each lane's own.
+        """
+        del rows
         return None if self._before is None else self._before.expand(len(which), -1, -1)
 
     def score(
@@ -62,10 +66,15 @@ class Trainable:
     ) -> Tensor:
         """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`.
 
-        In a step of training, `rows` [K, B] are the numbers of its rows among each lane's own.
+        `rows` are as in `bank`.
         """
-        del rows
-        return self.backbone.score(self.bank(which), batch, full_vocabulary=full_vocabulary)
+        return self.backbone.score(self.bank(which, rows), batch, full_vocabulary=full_vocabulary)
+
+    def token_scores(
+        self, which: Sequence[int], batch: Batch, rows: Indices | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The same of the tokens of a batch's own words (`Backbone.token_scores`)."""
+        return self.backbone.token_scores(self.bank(which, rows), batch)
 
     def value(self, lane: int) -> list[Tensor]:
         """A lane as it is now: what `restore` takes."""
@@ -112,8 +121,13 @@ class PromptBank(Trainable):
         """The lane's prompt, and its residual network."""
         return list(self.prompts[lane].parameters())
 
-    def bank(self, which: Sequence[int]) -> Tensor:
+    def bank(self, which: Sequence[int], rows: Indices | None = None) -> Tensor | DeepBank:
         """The prompts of the lanes `which`, [K, P, H]; each gets the gradient of its own part."""
+        del rows
+        return self.stacked(which)
+
+    def stacked(self, which: Sequence[int]) -> Tensor:
+        """What is trained of the lanes `which`, in one."""
         return torch.stack([self.prompts[lane]() for lane in which])
 
     def value(self, lane: int) -> list[Tensor]:
@@ -166,6 +180,10 @@ class Weights(Trainable):
         self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
         save_card(folder, {"model": base, "kind": self.backbone.kind, **card})
         return True
+
+    def merged(self) -> Any:
+        """The model itself, low-rank updates added to its weights, which thereby keep them."""
+        return self.backbone.model if self._adapted is None else self._adapted.merge_and_unload()
 
 
 @contextmanager

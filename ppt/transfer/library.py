@@ -12,7 +12,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
 from ppt.prompts.foreign import readable
-from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION
+from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION, TARGETS
 
 LETTERS = ANSWERS[0]
 
@@ -24,17 +24,19 @@ MAKES = {"kv": " --prompt_kind=kv", "lora": " --trains=lora"}
 
 
 def serves(
-    prompt: Prompt, format_name: str, style: str, trains: str = "prompt", answers: str = LETTERS
-) -> bool:
+    prompt: Prompt, format_name: str, style: str, trains: str = "prompt", answers: str = LETTERS,
+    target: str = TARGETS[0],
+) -> bool:  # fmt: skip
     """Whether it is what is to be trained, and was pre-trained on that format in that style.
 
-    One that was tuned on a task is no start for another.
+    One that was tuned on a task is no start for another, nor one for another ``--target``.
     """
     if not prompt.card or prompt.trains != trains:
         return prompt.trains == trains
     own = prompt.card.get("format"), prompt.card.get("style"), prompt.card.get("answers", LETTERS)
     wanted = format_name, style, answers if FORMATS[format_name].texts else LETTERS
-    return own == wanted and "task" not in prompt.card
+    fits = prompt.card.get("layout") in (target, "suffix", None)
+    return own == wanted and fits and "task" not in prompt.card
 
 
 def words_changed(prompt: Prompt) -> bool:
@@ -78,6 +80,7 @@ def choose_prompt(
     purpose: str,
     trains: str = "prompt",
     answers: str = LETTERS,
+    target: str = TARGETS[0],
 ) -> Prompt:
     """The one prompt for a format, a style and a backbone; or adapter, where that is trained.
 
@@ -86,11 +89,13 @@ def choose_prompt(
     made = {"prompt": style, "kv": f"{style}-kv"}.get(trains, trains)
     make = f"python -m ppt.pretrain --format={format_name}" + (
         MAKES.get(trains, "")
+        + f" --target={target}" * (target != TARGETS[0])
         + f" --answers={answers}" * (answers != LETTERS and bool(FORMATS[format_name].texts))
         + f" --style={style}" * (style != "soft")
         + f" --output_dir=runs/{format_name}-{made}" * (made != "soft")
     )
-    serving = [prompt for prompt in prompts if serves(prompt, format_name, style, trains, answers)]
+    wanted = format_name, style, trains, answers, target
+    serving = [prompt for prompt in prompts if serves(prompt, *wanted)]
     if old := [prompt for prompt in serving if words_changed(prompt)]:
         raise InputError(
             f"{purpose}: the hybrid prompt in {old[0]} was trained beside other hard words than"

@@ -23,8 +23,8 @@ from ppt.errors import ConfigError
 from ppt.prompts.batches import pack
 from ppt.prompts.deep import DeepBank
 from ppt.prompts.files import Prompt
-from ppt.prompts.patterns import Verbalizer, standard_pattern
-from ppt.prompts.rendering import LAYOUTS, Renderer
+from ppt.prompts.patterns import TARGETS, Verbalizer, standard_pattern
+from ppt.prompts.rendering import Renderer
 from ppt.prompts.tensors import LabelWords
 from ppt.training.trainables import lora
 from ppt.transfer.library import find_prompts
@@ -58,8 +58,11 @@ class TunedLabeller:
                 f" {', '.join(words) or 'of nobody'}: expected format sentiment with"
                 f" {', '.join(LABELS)} or {' and '.join(SIDES)}."
             )
-        backbone = load_backbone(str(card.get("backbone")), device=device, dtype=fast_dtype(device))
-        pattern = standard_pattern("sentiment", LAYOUTS[backbone.kind], str(card.get("style")))
+        target = next((one for one in TARGETS if one == card.get("layout")), TARGETS[0])
+        backbone = load_backbone(
+            str(card.get("backbone")), device=device, dtype=fast_dtype(device), target=target
+        )
+        pattern = standard_pattern("sentiment", backbone.layout, str(card.get("style")))
         renderer = Renderer(
             pattern, Verbalizer({one: one for one in words}), backbone.tokenizer, MAX_TOKENS
         )

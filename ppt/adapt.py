@@ -1,0 +1,93 @@
+"""Adapt a language model to raw documents: ``python -m ppt.adapt --objective=lm --corpus=...``.
+
+``accelerate launch -m ppt.adapt ...`` does it on several GPUs.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppt.base.extras import need
+from ppt.base.flags import parse
+from ppt.base.output_folder import locked
+from ppt.base.threads import spin_less
+from ppt.errors import exit_status
+from ppt.training.adaptation import AdaptConfig
+
+if TYPE_CHECKING:
+    from ppt.training.processes import Processes
+
+DESCRIPTION = """\
+Go on training a language model on raw documents, or train one from nothing.
+
+Files of .jsonl (the key "text"), .txt (a document a file) or .parquet, packed or not, are read
+once and packed into windows of --max_length tokens; some documents are held out to evaluate on.
+The run folder gets model/ (model and tokenizer, as transformers reads them) or adapter/,
+README.md, metrics.jsonl, loss.png and rejects.jsonl. A run that was interrupted goes on when the
+same command is given again."""
+
+EPILOG = """\
+examples:
+  python -m ppt.adapt --objective=lm --corpus='docs/*.jsonl.gz' --trains=lora --merge \\
+      --output_dir=adapted
+  python -m ppt.adapt --objective=lm --corpus='docs/*.txt' --model=google/t5-v1_1-small \\
+      --output_dir=adapted --optimizer=adafactor --max_length=512
+  python -m ppt.adapt --objective=span_corruption --corpus='docs/*.parquet' --config=t5.json \\
+      --train_tokenizer=8000 --output_dir=small-t5
+
+The first makes adapted/model of the embedded backbone; python -m ppt.fewshot --model=adapted
+takes it. After the second (Lester et al. 2021 adapt T5 so) give
+--target=word there. In the third t5.json is a config of transformers, such as {"model_type":
+"t5", "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 4, "num_heads": 4}."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    spin_less()
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    config = parse(
+        AdaptConfig, argv, prog="python -m ppt.adapt", description=DESCRIPTION, epilog=EPILOG
+    ).resolved()
+    if config.trains == "lora":
+        need("peft", "--trains=lora")
+    if config.tensorboard:
+        need("tensorboard", "--tensorboard=true")
+    from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
+
+    processes, folder = join(config.device), Path(config.output_dir)
+    with locked(folder if processes.first else None):
+        _adapt(config, folder, processes)
+        processes.leave()
+    return 0
+
+
+def _adapt(config: AdaptConfig, folder: Path, processes: "Processes") -> None:
+    """Train in a folder that is locked, and show the scores."""
+    from rich.console import Console
+
+    from ppt.training.adapting import adapt, place_of
+    from ppt.training.card import scores_table
+    from ppt.training.folder import check_run
+    from ppt.training.windows import Reading
+
+    goes_on = check_run(
+        folder, config, overwrite=config.overwrite_output_dir, resume=config.resume_from_checkpoint
+    )
+    processes.wait()
+    course = adapt(
+        config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
+        progress="bar" if sys.stderr.isatty() else "lines", tell=print,
+    )  # fmt: skip
+    if processes.first:
+        best = course.best(config.metric_for_best_model)
+        Console().print(scores_table(course.first, best))
+        early = ", stopped early" if course.stopped_early else ""
+        print(f"{course.step} steps{early}; step {best.step}: {folder / place_of(config)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

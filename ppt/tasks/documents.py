@@ -1,0 +1,181 @@
+"""Raw documents: files of JSON lines, text or Parquet → texts, with every record accounted for.
+
+What is no document is a `Reject` with its reason and place, and reading goes on: with the next
+line, or after a damaged file with the next file. Files are read some at a time, a document of
+each in turn, so that the head of a corpus is a sample of it.
+"""
+
+import glob
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from ppt.base.pages import LargePageError, batches
+from ppt.base.streams import seed_bits
+from ppt.corpus.records import Reject
+from ppt.errors import InputError, first_line
+from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, opened, packing, whole
+
+Records = Iterator[tuple[int, Any]]
+"""The records of a file with their offsets, as in `Reject`: text, or bytes of it."""
+
+SIDE_BY_SIDE = 16
+"""Files that are open at once."""
+
+LONGEST = 64 << 20
+"""Bytes of a record; a long novel has a fortieth."""
+
+
+class _UnusableError(Exception):
+    """A record is no document: its reason, a word of `REASONS`, and details."""
+
+
+_TOO_LONG = _UnusableError("too_long", f"more than {LONGEST >> 20} MiB: cut it into several")
+
+
+def find_documents(patterns: str, flag: str = "--corpus") -> list[Path]:
+    """The files that paths or globs, with commas between them, name; raises InputError.
+
+    Their order is random, and the same wherever they lie.
+    """
+    found: dict[Path, None] = {}
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        paths = [Path(pattern)] if Path(pattern).is_file() else sorted(
+            Path(one) for one in glob.glob(pattern, recursive=True)  # noqa: PTH207 - may be absolute
+        )  # fmt: skip
+        if not any(path.is_file() for path in paths):
+            raise InputError(f"{flag}: no file matches {pattern!r}: give files, as 'folder/*.txt'.")
+        found |= dict.fromkeys(path for path in paths if path.is_file())
+    if not found:
+        raise InputError(f"{flag} {patterns!r} names no file: give files, as 'folder/*.txt'.")
+    for path in found:
+        if _kind(path) not in READERS:
+            known = ", ".join(f".{kind}" for kind in READERS)
+            raise InputError(
+                f"{flag}: {path} is read by nobody: expected {known}, or with"
+                f" {', '.join(PACKINGS)} after it."
+            )
+    return sorted(found, key=lambda path: (seed_bits(0, path.name), str(path)))
+
+
+def documents(paths: Sequence[Path], field: str, reject: Callable[[Reject], None]) -> Iterator[str]:
+    """The documents of all files; `field` is where records have their text."""
+    waiting, under_way = iter(paths), list[Iterator[str]]()
+    while True:
+        while len(under_way) < SIDE_BY_SIDE and (path := next(waiting, None)) is not None:
+            under_way.append(_of_file(path, field, reject))
+        if not under_way:
+            return
+        for one in [*under_way]:
+            text = next(one, None)
+            if text is None:
+                under_way.remove(one)
+            else:
+                yield text
+
+
+def _of_file(path: Path, field: str, reject: Callable[[Reject], None]) -> Iterator[str]:
+    name, at = path.name, 0
+    try:
+        for offset, record in READERS[_kind(path)](path, field):
+            at = offset
+            try:
+                if isinstance(record, _UnusableError):
+                    raise record
+                yield _text(record, field, is_json=_kind(path) in JSON)
+            except _UnusableError as error:
+                reject(Reject(name, offset, *error.args))
+    except (InputError, LargePageError) as error:
+        reject(Reject(name, at, "corrupt_file", first_line(error)))
+
+
+def _text(record: Any, field: str, *, is_json: bool) -> str:
+    """The text of a record."""
+    try:
+        value = record.decode("utf-8-sig") if isinstance(record, bytes) else record
+    except UnicodeDecodeError as error:
+        raise _UnusableError("invalid_utf8", f"byte {error.start} of the record") from None
+    if is_json:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise _UnusableError("invalid_json", first_line(error)) from None
+        if not isinstance(value, dict):
+            raise _UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+        value = value.get(field)
+    if value is None:
+        raise _UnusableError("missing_field", f"no {field!r}")
+    if not isinstance(value, str):
+        raise _UnusableError("not_a_string", f"{field!r} is {type(value).__name__}")
+    if not value or value.isspace():
+        raise _UnusableError("blank")
+    if "\0" in value:
+        raise _UnusableError("nul_bytes")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _UnusableError("lone_surrogate") from None
+    return value
+
+
+def _kind(path: Path) -> str:
+    """What a name ends in, packing aside."""
+    return path.name.lower().removesuffix(packing(path)).rpartition(".")[2]
+
+
+def _lines(path: Path, _field: str) -> Records:
+    """A record a line, blank ones aside."""
+    offset = 0
+    with opened(path) as file:
+        while line := file.readline(LONGEST + 1):
+            if len(line) > LONGEST:
+                yield offset, _TOO_LONG
+            elif not line.isspace():
+                yield offset, line
+            offset += len(line)
+            while len(line) > LONGEST and not line.endswith(b"\n"):
+                line = file.readline(LONGEST + 1)
+                offset += len(line)
+
+
+def _whole(path: Path, _field: str) -> Records:
+    """The file is the one record."""
+    with opened(path) as file:
+        data = file.read(LONGEST + 1)
+    yield 0, _TOO_LONG if len(data) > LONGEST else data
+
+
+def _rows(path: Path, field: str) -> Records:
+    """A record a row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    packed = bool(packing(path))
+    source: AbstractContextManager[IO[bytes]] = (
+        nullcontext(io.BytesIO(whole(path, MAX_BYTES))) if packed else opened(path)
+    )
+    try:
+        with source as file:
+            names = pq.read_schema(file).names
+            if field not in names:
+                raise InputError(f"no column {field!r}; there are {', '.join(names[:20])}")
+            number = 0
+            for batch in batches(file, [field], rows=64):
+                for value in batch.column(0).to_pylist():
+                    yield number, value
+                    number += 1
+    except pa.ArrowException as error:
+        raise InputError(f"it is no whole Parquet file: {first_line(error)}") from None
+
+
+READERS: dict[str, Callable[[Path, str], Records]] = {
+    "jsonl": _lines, "ndjson": _lines, "json": _lines, "lines": _lines, "txt": _whole,
+    "text": _whole, "parquet": _rows,
+}  # fmt: skip
+"""How names end → what cuts such a file into records."""
+
+JSON = ("jsonl", "ndjson", "json")
+"""Of these, those of which a record is a JSON object."""

@@ -1,0 +1,161 @@
+"""Adapting a language model to raw documents, from read flags to what is kept."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ppt
+from ppt.backbones.base import Backbone
+from ppt.backbones.converted import without_bars
+from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer, wrapped
+from ppt.backbones.loading import load_backbone
+from ppt.backbones.sources import EMBEDDED
+from ppt.base.extras import left_out
+from ppt.base.files import TO_GO_ON, appearing, write_atomically, writing
+from ppt.prompts.files import ADAPTER
+from ppt.training.adaptation import AdaptConfig
+from ppt.training.card import draw_loss, model_card, read_metrics
+from ppt.training.course import Course
+from ppt.training.evaluation import Evaluation
+from ppt.training.folder import CARD, MODEL, RESULT, begin_run
+from ppt.training.keeper import run
+from ppt.training.language import language_run
+from ppt.training.log import LOSS_PNG
+from ppt.training.processes import Processes
+from ppt.training.trainables import Weights, everything, lora
+from ppt.training.windows import TOKENS, Reading, remove_tokens
+
+TOKENIZER = "tokenizer.json"
+"""Where a new tokenizer is kept, beside the tokens that it made, until the model is saved."""
+
+TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]] = {
+    "everything": lambda backbone, _: everything(backbone),
+    "lora": lora,
+}
+"""``--trains`` → what is trained, ready."""
+
+ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "loss")
+"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
+
+
+def adapt(
+    config: AdaptConfig,
+    reading: Reading,
+    folder: Path,
+    *,
+    processes: Processes | None = None,
+    goes_on: bool = False,
+    progress: str = "none",
+    tell: Callable[[str], None] = lambda _: None,
+) -> Course[Evaluation]:
+    """Train on raw documents as resolved `config` says, and keep everything in `folder`.
+
+    `tell` hears what users should know meanwhile.
+    """
+    processes = processes or Processes()
+    backbone = beginning(config, reading, folder, processes)
+    backbone.require_room(0, config.max_length, 1, "lower --max_length")
+
+    def begin(tokens: Path) -> None:
+        if config.config:
+            backbone.tokenizer.backend_tokenizer.save(str(tokens / TOKENIZER))
+        begin_run(folder, config, goes_on=goes_on)
+
+    with TRAINS[config.trains](backbone, config.seed) as weights:
+        made = language_run(
+            weights, reading, config.objective, config, folder, begin=begin, processes=processes,
+            goes_on=goes_on, progress=progress == "bar" and processes.first,
+        )  # fmt: skip
+        if processes.first:
+            tell(made.told)
+            if goes_on:
+                tell(f"going on with the run in {folder}")
+        course = run(
+            made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
+            progress=progress,
+        )  # fmt: skip
+        if processes.first:
+            finish(config, folder, weights, made.facts, course)
+    return course
+
+
+def beginning(
+    config: AdaptConfig, reading: Reading, folder: Path, processes: Processes
+) -> Backbone:
+    """The model that training begins from, found or made of nothing."""
+    device = processes.device or config.device
+    if config.model is not None:
+        return load_backbone(
+            config.model, device=device, dtype=config.dtype, threads=config.threads
+        )
+    from tokenizers import Tokenizer
+
+    assert config.config is not None, "flags are checked, and resolved"
+    fields = read_new_config(config.config)
+    kept = folder / TOKENS / TOKENIZER
+    if kept.is_file():
+        core = Tokenizer.from_file(str(kept))
+    else:
+        assert config.train_tokenizer is not None, "flags are checked"
+        texts = reading.training_texts(CHARACTERS)
+        core = train_tokenizer(texts, config.train_tokenizer, sentinels=fields.is_encoder_decoder)
+    return new_backbone(fields, wrapped(core), config.seed, config.config, device, config.threads)
+
+
+def base_of(config: AdaptConfig) -> str | None:
+    """What the hub calls the model that was adapted; None of one from nothing."""
+    if config.model is None:
+        return None
+    return EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
+
+
+def place_of(config: AdaptConfig) -> str:
+    """Where in the run folder the result is."""
+    return ADAPTER if config.trains == "lora" and not config.merge else MODEL
+
+
+def finish(
+    config: AdaptConfig,
+    folder: Path,
+    weights: Weights,
+    facts: Mapping[str, str],
+    course: Course[Evaluation],
+) -> None:
+    """Write what was trained, its card and figure, and last `result.json`."""
+    best, backbone = course.best(config.metric_for_best_model), weights.backbone
+    base = base_of(config)
+    scores = {"first": course.first.as_dict(), "best": best.as_dict()}
+    loader = type(backbone).auto_class(backbone.model.config).__name__
+    if place_of(config) == ADAPTER:
+        card = {"backbone": config.model, "objective": config.objective, **scores}
+        weights.save(0, folder / ADAPTER, str(base), card)
+    else:
+        save_model(folder / MODEL, weights.merged(), backbone.tokenizer)
+    drawn = not left_out("matplotlib", LOSS_PNG)
+    if drawn:
+        begun = config.model or config.config
+        draw_loss(folder, read_metrics(folder), f"{config.objective}, {begun}")
+    flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
+    text = model_card(
+        base_model=base, place=place_of(config), loader=loader,
+        facts={"objective": config.objective, **facts, "ppt": ppt.__version__}, flags=flags,
+        first=course.first, best=best, drawn=drawn,
+    )  # fmt: skip
+    write_atomically(folder / CARD, text.encode())
+    summary = course.summary(config.metric_for_best_model)
+    remove_tokens(folder)
+    write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Write a folder that transformers reads, whole or not at all."""
+    with writing(folder, TO_GO_ON), without_bars(), appearing(folder) as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        for file in scratch.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())

@@ -1,0 +1,211 @@
+"""Language modelling and span corruption of raw documents, as objectives of the one loop.
+
+An example is a token that must be said: losses are means over these, accuracy the share of
+those that no other token is likelier than, chance one of V.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ppt.backbones.base import Backbone
+from ppt.base.arrays import Indices
+from ppt.base.streams import seed_bits
+from ppt.errors import ConfigError
+from ppt.prompts.encoder import Encoder, Ids, sentinel_ids
+from ppt.prompts.order import evaluation_batches
+from ppt.prompts.patterns import TARGETS
+from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, next_tokens
+from ppt.prompts.tensors import Batch, LabelWords
+from ppt.training.adaptation import SPANS, AdaptConfig
+from ppt.training.evaluation import Evaluation
+from ppt.training.material import Material
+from ppt.training.objective import OneRun, Watch
+from ppt.training.processes import Processes
+from ppt.training.reading import LM
+from ppt.training.settings import PretrainConfig, TrainSettings
+from ppt.training.trainables import Trainable
+from ppt.training.windows import HELD_OUT, TOKENS, TRAIN, Reading, Windows, windows_in
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a tokenizer puts around what an encoder reads; its sentinels."""
+
+    start: Ids
+    end: Ids
+    sentinels: Ids
+
+
+def _continued(window: Tokens, bits: int, marks: Marks) -> Pair:
+    text, target = continued(window, bits)
+    return _around(text, marks), target
+
+
+def _corrupted(window: Tokens, bits: int, marks: Marks) -> Pair:
+    text, target = corrupted(window, bits, marks.sentinels)
+    return _around(text, marks), np.append(target, marks.end).astype(np.int32)
+
+
+def _around(text: Tokens, marks: Marks) -> Tokens:
+    return np.concatenate([marks.start, text, marks.end]).astype(np.int32)
+
+
+Cut = Callable[[Tokens, int, Marks], Pair]
+
+CUTS: dict[tuple[str, str], Cut] = {
+    ("causal", LM): lambda window, _bits, _marks: next_tokens(window),
+    ("seq2seq", LM): _continued,
+    ("seq2seq", SPANS): _corrupted,
+}
+"""(kind of backbone, ``--objective``) → what is read of a window and what is said."""
+
+
+def cut_for(backbone: Backbone, objective: str, length: int) -> tuple[Cut, Marks]:
+    """How windows of `length` tokens are cut; raises ConfigError where a backbone cannot do it."""
+    encoder, sentinels = Encoder.of(backbone.tokenizer), sentinel_ids(backbone.tokenizer)
+    if (backbone.kind, objective) not in CUTS:
+        raise ConfigError(
+            f"--objective {objective} is for encoder-decoders (T5), and {backbone.name} is none:"
+            f" take --objective {LM}."
+        )
+    if objective == SPANS and gap_count(length) >= len(sentinels):
+        raise ConfigError(
+            f"--max_length {length} makes {gap_count(length)} gaps, one sentinel each and one more,"
+            f" but the tokenizer of {backbone.name} has {len(sentinels)}: lower --max_length."
+        )
+    return CUTS[backbone.kind, objective], Marks(encoder.start, encoder.end, sentinels)
+
+
+def batch_of(pairs: Sequence[Pair], pad_id: int) -> Batch:
+    """What is read and what is said [B, 1, W], as a batch whose rows have one word each."""
+    texts, targets = ([torch.from_numpy(one.astype(np.int64)) for one in side]
+                      for side in zip(*pairs, strict=True))  # fmt: skip
+    ids = pad_sequence(texts, batch_first=True, padding_value=pad_id)
+    words = pad_sequence(targets, batch_first=True, padding_value=pad_id)
+    real = torch.arange(ids.shape[1]) < torch.tensor([len(text) for text in texts])[:, None]
+    lengths = torch.tensor([[len(target)] for target in targets])
+    return Batch(
+        ids, real.long(), torch.zeros(len(ids), dtype=torch.long),
+        LabelWords(words[:, None], lengths), torch.ones(len(ids), 1, dtype=torch.bool),
+    )  # fmt: skip
+
+
+class LanguageWindows(OneRun):
+    """Windows of raw documents: what is predicted are their tokens, cut anew in each epoch.
+
+    How a window is cut comes from (seed, epoch, its number) alone; those that are held out
+    are always cut alike, so that losses of several runs compare.
+    """
+
+    def __init__(
+        self,
+        trainable: Trainable,
+        windows: Windows,
+        objective: str,
+        settings: TrainSettings,
+        processes: Processes | None = None,
+    ) -> None:
+        train, self._held_out = windows.train, windows.held_out
+        super().__init__(trainable, np.full(len(train), train.shape[1]), settings, processes)
+        self._train, self._pairs = train, dict[int, Pair]()
+        self._cut, self._marks = cut_for(trainable.backbone, objective, train.shape[1])
+
+    @property
+    def scored(self) -> int:
+        """Windows that are held out."""
+        return len(self._held_out)
+
+    def begin(self, rows: Indices, epoch: int) -> int:
+        """Cut the windows of a batch; how many tokens must be said."""
+        seed = self.settings.seed
+        self._pairs = {
+            row: self._pair(self._train, row, str(epoch), seed=seed) for row in rows.tolist()
+        }
+        return sum(len(target) for _, target in self._pairs.values())
+
+    def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
+        """Minus the log-probability of what must be said."""
+        loss, right = self._score(which, [self._pairs[row] for row in rows.tolist()], rows[None])
+        (loss / weight).backward()  # type: ignore[no-untyped-call]
+        return torch.stack([loss.detach(), right]).cpu().double()
+
+    @torch.no_grad()
+    def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
+        """Loss and accuracy over the tokens of the windows that are held out."""
+        pairs = [self._pair(self._held_out, row) for row in range(len(self._held_out))]
+        said = np.array([len(target) for _, target in pairs])
+        mine = evaluation_batches(
+            said, self.settings.per_device_eval_batch_size * self.processes.world,
+            self.processes.rank, self.processes.world,
+        )  # fmt: skip
+        sums, stopped = torch.zeros(2, dtype=torch.float64), False
+        for number, rows in enumerate(mine):
+            if stopped := watch(number / len(mine)):
+                break
+            if len(rows):
+                found = self._score(which, [pairs[row] for row in rows.tolist()])
+                sums += torch.stack(found).cpu().double()
+        asked = torch.tensor([float(stopped)], dtype=torch.float64)
+        loss, right, stops = self.processes.sum(torch.cat([sums, asked])).tolist()
+        if stops:
+            return None
+        count, chance = int(said.sum()), 1 / self.trainable.backbone.vocab_size
+        return [Evaluation(step, loss / count, right / count, chance, count, {})]
+
+    def _score(
+        self, which: Sequence[int], pairs: Sequence[Pair], rows: Indices | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The sum of losses, and of right tokens, of some windows."""
+        backbone = self.trainable.backbone
+        batch = batch_of(pairs, backbone.pad_id).to(backbone.device)
+        found, right = self.trainable.token_scores(which, batch, rows)
+        return -found.sum(), right.sum().to(found.dtype)
+
+    def _pair(self, windows: Tokens, row: int, *when: str, seed: int = 0) -> Pair:
+        bits = seed_bits(seed, "windows", *when, str(row))
+        return self._cut(np.asarray(windows[row]), bits, self._marks)
+
+
+def language_run(
+    trainable: Trainable,
+    reading: Reading,
+    objective: str,
+    config: PretrainConfig | AdaptConfig,
+    folder: Path | None,
+    *,
+    most: int | None = None,
+    begin: Callable[[Path], None],
+    processes: Processes,
+    goes_on: bool,
+    progress: bool,
+) -> Material:
+    """Raw documents as what is trained on, `most` windows or as many as the steps take.
+
+    `begin` is called when they are read (`windows_in`).
+    """
+    backbone, length = trainable.backbone, config.max_length
+    encoder = Encoder.of(backbone.tokenizer)
+    cut_for(backbone, objective, length)
+    if backbone.layout in TARGETS:
+        backbone.aim_at("word")  # what must be said is all that the decoder says
+    needed = most or config.max_steps * config.local_batch_size * processes.world
+    limits = {TRAIN: needed, HELD_OUT: config.max_eval_examples or sys.maxsize}
+    if processes.first or folder is None:
+        windows = windows_in(
+            folder, reading, encoder, length, limits, begin=begin, goes_on=goes_on,
+            progress=progress,
+        )  # fmt: skip
+    processes.wait()
+    if not processes.first and folder:
+        windows = Windows.of(folder / TOKENS, length)
+    made = LanguageWindows(trainable, windows, objective, config, processes)
+    facts = windows.told()
+    told = f"{facts['windows']}; documents: {facts['documents']}"
+    return Material(made, facts, windows.identity, told)

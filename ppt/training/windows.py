@@ -1,0 +1,273 @@
+"""Raw documents → packed windows of T tokens, on disk, in constant memory.
+
+Documents flow through the tokenizer into two files of int32, one a split, that training maps;
+so any order of windows costs nothing, and a run that goes on reads no document again. Which
+split a document is in depends on its content alone; equal ones are never in both.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from tqdm import tqdm
+
+from ppt.base.files import (
+    SCRATCH,
+    TO_GO_ON,
+    appearing,
+    synced,
+    write_atomically,
+    write_synced,
+    writing,
+)
+from ppt.base.text import document_key, document_number, normalise
+from ppt.corpus.records import REASONS, Reject
+from ppt.errors import InputError
+from ppt.prompts.encoder import Encoder, Ids
+from ppt.prompts.spans import Tokens
+from ppt.tasks.documents import documents, find_documents
+from ppt.training.reading import DocumentSettings
+
+TOKENS, FACTS, REJECTS = "tokens", "documents.json", "rejects.jsonl"
+"""A run's folder of them; what was read, in it; what was not, a line each."""
+
+TRAIN, HELD_OUT = "train", "held_out"
+
+CHARACTERS_AT_ONCE = 1 << 20
+"""Of documents that are tokenised in one call."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows [N, T] of both splits, and what is known of the documents that they hold."""
+
+    train: Tokens
+    held_out: Tokens
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, length: int) -> "Windows":
+        """The windows that `Packing` wrote, mapped."""
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        train, held_out = (
+            np.memmap(folder / name, np.int32, "r").reshape(-1, length)
+            for name in (TRAIN, HELD_OUT)
+        )
+        return cls(train, held_out, facts)
+
+    def copied(self) -> "Windows":
+        """The same in memory."""
+        return Windows(np.array(self.train), np.array(self.held_out), self.facts)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to go on with them."""
+        return {"tokens": self.facts["sha256"]}
+
+    def told(self) -> dict[str, str]:
+        """What a card tells people of them."""
+        counts, (n, length) = self.facts["documents"], self.train.shape
+        rejected = sum(number for name, number in counts.items() if name in REASONS)
+        return {
+            "corpus": self.facts["corpus"],
+            "documents": f"{sum(counts.values()):,} read: "
+            + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+            + ("" if rejected else ", none rejected"),
+            "windows": f"{n:,} to train on, {len(self.held_out):,} held out, of {length} tokens",
+            "tokens sha256": self.facts["sha256"][TRAIN],
+        }
+
+
+@dataclass
+class Reading:
+    """The documents of a command's flags, split, and what becomes of every record.
+
+    `counts` has documents by split, those that were "not needed" (their split was full), and
+    rejects by reason; together they are the records that were read.
+    """
+
+    corpus: str
+    settings: DocumentSettings
+    counts: Counter[str] = field(default_factory=Counter)
+    note: Callable[[Reject], None] = lambda _: None
+    """Told of each reject."""
+
+    def __post_init__(self) -> None:
+        own = self.settings.eval_corpus
+        self._paths = find_documents(self.corpus)
+        self._own = find_documents(own, "--eval_corpus") if own else []
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """(split, normalised text) of each document; those of ``--eval_corpus`` come first."""
+        held_out: set[bytes] = set()
+        for text in self._read(self._own):
+            held_out.add(document_key(text))
+            yield HELD_OUT, text
+        for text in self._read(self._paths):
+            key = document_key(text)
+            if self._own:
+                split = TRAIN if key not in held_out else "held out from training"
+            else:
+                is_out = document_number(key) < self.settings.held_out * 2.0**64
+                split = HELD_OUT if is_out else TRAIN
+            yield split, text
+
+    def training_texts(self, characters: int) -> Iterator[str]:
+        """The head of the training split, of so many characters; counts nothing."""
+        again = Reading(self.corpus, self.settings)
+        for split, text in again.texts():
+            if split == TRAIN:
+                yield text
+                characters -= len(text)
+            if characters <= 0:
+                return
+
+    def _read(self, paths: Sequence[Path]) -> Iterator[str]:
+        return map(normalise, documents(paths, self.settings.text_field, self._reject))
+
+    def _reject(self, one: Reject) -> None:
+        self.note(one)
+        self.counts[one.reason] += one.records
+
+
+def write_windows(
+    folder: Path,
+    reading: Reading,
+    encoder: Encoder,
+    length: int,
+    limits: Mapping[str, int],
+    on_window: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Pack documents into windows of `length` tokens until each split has as many as `limits`.
+
+    Each document has the special tokens of a text around it; where the tokenizer ends none,
+    its EOS. Raises InputError where a split would stay empty.
+    """
+    end = encoder.end or [one for one in [encoder.tokenizer.eos_token_id] if one is not None]
+    places = [folder / name for name in (TRAIN, HELD_OUT, REJECTS)]
+    with synced(places[0]) as train, synced(places[1]) as held_out, synced(places[2]) as rejects:
+        reading.note = lambda one: _write_line(rejects, one)
+        splits = {TRAIN: _Split(train, length), HELD_OUT: _Split(held_out, length)}
+        for split, ids in _encoded(reading, encoder, lambda name: _full(splits, limits, name)):
+            splits[split].add(chain(encoder.start, ids, end), limits[split])
+            on_window(splits[TRAIN].windows)
+    for name, one in splits.items():
+        if not one.windows:
+            raise InputError(
+                f"{reading.counts[name]} documents of {reading.corpus} are of the split {name}, and"
+                f" have {len(one.rest)} tokens, fewer than --max_length {length}: give more"
+                " documents, a lower --max_length, or another --held_out or --eval_corpus."
+            )
+    facts = {
+        "corpus": reading.corpus,
+        "documents": dict(sorted(reading.counts.items())),
+        "windows": {name: one.windows for name, one in splits.items()},
+        "tokens left over": {name: len(one.rest) for name, one in splits.items()},
+        "sha256": {name: one.digest.hexdigest() for name, one in splits.items()},
+    }
+    write_synced(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def remove_tokens(folder: Path) -> None:
+    """Keep of a finished run's documents only what was rejected of them."""
+    if (folder / TOKENS).is_dir():
+        write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())
+        aside = folder / f"{SCRATCH}{TOKENS}"  # swept, where we are killed now
+        os.replace(folder / TOKENS, aside)
+        shutil.rmtree(aside)
+
+
+def _write_line(file: BinaryIO, one: Reject) -> None:
+    file.write((json.dumps(one.as_dict(), ensure_ascii=False) + "\n").encode(errors="replace"))
+
+
+def windows_in(
+    folder: Path | None,
+    reading: Reading,
+    encoder: Encoder,
+    length: int,
+    limits: Mapping[str, int],
+    *,
+    begin: Callable[[Path], None] = lambda _: None,
+    goes_on: bool = False,
+    progress: bool = False,
+) -> Windows:
+    """The windows of a run, kept in its `folder` until it is finished; None: in memory.
+
+    A run that `goes_on` has them. `begin` is called once they are made, before they appear,
+    and may add to their folder.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            write_windows(Path(scratch), reading, encoder, length, limits)
+            return Windows.of(Path(scratch), length).copied()
+    place = folder / TOKENS
+    if goes_on and place.is_dir():
+        begin(place)
+        return Windows.of(place, length)
+    bar = tqdm(desc="windows", total=limits[TRAIN], disable=not progress)
+    with bar, writing(place, TO_GO_ON), appearing(place) as scratch:
+        scratch.mkdir()
+        write_windows(
+            scratch, reading, encoder, length, limits, lambda done: bar.update(done - bar.n)
+        )
+        begin(scratch)
+    return Windows.of(place, length)
+
+
+class _Split:
+    """A file of whole windows, and the tokens that fill none yet."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self.file, self.length, self.windows = file, length, 0
+        self.rest, self.digest = array("i"), hashlib.sha256()
+
+    def add(self, ids: Iterable[int], most: int) -> None:
+        """Write what windows the ids fill, up to `most` in all."""
+        self.rest.extend(ids)
+        count = min(len(self.rest) // self.length, most - self.windows)
+        data = self.rest[: count * self.length].tobytes()
+        self.file.write(data)
+        self.digest.update(data)
+        self.windows += count
+        del self.rest[: count * self.length]
+
+
+def _full(splits: Mapping[str, _Split], limits: Mapping[str, int], name: str) -> bool:
+    return splits[name].windows >= limits[name]
+
+
+def _encoded(
+    reading: Reading, encoder: Encoder, full: Callable[[str], bool]
+) -> Iterator[tuple[str, Ids]]:
+    """The tokens of the documents that are needed, with their splits; ends where none is."""
+    held: list[tuple[str, str]] = []
+    size = 0
+
+    def flush() -> Iterator[tuple[str, Ids]]:
+        ids = encoder.encode([text for _, text in held])
+        yield from zip([split for split, _ in held], ids, strict=True)
+        held.clear()
+
+    for split, text in reading.texts():
+        wanted = split in (TRAIN, HELD_OUT) and not full(split)
+        reading.counts[split if wanted or split not in (TRAIN, HELD_OUT) else "not needed"] += 1
+        if wanted:
+            held.append((split, text))
+            size += len(text)
+        if size >= CHARACTERS_AT_ONCE:
+            yield from flush()
+            size = 0
+            if full(TRAIN) and full(HELD_OUT):
+                return
+    yield from flush()
