@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from ppt.errors import ConfigError, unknown_name
 
-PRETRAINED, RANDOM, TEXT, SOURCES = "pretrained", "random", "text", "sources"
+PRETRAINED, RANDOM, TEXT = "pretrained", "random", "text"
+EXAMPLES, SOURCES = "examples", "sources"
 """Starts that this table knows beside those of ``python -m ppt.pretrain --init``: the
 prompt that ``--prompt`` gives; uniform, with the size of the backbone's embeddings; the
-words of ``--init_text``; and what other tasks have left (`Method.transfer`)."""
+words of ``--init_text``; the training examples, for keys and values alone; and what other
+tasks have left (`Method.transfer`)."""
 
 ONE, BEST, AVERAGE = "one", "best", "average"
 MIXTURE, VECTORS, TASKS = "mixture", "vectors", "tasks"
@@ -31,6 +33,13 @@ PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 """A start that is good already is left more slowly: 2e-3 was measured, 0.1 keeps the ratio."""
 
+KV_RATES = {"adamw": 2e-3, "adafactor": 0.1}
+KV_PRETRAINED_RATES = {"adamw": 1e-3, "adafactor": 0.05}
+"""AdamW's are among those that the authors of Context Tuning tried, 3e-4 to 5e-3."""
+
+TOKEN_DROPOUT = 0.1
+"""One of 0, 0.05 and 0.1, among which the authors of Context Tuning chose (Lu et al. 2025)."""
+
 LORA_RATES = {"adamw": 1e-3, "adafactor": 1e-3}
 FULL_RATES = {"adamw": 2e-5, "adafactor": 1e-3}
 """Adafactor as the T5 papers fine-tune (Raffel et al. 2020)."""
@@ -40,6 +49,9 @@ MOST = 1000
 
 GRID = (0.25, 0.5, 1.0, 2.0, 4.0)
 """``--grid method`` tries each method's own rate times these."""
+
+PROMPTS = ("prompt", "kv")
+"""What is trained of which many runs share a batch: the backbone is the same."""
 
 ENSEMBLE_SIZE = 5
 """Prompts of an ensemble, as in Lester et al. 2021, section 6."""
@@ -55,7 +67,8 @@ class Method:
     by those of a text without content. Of several `members`, trained on the same rows from
     other starts, `combine` makes one. `transfer` is how other tasks lead to the start: from the
     `nearest` of ``--sources``, or the one that `source` names. `named` texts begin with the
-    task's name.
+    task's name. `token_dropout` is the share of a deep
+    prompt's positions that a step of training leaves unread.
     """
 
     summary: str
@@ -72,9 +85,11 @@ class Method:
     nearest: int = 0
     source: str | None = None
     named: bool = False
+    token_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        assert self.init == PRETRAINED or (self.trains == "prompt") == (self.init is not None), self
+        assert self.init == PRETRAINED or (self.trains in PROMPTS) == (self.init is not None), self
+        assert self.trains == "kv" or not (self.token_dropout or self.init == EXAMPLES), self
         assert (self.members > 1) == (self.combine is not None), self
 
     @property
@@ -101,8 +116,8 @@ class Method:
     @property
     def alone(self) -> bool:
         """Whether its runs cannot share a batch: their weights or their contexts differ."""
-        own_weights = self.is_trained and self.trains not in ("prompt", "nothing")
-        return own_weights or self.demonstrations
+        own_weights = self.is_trained and self.trains not in (*PROMPTS, "nothing")
+        return own_weights or self.demonstrations or self.init == EXAMPLES
 
     def training(self) -> tuple[object, ...]:
         """What decides the training: methods of equal value share it."""
@@ -144,17 +159,15 @@ def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
     )
 
 
+# fmt: off
 METHODS: dict[str, Method] = {
     "zero_shot": _untrained("hard words only; sees no example"),
     "zero_shot_calibrated": _untrained(
-        "the same, calibrated on texts without content (Zhao et al. 2021)", calibrated=True
-    ),
+        "the same, calibrated on texts without content (Zhao et al. 2021)", calibrated=True),
     "in_context": _untrained(
-        "as many training examples as fit stand before the text", demonstrations=True
-    ),
+        "as many training examples as fit stand before the text", demonstrations=True),
     "in_context_calibrated": _untrained(
-        "the same, calibrated", demonstrations=True, calibrated=True
-    ),
+        "the same, calibrated", demonstrations=True, calibrated=True),
     "prompt_tuning": Method("a soft prompt, from sampled vocabulary (Lester et al. 2021)"),
     "prompt_tuning_random": Method("from uniform random numbers", init=RANDOM),
     "prompt_tuning_labels": Method("from the label words, then vocabulary", init="labels"),
@@ -163,97 +176,72 @@ METHODS: dict[str, Method] = {
     "pretrained": _untrained("a pre-trained soft prompt as it is", "soft", PRETRAINED),
     "hybrid_pretrained": _untrained("the same beside hard words", "hybrid", PRETRAINED),
     "unified_pretrained": _untrained(
-        "the one prompt for all tasks as it is", "soft", PRETRAINED, unified=True
-    ),
+        "the one prompt for all tasks as it is", "soft", PRETRAINED, unified=True),
     "lora_pretrained": Method(
         "pre-trained low-rank adapters as they are",
-        trains="lora",
-        style="hard",
-        init=PRETRAINED,
-        rates={},
-    ),
+        trains="lora", style="hard", init=PRETRAINED, rates={}),
     "ppt": Method(
         "a soft prompt that was pre-trained on the task's format (Gu et al. 2022)",
-        init=PRETRAINED,
-        rates=PRETRAINED_RATES,
-    ),
+        init=PRETRAINED, rates=PRETRAINED_RATES),
     "hybrid_ppt": Method(
         "the same beside hard words, pre-trained with them",
-        style="hybrid",
-        init=PRETRAINED,
-        rates=PRETRAINED_RATES,
-    ),
+        style="hybrid", init=PRETRAINED, rates=PRETRAINED_RATES),
     "unified_ppt": Method(
         "the task as multiple choice, from the one prompt for all tasks",
-        unified=True,
-        init=PRETRAINED,
-        rates=PRETRAINED_RATES,
-    ),
+        unified=True, init=PRETRAINED, rates=PRETRAINED_RATES),
+    "kv_tuning": Method(
+        "keys and values of every layer, from those of sampled vocabulary (Li and Liang 2021)",
+        trains="kv", rates=KV_RATES),
+    "kv_tuning_labels": Method(
+        "from those of the label words, then vocabulary",
+        trains="kv", init="labels", rates=KV_RATES),
+    "hybrid_kv_tuning": Method(
+        "keys and values beside hard words", trains="kv", style="hybrid", rates=KV_RATES),
+    "context_tuning": Method(
+        "from those of the training examples, beside hard words; none reads its own, a share is"
+        " left unread in each step (Lu et al. 2025)",
+        trains="kv", style="hybrid", init=EXAMPLES, rates=KV_RATES, token_dropout=TOKEN_DROPOUT),
+    "kv_ppt": Method(
+        "keys and values that were pre-trained on the task's format",
+        trains="kv", init=PRETRAINED, rates=KV_PRETRAINED_RATES),
+    "hybrid_kv_ppt": Method(
+        "the same beside hard words, pre-trained with them",
+        trains="kv", style="hybrid", init=PRETRAINED, rates=KV_PRETRAINED_RATES),
     "ensemble_vote": Method(
         f"{ENSEMBLE_SIZE} prompts from other starts, majority vote (Lester et al. 2021)",
-        members=ENSEMBLE_SIZE,
-        combine="vote",
-    ),
+        members=ENSEMBLE_SIZE, combine="vote"),
     "ensemble_mean": Method(
         f"the same {ENSEMBLE_SIZE} prompts, mean of their probabilities",
-        members=ENSEMBLE_SIZE,
-        combine="mean",
-    ),
+        members=ENSEMBLE_SIZE, combine="mean"),
     "spot": _transferred(
         "from one prompt of --sources: spot:<name>, or spot:all for each (SPoT, Vu et al. 2022)",
-        ONE,
-    ),
+        ONE),
     "spot_best": _transferred(
         f"from each of the {NEAREST} sources nearest to the task; validation takes one;"
-        " spot_best:5 looks at 5",
-        BEST,
-        NEAREST,
-    ),
+        " spot_best:5 looks at 5", BEST, NEAREST),
     "spot_average": _transferred(
-        f"from the mean of the {NEAREST} nearest, weighted by similarity", AVERAGE, NEAREST
-    ),
+        f"from the mean of the {NEAREST} nearest, weighted by similarity", AVERAGE, NEAREST),
     "spot_mixture": _transferred(
         f"from a prompt trained on the data of the {NEAREST} nearest and the task's own",
-        MIXTURE,
-        NEAREST,
-    ),
+        MIXTURE, NEAREST),
     "spot_vectors": _transferred(
         f"from vocabulary plus what training added to the {NEAREST} nearest (arXiv 2408.01119)",
-        VECTORS,
-        NEAREST,
-    ),
+        VECTORS, NEAREST),
     "multitask_prompt": _transferred("from a prompt trained on all --tasks together", TASKS),
     "lora": Method(
         "low-rank adapters of all linear layers through PEFT (Hu et al. 2022), hard words",
-        trains="lora",
-        style="hard",
-        init=None,
-        rates=LORA_RATES,
-    ),
+        trains="lora", style="hard", init=None, rates=LORA_RATES),
     "lora_ppt": Method(
         "the same from adapters that were pre-trained on the task's format",
-        trains="lora",
-        style="hard",
-        init=PRETRAINED,
-        rates=LORA_RATES,
-    ),
+        trains="lora", style="hard", init=PRETRAINED, rates=LORA_RATES),
     "fine_tuning": Method(
         "every weight, in float32, hard words",
-        trains="everything",
-        style="hard",
-        init=None,
-        rates=FULL_RATES,
-    ),
+        trains="everything", style="hard", init=None, rates=FULL_RATES),
     "multitask_tuning": Method(
         "every weight, first on all --tasks together; the task's name before each text",
-        trains="everything",
-        style="hard",
-        init=None,
-        rates=FULL_RATES,
-        transfer=TASKS,
-        named=True,
-    ),
+        trains="everything", style="hard", init=None, rates=FULL_RATES, transfer=TASKS, named=True),
 }
+# fmt: on
 """``--methods`` → method."""
 
 

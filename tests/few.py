@@ -11,6 +11,7 @@ from ppt.methods import METHODS
 from ppt.prompts.batches import pack
 from ppt.prompts.files import save_prompt
 from ppt.prompts.rendering import Renderer
+from ppt.training.deep import DeepPrompts
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import lora
 from tests.tiny import save_tiny
@@ -43,7 +44,19 @@ def toy_place(folder):
                 kind=kind, model=str(folder / name), card=card,
             )  # fmt: skip
         toy_adapter(folder / f"runs-{name}" / "sentiment-lora" / "adapter", folder / name)
+    for style in ("soft", "hybrid"):
+        toy_deep(
+            folder / "runs-llama" / f"sentiment-{style}-kv" / "prompt", folder / "llama", style
+        )
     return folder
+
+
+def toy_deep(folder, model, style):
+    """A deep prompt as `ppt.pretrain` keeps it."""
+    backbone = load_backbone(str(model), device="cpu")
+    values = torch.randn(4, backbone.deep.width, generator=torch.Generator().manual_seed(2))
+    card = {"backbone": str(model), "format": "sentiment", "style": style}
+    assert DeepPrompts(backbone, [0.3 * values]).save(0, folder, str(model), card)
 
 
 def toy_adapter(folder, model, of=None):

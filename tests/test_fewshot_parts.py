@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from ppt.errors import InputError, OutputError
 from ppt.fewshot.grid import banks
-from ppt.fewshot.in_context import alternating, demonstrations, without_start
 from ppt.fewshot.predictions import predict, single
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import Prompt
+from ppt.prompts.in_context import alternating, demonstrations, without_start
 from ppt.prompts.rendering import Rendered, Renderer
 from ppt.results.predictions import PREDICTION_COLUMNS
 from ppt.results.run import read_run
@@ -100,7 +100,8 @@ def test_a_context_scores_as_the_texts_in_one_piece(family, starts):
     rows = pack(replace(row, ids=start + row.ids) for row in rendered)
     words = renderer.words()
     layout = renderer.pattern.layout
-    ids, count = demonstrations(rows, words, encoder, layout, room=130)
+    shown = demonstrations(rows, words, encoder, layout, room=130)
+    ids, count = shown.ids, shown.count
     assert 0 < count < 9
     assert len(ids) <= 130
     assert ids[: len(start)] == start

@@ -83,11 +83,13 @@ DEFAULTS = {
         "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
         "max_test_examples": None, "max_length": 256, "model": "smollm2-135m",
         "context_length": 1024, "prompt_length": 20, "init_text": None, "answers": "letters",
+        "residual": 0, "target": "cloze",
     },
     Method: {
         "trains": "prompt", "style": "soft", "unified": False, "init": "vocabulary",
         "demonstrations": False, "calibrated": False, "members": 1, "combine": None,
         "transfer": None, "nearest": 0, "source": None, "named": False,
+        "token_dropout": 0.0,
     },
     Task: {"language": "en", "balance": "equal", "patterns": {}},
     Label: {},
@@ -181,7 +183,7 @@ DECISIVE = {
     "per_device_train_batch_size": 8, "max_steps": 47, "eval_steps": 4,
     "metric_for_best_model": "loss", "early_stopping_patience": 2, "max_test_examples": 9,
     "max_length": 128, "model": "gpt2", "context_length": 512, "prompt_length": 4,
-    "init_text": "It was", "answers": "texts",
+    "init_text": "It was", "answers": "texts", "residual": 8, "target": "word",
 }  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from transformers import PreTrainedTokenizerFast
 
 from ppt.backbones.base import label_loss
 from ppt.errors import ConfigError
-from ppt.fewshot.in_context import demonstrations
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
+from ppt.prompts.in_context import demonstrations
 from ppt.prompts.patterns import Verbalizer, parse_pattern
 from ppt.prompts.rendering import LAYOUTS, Renderer, label_words
 from ppt.prompts.soft import Vocabulary, class_labels
@@ -182,9 +182,9 @@ def test_demonstrations_show_whole_words(family, says):
         )
     )
     encoder, layout = Encoder.of(backbone.tokenizer), LAYOUTS[backbone.kind]
-    ids, count = demonstrations(rows, renderer.words(), encoder, layout, 200)
-    assert count == 2
-    assert backbone.tokenizer.decode(ids) == says
+    shown = demonstrations(rows, renderer.words(), encoder, layout, 200)
+    assert shown.count == 2
+    assert backbone.tokenizer.decode(shown.ids) == says
 
 
 def test_prompts_that_begin_as_label_words_begin_without_their_end():

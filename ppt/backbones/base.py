@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from ppt.backbones.faster import fuse_activations
 from ppt.backbones.states import predicted_by
 from ppt.errors import ConfigError
+from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.patterns import TARGETS
 from ppt.prompts.rendering import LAYOUTS
 from ppt.prompts.tensors import Batch, LabelWords
@@ -112,6 +114,19 @@ class Backbone(ABC):
             return self._embed.weight.detach()
         return self._lookup(torch.arange(self.vocab_size, device=self.device))
 
+    @property
+    def deep(self) -> DeepShape:
+        """What a deep prompt has for each position; raises ConfigError where there are none."""
+        raise ConfigError(
+            f"a prompt of keys and values needs a causal model: {self.name or 'this one'} has an"
+            " encoder, and PEFT's prefixes stand before its decoder, which reads no text: take"
+            " a prompt of embeddings, or a causal model."
+        )
+
+    def keys_values(self, embeddings: Tensor) -> Tensor:
+        """The deep prompts [K, P, D] float32 of embeddings [K, P, H]: with the same scores."""
+        raise AssertionError(f"a backbone of {self.deep} makes them of {embeddings.shape}")
+
     def require_room(self, before: int, text: int, width: int, cure: str) -> None:
         """Refuse a prompt, texts and label words of so many tokens that have no positions.
 
@@ -126,17 +141,17 @@ class Backbone(ABC):
             )
 
     def score(
-        self, prompt: Tensor | None, batch: Batch, *, full_vocabulary: bool = False
+        self, prompt: Tensor | DeepBank | None, batch: Batch, *, full_vocabulary: bool = False
     ) -> Tensor:
         """Scores of all label words, [R, L] float32; labels that are not allowed get -inf.
 
         `prompt` is [P, H], or a bank [K, P, H] of which row r of the R = K * B rows
-        uses prompt r // B, or None. Where all words are single tokens the scores are
-        their logits or, with `full_vocabulary`, their log-probabilities among all V
-        tokens, as in the published loss. Where a word is longer, scores are always
-        log-probabilities, summed over its tokens: those of the whole word. They are
-        not divided by length, which would favour long words with a sure ending, unless the words
-        ask for it (`per_token`), as options of very different length do.
+        uses prompt r // B, or such a bank of keys and values, or None. Where all words are
+        single tokens the scores are their logits or, with `full_vocabulary`, their
+        log-probabilities among all V tokens, as in the published loss. Where a word is longer,
+        scores are always log-probabilities, summed over its tokens: those of the whole word.
+        They are not divided by length, which would favour long words with a sure ending, unless
+        the words ask for it (`per_token`), as options of very different length do.
         """
         if not len(batch):
             return torch.zeros(batch.allowed.shape, device=self.device)
@@ -152,7 +167,7 @@ class Backbone(ABC):
         missing = batch.allowed.shape[1] - scores.shape[1]  # options that no row of it has
         return functional.pad(scores, (0, missing)).masked_fill(~batch.allowed, -torch.inf)
 
-    def token_scores(self, prompt: Tensor | None, batch: Batch) -> tuple[Tensor, Tensor]:
+    def token_scores(self, prompt: Tensor | DeepBank | None, batch: Batch) -> tuple[Tensor, Tensor]:
         """How likely each token of the one word of each row is, after those before it.
 
         Of words [R, 1, W]: log-probabilities [R, W] float32, 0 beyond a word's end, and whether
@@ -209,8 +224,8 @@ class Backbone(ABC):
         return self._logits(self._states(None, batch.right_padded())[:, ends], ids)
 
     @abstractmethod
-    def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
-        """The states [R, N, H] before the LM head, for a bank [K, P, H] or no prompt."""
+    def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
+        """The states [R, N, H] before the LM head, for a bank or no prompt."""
 
     @abstractmethod
     def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
@@ -228,15 +243,19 @@ class Backbone(ABC):
         embedded: Tensor = self._embed(ids)
         return embedded
 
-    def _bank(self, prompt: Tensor | None, batch: Batch) -> Tensor | None:
-        """The prompt as a bank [K, P, H] in the model's precision."""
+    def _bank(self, prompt: Tensor | DeepBank | None, batch: Batch) -> Tensor | DeepBank | None:
+        """The prompt as a bank [K, P, H] or [K, P, D] in the model's precision."""
         if prompt is None:
             return None
-        bank = prompt[None] if prompt.ndim == 2 else prompt
-        if bank.ndim != 3 or bank.shape[-1] != self.hidden_size:
+        if isinstance(prompt, DeepBank):
+            values, width = prompt.values, self.deep.width
+        else:
+            values, width = prompt, self.hidden_size
+        bank = values[None] if values.ndim == 2 else values
+        if bank.ndim != 3 or bank.shape[-1] != width:
             raise ConfigError(
-                f"the prompt has shape {list(prompt.shape)}, expected [P, {self.hidden_size}] or"
-                f" [K, P, {self.hidden_size}]: take a prompt that was made for this backbone"
+                f"the prompt has shape {list(prompt.shape)}, expected [P, {width}] or"
+                f" [K, P, {width}]: take a prompt that was made for this backbone"
                 f" ({self.name or self.model.config.model_type})."
             )
         if len(batch) % len(bank):
@@ -244,7 +263,8 @@ class Backbone(ABC):
                 f"a bank of {len(bank)} prompts needs as many equal parts of a batch, got"
                 f" {len(batch)} rows: repeat the rows for each prompt."
             )
-        return bank.to(self.dtype)
+        bank = bank.to(self.dtype)
+        return DeepBank(bank, prompt.seen) if isinstance(prompt, DeepBank) else bank
 
     def _logits(self, states: Tensor, ids: Tensor | None = None) -> Tensor:
         """What the model itself makes of states [..., H]: float32 [..., V], or of `ids` only."""
@@ -257,21 +277,6 @@ class Backbone(ABC):
             logits = logits * LOGIT_SCALES[config.model_type](config)
         cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
-
-
-def fuse_activations(model: nn.Module) -> None:
-    """Let one kernel compute the tanh form of GELU (T5 v1.1, GPT-2), in place.
-
-    transformers takes eight passes over [B, T, 4H] for it and keeps most of them for
-    the backward pass. The function is the same up to rounding: on a T5 v1.1 small, a
-    step takes 14% less time and 27% less memory.
-    """
-    from transformers.activations import FastGELUActivation, NewGELUActivation
-
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation | FastGELUActivation):
-                setattr(module, name, nn.GELU(approximate="tanh"))
 
 
 def label_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:

@@ -16,6 +16,7 @@ False). Which of the two is exact shows when a model is loaded.
 """
 
 import sys
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
 from ppt.backbones.states import later_tokens, merge_states, repeat_rows
 from ppt.errors import ConfigError, InputError
+from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.tensors import Batch
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -67,16 +69,47 @@ class CausalBackbone(Backbone):
             print(f"note: rows of {model.config.model_type!r} cannot share the states of a prompt:"
                   " scores are exact, steps are slower.", file=sys.stderr)  # fmt: skip
 
-    def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
+    @cached_property
+    def deep(self) -> DeepShape:
+        """What the model keeps of a token, as one that it has read shows."""
+        kept = self._cache(self._lookup(torch.zeros(1, 1, dtype=torch.long, device=self.device)))
+        shapes = {tuple(one.shape) for pair in kept for one in pair}
+        if len(shapes) != 1:
+            raise ConfigError(
+                f"a prompt of keys and values needs layers that keep the same of a token, but"
+                f" those of {self.name or 'the model'} differ: take a prompt of embeddings."
+            )
+        ((_, heads, _, size),) = shapes
+        return DeepShape(len(kept), heads, size)
+
+    @torch.no_grad()
+    def keys_values(self, embeddings: Tensor) -> Tensor:
+        """The deep prompts [K, P, D] float32 of embeddings [K, P, H]: with the same scores."""
+        return self.deep.joined(self._cache(embeddings.to(self.device, self.dtype))).float()
+
+    @torch.no_grad()
+    def _cache(self, bank: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values [K, heads, P, size] of each layer, of a bank [K, P, H]."""
+        if not self.shared_prefix:
+            raise ConfigError(
+                f"a prompt of keys and values needs a model whose rows share a prompt's states:"
+                f" those of {self.name or 'this one'} cannot: take a prompt of embeddings."
+            )
+        return [(layer.keys, layer.values) for layer in self._prefix(bank, 1).layers]
+
+    def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
         last = batch.attention_mask.sum(1, keepdim=True) - 1
         if bool((last < 0).any()):
             raise InputError(
                 "a row has no tokens, and the label word must follow one: give the pattern"
                 " some literal text, or drop empty rows."
             )
-        return (self._shared if self.shared_prefix else self._concatenated)(bank, batch, last)
+        if self.shared_prefix:
+            return self._shared(bank, batch, last)
+        assert not isinstance(bank, DeepBank), "of such models there are none"
+        return self._concatenated(bank, batch, last)
 
-    def _shared(self, bank: Tensor | None, batch: Batch, last: Tensor) -> Tensor:
+    def _shared(self, bank: Tensor | DeepBank | None, batch: Batch, last: Tensor) -> Tensor:
         """The states of one pass over text and branches, after the prompt's keys and values.
 
         Padding needs no mask: it stands to the right of all that is read.
@@ -84,37 +117,48 @@ class CausalBackbone(Backbone):
         rows, length = batch.input_ids.shape
         branches = later_tokens(batch.words).flatten(-2).expand(rows, -1)
         embeds = self._lookup(torch.cat([batch.input_ids, branches], 1))
-        seen = {} if batch.words.single else self._tree(batch, 0 if bank is None else bank.shape[1])
+        shown = bank.seen if isinstance(bank, DeepBank) else None
+        seen: dict[str, Any] = {}
+        if shown is not None or not batch.words.single:
+            seen = self._tree(batch, 0 if bank is None else bank.shape[1], shown)
         if bank is not None and self._layers == {FULL} and llama.serves(self.model):
             after = torch.arange(length, embeds.shape[1]).expand(rows, -1)
             read = torch.cat([last, after], 1)
-            return llama.hidden_states(self.model, bank, embeds, read, **seen)
+            given = self.deep.pairs(bank.values) if isinstance(bank, DeepBank) else bank
+            return llama.hidden_states(self.model, given, embeds, read, **seen)
         cache = None if bank is None else self._prefix(bank, rows // len(bank))
         hidden = self._hidden(embeds, past_key_values=cache, use_cache=cache is not None, **seen)
         label = hidden.take_along_dim(last[:, :, None], 1)
         return torch.cat([label, hidden[:, length:]], 1)
 
-    def _prefix(self, bank: Tensor, times: int) -> Any:
-        """Keys and values of a bank [K, P, H], each `times` times.
+    def _prefix(self, bank: Tensor | DeepBank, times: int) -> Any:
+        """Keys and values of a bank [K, P, H], or those that it is, each `times` times.
 
         The cache is made without the config: so layers with a sliding window keep all P
         positions too, and masks alone say what is out of the window.
         """
         from transformers import DynamicCache
 
-        cache = DynamicCache()
-        self._hidden(bank, past_key_values=cache, use_cache=True)
+        if isinstance(bank, DeepBank):
+            cache = DynamicCache(self.deep.pairs(bank.values))
+        else:
+            cache = DynamicCache()
+            self._hidden(bank, past_key_values=cache, use_cache=True)
         for layer in cache.layers:
             layer.keys, layer.values = (repeat_rows(t, times) for t in (layer.keys, layer.values))
         return cache
 
-    def _tree(self, batch: Batch, before: int) -> dict[str, Any]:
+    def _tree(self, batch: Batch, before: int, seen: Tensor | None = None) -> dict[str, Any]:
         """Positions and masks for P = `before` keys, the text, and the words as branches.
+
+        `seen` [R, P] says which of the keys before them rows may read.
 
         With X = L * (W - 1) branch tokens: positions [R, T + X], masks that add to the
         attention scores [R, 1, T + X, P + T + X].
         """
         positions, visible = tree(batch, before)
+        if seen is not None:
+            visible[:, :, :before] = seen[:, None]
         keys = torch.arange(before, device=positions.device).expand(len(positions), -1)
         distance = positions[:, :, None] - torch.cat([keys, positions], 1)[:, None]
         window: int = getattr(self._config, "sliding_window", None) or 0

@@ -10,7 +10,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.loading import as_backbone, family_of, prepared_device
 from ppt.errors import ConfigError, InputError, first_line
 from ppt.prompts.encoder import SENTINELS
-from ppt.prompts.files import read_object
+from ppt.prompts.foreign import read_object
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 

@@ -15,6 +15,7 @@ Rotation: Su et al. 2021 (RoPE); norm: Zhang and Sennrich 2019 (RMSNorm); units:
 2020 (SwiGLU). Tables of the rotation are the model's own, of whatever kind they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,47 +84,38 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where tokens lie: those of the prompts first, then those of the rows of text.
+    """Where tokens lie: those of the prompts first, if they are tokens, then the rows of text.
 
     `cos` and `sin` [N, 1, D / 2] turn queries and keys of size D; `groups` is the number
-    of key and value heads.
+    of key and value heads; `before` is P.
     """
 
-    prompts: Part
-    texts: Part
+    parts: tuple[Part, ...]
     cos: Tensor
     sin: Tensor
     groups: int
+    before: int
 
-    @property
-    def parts(self) -> tuple[Part, Part]:
-        """Prompts and texts."""
-        return self.prompts, self.texts
+    def apart(self, tokens: Tensor) -> list[Tensor]:
+        """The tokens [N, heads, D] of each part, by head."""
+        cuts = torch.split(tokens, [part.rows * part.length for part in self.parts])
+        return [part.by_head(one, self.groups) for part, one in zip(self.parts, cuts, strict=True)]
 
-    def apart(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens [N, heads, D] of prompts, and of texts, by head."""
-        first = self.prompts.rows * self.prompts.length
-        return (
-            self.prompts.by_head(tokens[:first], self.groups),
-            self.texts.by_head(tokens[first:], self.groups),
-        )
+    def together(self, heads: Sequence[Tensor]) -> Tensor:
+        """The parts by head, as tokens [N, heads * D]."""
+        return torch.cat([part.by_token(one) for part, one in zip(self.parts, heads, strict=True)])
 
-    def together(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """Prompts and texts by head, as tokens [N, heads * D]."""
-        return torch.cat([self.prompts.by_token(ours), self.texts.by_token(theirs)])
-
-    def before(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        """Keys or values of the prompts before those of their rows: [R * groups, P + S, D]."""
-        bank = ours.reshape(self.prompts.rows, 1, -1)
-        each = bank.expand(-1, self.texts.rows // self.prompts.rows, -1)
+    def after(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """Keys or values [R * groups, P + S, D] of texts, those [K * groups, P, D] before them."""
+        prompts = len(ours) // self.groups
+        each = ours.reshape(prompts, 1, -1).expand(-1, self.parts[-1].rows // prompts, -1)
         return torch.cat([each.reshape(len(theirs), -1, theirs.shape[-1]), theirs], 1)
 
-    def before_back(self, ours: Tensor, all_of_them: Tensor) -> Tensor:
-        """Gradients as tokens, of what `before` put together and of the prompts' own use."""
-        length = self.prompts.length
-        rows = all_of_them[:, :length].reshape(self.prompts.rows, -1, *ours.shape[-2:])
-        shared = rows.view(self.prompts.rows, -1, self.groups, *ours.shape[-2:]).sum(1)
-        return self.together(ours + shared.flatten(0, 1), all_of_them[:, length:])
+    def after_back(self, gradient: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the two that `after` put together; the first is as `like`."""
+        rows = gradient[:, : self.before].reshape(len(like) // self.groups, -1, *like[0].shape)
+        shared = rows.view(len(rows), -1, self.groups, *like[0].shape).sum(1)
+        return shared.flatten(0, 1), gradient[:, self.before :]
 
     def turn(self, tokens: Tensor, sign: int = 1) -> Tensor:
         """Rotate [N, heads, D] by position; back, with sign -1."""
@@ -136,7 +128,7 @@ class Layout:
 
 def hidden_states(
     model: Any,
-    bank: Tensor,
+    bank: Tensor | Sequence[tuple[Tensor, Tensor]],
     texts: Tensor,
     read: Tensor,
     position_ids: Tensor | None = None,
@@ -145,16 +137,23 @@ def hidden_states(
     """States [R, M, H], after the last norm, of the tokens `read` [R, M] of each row.
 
     `bank` [K, P, H] and `texts` [R, S, H] are embeddings; row r has prompt r // (R / K)
-    before it. `position_ids` [R, S] count from the prompt's first token; without them,
-    texts follow it. `attention_mask` [R, 1, S, P + S] adds to the scores; without it,
+    before it. Or `bank` is each layer's keys and values [K, groups, P, D], and no token of
+    prompts need be computed. `position_ids` [R, S] count from the prompt's first token; without
+    them, texts follow it. `attention_mask` [R, 1, S, P + S] adds to the scores; without it,
     tokens see all that is before them.
     """
     stack, rows = model.base_model, texts.shape[:2]
-    layout = _layout(stack, bank, texts, position_ids, attention_mask)
-    at = bank[..., 0].numel() + read + torch.arange(rows[0])[:, None] * rows[1]
-    tokens = torch.cat([bank.flatten(0, 1), texts.flatten(0, 1)])
-    for number, layer in enumerate(stack.layers, 1):
-        mixed = _Attention.apply(tokens, layer, layout)  # type: ignore[no-untyped-call]
+    given: Sequence[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(stack.layers)
+    if isinstance(bank, Tensor):
+        count, before = bank.shape[:2]
+        tokens = torch.cat([bank.flatten(0, 1), texts.flatten(0, 1)])
+    else:
+        count, before, tokens = 0, bank[0][0].shape[2], texts.flatten(0, 1)
+        given = [(keys.flatten(0, 1), values.flatten(0, 1)) for keys, values in bank]
+    layout = _layout(stack, count, before, texts, position_ids, attention_mask)
+    at = count * before + read + torch.arange(rows[0])[:, None] * rows[1]
+    for number, (layer, pair) in enumerate(zip(stack.layers, given, strict=True), 1):
+        mixed = _Attention.apply(tokens, *pair, layer, layout)  # type: ignore[no-untyped-call]
         if number == len(stack.layers):
             mixed, tokens = mixed[at.flatten()], tokens[at.flatten()]
         tokens = torch.addmm(tokens, mixed, layer.self_attn.o_proj.weight.t())
@@ -165,33 +164,44 @@ def hidden_states(
 
 
 def _layout(
-    stack: Any, bank: Tensor, texts: Tensor, positions: Tensor | None, mask: Tensor | None
+    stack: Any,
+    prompts: int,
+    before: int,
+    texts: Tensor,
+    positions: Tensor | None,
+    mask: Tensor | None,
 ) -> Layout:
-    count, before = bank.shape[:2]
+    """Of `prompts` of `before` tokens (none, where their keys are given) and the rows `texts`."""
     rows, length = texts.shape[:2]
     if positions is None:
         positions = torch.arange(before, before + length).expand(rows, -1)
-    own = torch.arange(before).expand(count, -1)
+    own = torch.arange(before).expand(prompts, -1)
     where = torch.cat([own.flatten(), positions.flatten()])[None]
     cos, sin = (
         table[0, :, None, : table.shape[-1] // 2].contiguous()
         for table in stack.rotary_emb(texts, where)
     )
     causal = texts.new_full([before + length] * 2, torch.finfo(texts.dtype).min).triu(1)
-    return Layout(
-        Part(count, before, causal[:before, :before]),
-        Part(rows, length, causal[before:] if mask is None else mask[:, None]),
-        cos,
-        sin,
-        stack.config.num_key_value_heads,
-    )
+    theirs = Part(rows, length, causal[before:] if mask is None else mask[:, None])
+    ours = [Part(prompts, before, causal[:before, :before])] if prompts else []
+    return Layout((*ours, theirs), cos, sin, stack.config.num_key_value_heads, before)
 
 
 class _Attention(torch.autograd.Function):
-    """Tokens [N, H] → what their heads take from others [N, heads * D]."""
+    """Tokens [N, H] → what their heads take from others [N, heads * D].
+
+    Keys and values of prompts [K * groups, P, D] are given, if prompts are no tokens.
+    """
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, layer: Any, layout: Layout) -> Tensor:
+    def forward(
+        ctx: Any,
+        tokens: Tensor,
+        given_keys: Tensor | None,
+        given_values: Tensor | None,
+        layer: Any,
+        layout: Layout,
+    ) -> Tensor:
         attention = layer.self_attn
         normed, scale = _norm(tokens, layer.input_layernorm)
         query, key, value = (
@@ -199,40 +209,43 @@ class _Attention(torch.autograd.Function):
             for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
         )
         queries = layout.apart(layout.turn(query).mul_(attention.scaling))
-        key_parts, value_parts = layout.apart(layout.turn(key)), layout.apart(value)
-        keys = key_parts[0], layout.before(*key_parts)
-        values = value_parts[0], layout.before(*value_parts)
+        keys, values = layout.apart(layout.turn(key)), layout.apart(value)
+        keys[-1] = layout.after(keys[0] if given_keys is None else given_keys, keys[-1])
+        values[-1] = layout.after(values[0] if given_values is None else given_values, values[-1])
         weights = [
             part.weights(*pair)
             for part, pair in zip(layout.parts, zip(queries, keys, strict=True), strict=True)
         ]
         ctx.layer, ctx.layout = layer, layout
-        ctx.save_for_backward(tokens, scale, *queries, *keys, *values, *weights)
-        mixed = (torch.bmm(*pair) for pair in zip(weights, values, strict=True))
-        return layout.together(*mixed)
+        ctx.save_for_backward(tokens, scale, given_keys, *queries, *keys, *values, *weights)
+        return layout.together([torch.bmm(*pair) for pair in zip(weights, values, strict=True)])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        tokens, scale, *kept = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        tokens, scale, given, *kept = ctx.saved_tensors
         layer, layout, attention = ctx.layer, ctx.layout, ctx.layer.self_attn
+        parts = len(layout.parts)
         heads = layout.apart(gradient.reshape(len(tokens), -1, attention.head_dim))
-        ours, theirs = (
-            _attention_back(heads[part], *kept[part::2]) for part in range(len(layout.parts))
-        )
-        (query, key, value), (queries, keys, values) = ours, theirs
-        turned = (
-            layout.together(query, queries).mul_(attention.scaling),
-            layout.before_back(key, keys),
-        )
+        found = [_attention_back(heads[part], *kept[part::parts]) for part in range(parts)]
+        queries, keys, values = (list(one) for one in zip(*found, strict=True))
+        shared = []
+        for one in (keys, values):
+            ours, one[-1] = layout.after_back(one[-1], one[0] if given is None else given)
+            shared.append(ours)
+            if given is None:
+                one[0] = one[0] + ours
+        before = (None, None) if given is None else shared
+        if not ctx.needs_input_grad[0]:
+            return None, *before, None, None
         query, key = (
             layout.turn(part.view(len(tokens), -1, attention.head_dim), -1).view(len(tokens), -1)
-            for part in turned
+            for part in (layout.together(queries).mul_(attention.scaling), layout.together(keys))
         )
         normed = torch.mm(query, attention.q_proj.weight)
         normed.addmm_(key, attention.k_proj.weight)
-        normed.addmm_(layout.before_back(value, values), attention.v_proj.weight)
-        return _norm_back(normed, tokens, scale, layer.input_layernorm), None, None
+        normed.addmm_(layout.together(values), attention.v_proj.weight)
+        return _norm_back(normed, tokens, scale, layer.input_layernorm), *before, None, None
 
 
 def _attention_back(

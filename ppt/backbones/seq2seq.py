@@ -17,6 +17,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
 from ppt.backbones.states import later_tokens, merge_states, repeat_rows
 from ppt.errors import ConfigError, unknown_name
+from ppt.prompts.deep import DeepBank
 from ppt.prompts.encoder import MASKED, mask_id
 from ppt.prompts.patterns import TARGETS
 from ppt.prompts.tensors import Batch
@@ -72,7 +73,8 @@ class Seq2SeqBackbone(Backbone):
         for block in self.model.decoder.block:
             few_queries(block.layer[1].EncDecAttention)
 
-    def _states(self, bank: Tensor | None, batch: Batch) -> Tensor:
+    def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
+        assert not isinstance(bank, DeepBank), "of such models there are none"
         text, mask = self._lookup(batch.input_ids), batch.attention_mask
         later, rows = later_tokens(batch.words), len(batch)
         if batch.words.per_token:

@@ -143,7 +143,9 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | Non
     if folder is None:
         if isinstance(trainable, PromptBank):
             values = [trainable.value(lane)[0] for lane in lanes]
-            bench.kept[trial.id] = tuple(Prompt(card, tensor=one) for one in values)
+            bench.kept[trial.id] = tuple(
+                Prompt(card, tensor=one, trains=trainable.trains) for one in values
+            )
         return None
     for member, lane in enumerate(lanes):
         place = folder / path / f"member-{member}" if len(lanes) > 1 else folder / path

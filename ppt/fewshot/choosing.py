@@ -9,7 +9,7 @@ from ppt.methods import ALL, MIXTURE, PRETRAINED, find_method
 from ppt.prompts.files import Prompt
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
-from ppt.transfer.library import choose_prompt, described, serves
+from ppt.transfer.library import WHAT, choose_prompt, described, serves
 from ppt.transfer.sources import as_sources
 
 Choices = Mapping[tuple[str, str], Prompt | Borrowed | None]
@@ -83,8 +83,8 @@ def _wanted(name: str, data: TaskData) -> tuple[str, str]:
 
 
 def _trained(config: FewshotConfig, name: str) -> tuple[str, str, str]:
-    trains = "lora" if find_method(name).trains == "lora" else "prompt"
-    return trains, config.answers, config.target
+    trains = find_method(name).trains
+    return trains if trains in WHAT else "prompt", config.answers, config.target
 
 
 def _is_served(config: FewshotConfig, name: str, data: TaskData, prompts: Sequence[Prompt]) -> bool:

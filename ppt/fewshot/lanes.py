@@ -57,7 +57,8 @@ class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
     `train_curve` has (step, mean loss since the one before). `early` is the lane's prompt [P, H]
-    before the first step, and at the step that `tune` was to keep.
+    before the first step, and at the step that `tune` was to keep. `parameters` are those that
+    were trained, also of what was folded away since.
     """
 
     course: Course[Outcome]
@@ -65,6 +66,7 @@ class LaneResult:
     scores: Tensor
     early: tuple[Tensor, Tensor] | None = None
     train_curve: list[tuple[int, float]] = field(default_factory=list)
+    parameters: int = 0
 
 
 def tune(
@@ -84,6 +86,7 @@ def tune(
     """
     objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
     curves = Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step, keep_step)
+    sizes = [sum(map(torch.numel, trainable.parameters(lane))) for lane in range(len(lanes))]
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
     with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
         courses = Loop(objective, own, curves).to_the_end(stop)
@@ -92,7 +95,7 @@ def tune(
         best = course.best(settings.metric_for_best_model)
         scores = objective.scores[lane][best.step]
         early = curves.early[lane] if curves.early else None
-        results.append(LaneResult(course, best, scores, early, curves.curves[lane]))
+        results.append(LaneResult(course, best, scores, early, curves.curves[lane], sizes[lane]))
     return results
 
 
@@ -196,7 +199,8 @@ class TaskLanes(Objective[Outcome]):
         backbone = self.trainable.backbone
         pad = backbone.pad_id
         batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
-        scores = self.trainable.score(which, batch, full_vocabulary=self.loss == "vocabulary")
+        full, places = self.loss == "vocabulary", chosen - self._offsets[list(which), None]
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=places)
         each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
         share = torch.from_numpy(shares).to(each)
         own = (each * share).sum(1)

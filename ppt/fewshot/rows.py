@@ -67,7 +67,6 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     lanes = finished.lanes(trial)
     results = [finished.lane_results[lane] for lane in lanes]
     courses = [one.course for one in results]
-    weights = [weight for lane in lanes for weight in finished.start.trainable.parameters(lane)]
     tested = finished.tested(trial)
     table = confusion(draw.test.tokens.labels, tested.predicted.numpy(), len(view.labels))
     curves = (
@@ -96,7 +95,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         stopped_early=any(course.stopped_early for course in courses),
         diverged=any(course.diverged for course in courses),
         seconds=round(finished.seconds_a_lane * method.members, 3),
-        parameters=sum(weight.numel() for weight in weights),
+        parameters=sum(one.parameters for one in results),
         adapter=adapter,
     )
 
@@ -137,6 +136,7 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
         "steps": result.course.step,
         "best_step": result.best.step,
         "validation": {"accuracy": result.best.accuracy, "loss": result.best.loss},
+        "text_start": list(finished.start.start),
         "shots": trial.shots,
         "seed": trial.seed,
         "learning_rate": trial.learning_rate,

@@ -21,7 +21,7 @@ from ppt.fewshot.grid import banks, content_digest
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.shelving import add_to_library, check_library
 from ppt.methods import find_method
-from ppt.prompts.files import Prompt, load_prompt, read_card
+from ppt.prompts.files import Prompt, load_prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import CONFIG, REJECTS, check_folder
 from ppt.results.report import Results, results_of
@@ -122,9 +122,8 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
         if store.folder is None or run.adapter is None:
             continue
         place = store.folder / run.adapter
-        folders = sorted(place.glob("member-*")) or [place]
-        cards = {folder: read_card(folder) for folder in folders}
-        found[run.run] = tuple(Prompt(card, one) for one, card in cards.items() if card)
+        kept = map(open_prompt, sorted(place.glob("member-*")) or [place])
+        found[run.run] = tuple(one for one in kept if one.card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 

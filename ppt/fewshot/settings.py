@@ -115,7 +115,7 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     answers: str = again(PretrainConfig, "answers", group=METHOD)
     target: str = again(PretrainConfig, "target", group=METHOD)
     context_length: int = flag(
-        "tokens of the examples that in_context shows, at most",
+        "tokens of the examples that in_context shows and context_tuning begins with, at most",
         group=METHOD,
         default=1024,
         rule=at_least(1),
@@ -123,6 +123,7 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     prompt_length: int = flag(
         "tokens of prompts that are not pre-trained", group=PROMPT, default=20, rule=at_least(1)
     )
+    residual: int = again(PretrainConfig, "residual")
     init_text: str | None = flag(
         "words that prompt_tuning_text begins with",
         group=PROMPT,

@@ -8,21 +8,24 @@ import torch
 from torch import Tensor
 
 from ppt.backbones.base import Backbone
-from ppt.errors import ConfigError
-from ppt.fewshot.in_context import demonstrations, without_start
+from ppt.base.streams import seed_bits
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.views import Shown, TaskView
-from ppt.methods import PRETRAINED, RANDOM, SOURCES, TEXT, Method
+from ppt.methods import EXAMPLES, PRETRAINED, RANDOM, SOURCES, TEXT, Method
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import Prompt
+from ppt.prompts.in_context import Demonstrations, without_start
 from ppt.prompts.soft import (
     Initialiser,
+    Residual,
+    SoftPrompt,
     Vocabulary,
     initialiser,
     random_uniform,
     text,
 )
+from ppt.training.deep import DeepPrompts, shown_examples
 from ppt.training.trainables import PromptBank, Trainable, everything, lora
 
 INIT_TEXT = "Choose the right word: {words}."
@@ -93,7 +96,30 @@ def started(beginning: Beginning) -> Iterator[Start]:
 def _prompts(of: Beginning) -> Iterator[Start]:
     """A prompt [P, H] for each lane."""
     prompts, init = beginnings(of)
-    yield Start(PromptBank(of.backbone, prompts), init, loans=of.loans)
+    yield Start(PromptBank(of.backbone, with_residuals(of, prompts)), init, loans=of.loans)
+
+
+@contextmanager
+def _kv(of: Beginning) -> Iterator[Start]:
+    """A deep prompt [P, D] for each lane; one that begins from examples does not read its own."""
+    deep, origins, count = of.backbone.deep, None, None
+    start: tuple[int, ...] = ()
+    if of.method.init == EXAMPLES:
+        shown, embeddings = examples(of)
+        values, init = of.backbone.keys_values(embeddings[None]), EXAMPLES
+        origins, count, start = torch.tensor(shown.rows), shown.count, start_tokens(of)
+    elif of.prompt is not None:
+        prompt, init = of.prompt.values(kind=of.backbone.kind, deep=deep), f"checkpoint:{of.prompt}"
+        require_room(of, len(prompt))
+        values = prompt.expand(len(of.seeds), -1, -1)
+    else:
+        made, init = beginnings(of)
+        values = of.backbone.keys_values(torch.stack(made))
+    bank = DeepPrompts(
+        of.backbone, with_residuals(of, list(values.cpu())), seeds=of.seeds,
+        dropout=of.method.token_dropout, origins=origins,
+    )  # fmt: skip
+    yield Start(bank, init, count, start)
 
 
 @contextmanager
@@ -122,6 +148,7 @@ def _nothing(of: Beginning) -> Iterator[Start]:
 
 STARTS: Mapping[str, Callable[[Beginning], AbstractContextManager[Start]]] = {
     "prompt": _prompts,
+    "kv": _kv,
     "lora": _lora,
     "everything": _everything,
     "nothing": _nothing,
@@ -139,9 +166,28 @@ def beginnings(of: Beginning) -> tuple[list[Tensor], str]:
         of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
         return [one.values for one in of.loans], SOURCES
     make, init, length = prompt_init(of)
-    of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
+    require_room(of, length)
     shape = (length, of.backbone.hidden_size)
     return [make(shape, torch.Generator().manual_seed(seed)) for seed in of.seeds], init
+
+
+def require_room(of: Beginning, length: int) -> None:
+    """Refuse a prompt of so many tokens before texts where there are no positions for it."""
+    of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
+
+
+def with_residuals(of: Beginning, prompts: Sequence[Tensor]) -> list[SoftPrompt]:
+    """What is trained of each lane's prompt: with a network of its own, if ``--residual``."""
+    size = of.config.residual
+    if not size:
+        return [SoftPrompt(one) for one in prompts]
+    generators = [
+        torch.Generator().manual_seed(seed_bits(seed, "residual") >> 1) for seed in of.seeds
+    ]
+    return [
+        SoftPrompt(one, Residual(one.shape[1], size, generator))
+        for one, generator in zip(prompts, generators, strict=True)
+    ]
 
 
 def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
@@ -166,18 +212,23 @@ def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
 
 def context(of: Beginning) -> Start:
     """As many training examples as fit, as token embeddings."""
+    shown, embeddings = examples(of)
+    trainable = Trainable(of.backbone, before=embeddings)
+    return Start(trainable, shown=shown.count, start=start_tokens(of))
+
+
+def examples(of: Beginning) -> tuple[Demonstrations, Tensor]:
+    """As many answered training examples as fit before a text, and their embeddings [P, H]."""
     backbone, view, config = of.backbone, of.view, of.config
-    encoder = Encoder.of(backbone.tokenizer)
     room = config.context_length
     if (most := backbone.positions) is not None:
         room = min(room, most - config.max_length - view.renderer.width + 1)
-    layout = view.renderer.pattern.layout
-    ids, count = demonstrations(of.train.tokens, view.words, encoder, layout, room)
-    if not count:
-        raise ConfigError(
-            f"{view.task.name}: no example of {of.train.tokens.lengths.min()} tokens or more fits"
-            f" into a context of {room}: raise --context_length, or lower --max_length."
-        )
-    embeddings = backbone.input_embeddings()[torch.tensor(ids, device=backbone.device)]
-    shown = Trainable(backbone, before=embeddings.float())
-    return Start(shown, shown=count, start=tuple(encoder.start))
+    return shown_examples(
+        backbone, of.train.tokens, view.words, view.renderer.pattern.layout, room,
+        f"for {view.task.name}: raise --context_length, or lower --max_length",
+    )  # fmt: skip
+
+
+def start_tokens(of: Beginning) -> tuple[int, ...]:
+    """What the tokenizer puts at the start of a text; a context of examples begins with it."""
+    return tuple(Encoder.of(of.backbone.tokenizer).start)

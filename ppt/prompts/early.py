@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppt.base.files import appearing, write_synced
 from ppt.errors import InputError
-from ppt.prompts.files import read_bytes, readable
+from ppt.prompts.foreign import read_bytes, readable
 
 EARLY = "task_embedding.safetensors"
 """The file, in the adapter's own folder, which PEFT passes over."""

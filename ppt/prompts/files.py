@@ -7,8 +7,7 @@ loads. Only safetensors are read; nothing is ever unpickled.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ppt.base.files import TO_GO_ON, appearing, file_digest, write_synced, writing
-from ppt.errors import InputError, PPTError, first_line, visible
+from ppt.errors import InputError
+from ppt.prompts.deep import DeepShape
+from ppt.prompts.foreign import read_bytes, read_object, readable, told
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
 FOLDER, ADAPTER = "prompt", "adapter"
@@ -38,6 +39,9 @@ CARD_FIELDS = {
 LONGEST = 1000
 """Characters of a text in a card; they come back in messages."""
 
+TRAINED = {"PROMPT_TUNING": "prompt", "PREFIX_TUNING": "kv", "LORA": "lora"}
+"""PEFT's name for what an adapter is → what was trained: a row of ``ppt.fewshot.starts.STARTS``."""
+
 TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 """Kind of backbone → PEFT's name for it."""
 
@@ -46,8 +50,9 @@ TASK_TYPES = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 class Prompt:
     """A soft prompt and what is known of it: in memory (`tensor` [P, H]) or in a `folder`.
 
-    A prompt made elsewhere has an empty card: any format may be its own. In a folder it may be
-    a LoRA adapter too (`trains` is "lora"), which has no values of that kind.
+    A prompt made elsewhere has an empty card: any format may be its own. A deep prompt
+    (`trains` is "kv") has [P, D]. In a folder it may be a LoRA adapter too ("lora"), which has
+    no values of that kind.
     """
 
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -55,15 +60,25 @@ class Prompt:
     tensor: Tensor | None = None
     trains: str = "prompt"
 
-    def values(self, *, hidden_size: int | None = None, kind: str | None = None) -> Tensor:
-        """The prompt [P, H] float32; raises InputError where it is not for such a backbone."""
+    def values(
+        self,
+        *,
+        hidden_size: int | None = None,
+        kind: str | None = None,
+        deep: DeepShape | None = None,
+    ) -> Tensor:
+        """The prompt [P, H] or [P, D] float32; raises InputError where it is of another backbone.
+
+        With `hidden_size` it must be one of embeddings, with `deep` one of keys and values.
+        """
         if self.tensor is None:
             assert self.folder is not None, "a prompt is in memory or in a folder"
-            return read_values(self.folder, hidden_size=hidden_size, kind=kind)
-        if hidden_size not in {None, self.tensor.shape[1]}:
+            return read_values(self.folder, hidden_size=hidden_size, kind=kind, deep=deep)
+        size, wanted = self.tensor.shape[1], deep.width if deep else hidden_size
+        if wanted not in {None, size}:
             raise InputError(
-                f"the prompt has hidden size {self.tensor.shape[1]}, the backbone has"
-                f" {hidden_size}: take a prompt trained for this backbone."
+                f"the prompt has hidden size {size}, the backbone has {wanted}: take a prompt"
+                " trained for this backbone."
             )
         return self.tensor.float()
 
@@ -86,13 +101,18 @@ def load_prompt(path: str | Path) -> Prompt:
     Its values are read and checked at once; raises InputError that says what is wrong.
     """
     folder = prompt_folder(path)
-    return Prompt(read_card(folder), folder, read_values(folder))
+    return Prompt(read_card(folder), folder, read_values(folder), trained(folder))
 
 
 def open_prompt(folder: Path) -> Prompt:
     """The prompt or adapter of an adapter's own folder, by its config and card alone."""
-    lora = _adapter_config(folder).get("peft_type") == "LORA"
-    return Prompt(read_card(folder), folder, trains="lora" if lora else "prompt")
+    return Prompt(read_card(folder), folder, trains=trained(folder))
+
+
+def trained(folder: Path) -> str:
+    """What an adapter is by its config, as `TRAINED` has it; PEFT's other kinds are no prompts."""
+    kind = str(_adapter_config(folder).get("peft_type"))
+    return TRAINED.get(kind, "prompt")
 
 
 def prompt_folder(path: str | Path) -> Path:
@@ -103,24 +123,32 @@ def prompt_folder(path: str | Path) -> Path:
 
 
 def save_prompt(
-    folder: str | Path, prompt: Tensor, *, kind: str, model: str, card: Mapping[str, Any]
+    folder: str | Path,
+    prompt: Tensor,
+    *,
+    kind: str,
+    model: str,
+    card: Mapping[str, Any],
+    deep: DeepShape | None = None,
 ) -> None:
     """Write `prompt` [P, H] for the backbone `model` of that `kind` as a PEFT adapter.
 
-    `card` is what else is to be known of it (JSON values), kept in `prompt.json`.
+    With `deep` it is [P, D], keys and values of that shape. `card` is what else is to be known
+    of it (JSON values), kept in `prompt.json`.
     """
-    length, hidden_size = prompt.shape
+    length, size = prompt.shape
+    own: dict[str, Any] = {"peft_type": "PROMPT_TUNING", "token_dim": size}
+    own["prompt_tuning_init"] = "RANDOM"  # TEXT would ask for a tokenizer
     config = {
-        "peft_type": "PROMPT_TUNING",
+        **(own if deep is None else {"peft_type": "PREFIX_TUNING", **deep.fields}),
         "task_type": TASK_TYPES[kind],
         "base_model_name_or_path": model,
         "num_virtual_tokens": length,
-        "token_dim": hidden_size,
         "num_transformer_submodules": 1,  # PEFT's default of 2 for seq2seq is twice the rows
-        "prompt_tuning_init": "RANDOM",  # TEXT would ask for a tokenizer
         "inference_mode": True,
     }
-    known = {"model": model, "kind": kind, "prompt_length": length, "hidden_size": hidden_size}
+    known = {"model": model, "kind": kind, "prompt_length": length}
+    known |= {"hidden_size": size} if deep is None else deep.fields
     files = {WEIGHTS: _weights(prompt), CONFIG: _json(config), CARD: _json({**known, **card})}
     _write(Path(folder), files)
 
@@ -138,44 +166,60 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_values(
-    path: str | Path, *, hidden_size: int | None = None, kind: str | None = None
+    path: str | Path,
+    *,
+    hidden_size: int | None = None,
+    kind: str | None = None,
+    deep: DeepShape | None = None,
 ) -> Tensor:
-    """The prompt [P, H] float32 of an adapter folder, or of a run folder with `prompt/` in it.
+    """The prompt [P, H] or [P, D] float32 of an adapter folder, or of a run folder with `prompt/`.
 
-    PEFT's own prompts are read as well. For seq2seq models it saves 2 * P rows by
-    default; it feeds the first P of them to the encoder and never the others.
+    What it must be is said as in `Prompt.values`. PEFT's own prompts are read as well. For
+    seq2seq models it saves 2 * P rows by default; it feeds the first P of them to the encoder
+    and never the others.
     """
     folder = prompt_folder(path)
     config = _adapter_config(folder)
-    wanted = {"peft_type": "PROMPT_TUNING", "task_type": TASK_TYPES.get(kind or "")}
+    is_deep = deep is not None or (hidden_size is None and trained(folder) == "kv")
+    wanted = {"peft_type": "PREFIX_TUNING" if is_deep else "PROMPT_TUNING",
+              "task_type": TASK_TYPES.get(kind or ""), **(deep.fields if deep else {})}  # fmt: skip
     for key, value in wanted.items():
         if value is not None and config.get(key) != value:
             raise InputError(
-                f"{folder} has {key} {_told(config.get(key))}, expected {value}: give the folder of"
+                f"{folder} has {key} {told(config.get(key))}, expected {value}: give the folder of"
                 " a soft prompt that was trained for this kind of backbone."
             )
-    rows = _tensor(folder)
-    length = config.get("num_virtual_tokens")
-    if type(length) is not int or length < 1:
+    rows, length = _tensor(folder), _count(folder, config, "num_virtual_tokens")
+    size = None
+    if is_deep:
+        size = 2 * _count(folder, config, "num_layers") * _count(folder, config, "token_dim")
+    counts = {length, length if is_deep else 2 * length}
+    fits = rows.ndim == 2 and rows.shape[0] in counts and size in {None, rows.shape[1]}
+    if not (fits and rows.numel()):
         raise InputError(
-            f"{folder / CONFIG} has num_virtual_tokens {length!r:.80}, expected a whole number"
-            " above 0: save the prompt again."
-        )
-    if rows.ndim != 2 or rows.shape[0] not in {length, 2 * length} or not rows.numel():
-        raise InputError(
-            f"{folder / WEIGHTS} has shape {list(rows.shape)}, expected [{length}, H] by its"
-            f" {CONFIG}: the files are not of one prompt; save it again."
+            f"{folder / WEIGHTS} has shape {list(rows.shape)}, expected [{length}, {size or 'H'}]"
+            f" by its {CONFIG}: the files are not of one prompt; save it again."
         )
     if hidden_size not in {None, rows.shape[1]}:
         raise InputError(
             f"the prompt in {folder} has hidden size {rows.shape[1]}, the backbone has"
             f" {hidden_size}: take a prompt trained for this backbone, or its backbone"
-            f" ({_told(config.get('base_model_name_or_path'))})."
+            f" ({told(config.get('base_model_name_or_path'))})."
         )
     values = rows[:length].float().clone()
     if not values.isfinite().all():
         raise InputError(f"the prompt in {folder} has NaN or infinite values: train it again.")
     return values
+
+
+def _count(folder: Path, config: Mapping[str, Any], key: str) -> int:
+    count = config.get(key)
+    if type(count) is not int or count < 1:
+        raise InputError(
+            f"{folder / CONFIG} has {key} {count!r:.80}, expected a whole number above 0: save the"
+            " prompt again."
+        )
+    return count
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
@@ -195,38 +239,6 @@ def read_card(path: str | Path) -> dict[str, Any]:
     return card
 
 
-def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a file; raises InputError."""
-    value: object = None
-    with readable(file):
-        value = json.loads(read_bytes(file))
-    if not isinstance(value, dict):
-        raise InputError(f"{file} holds a {type(value).__name__}, expected a JSON object.")
-    return value
-
-
-def read_bytes(file: Path) -> bytes:
-    """A file's content; raises OSError, also for a folder or a pipe, which would never end."""
-    if file.exists() and not file.is_file():
-        raise OSError("it is no file")
-    return file.read_bytes()
-
-
-@contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """Turn whatever comes of a file that is not there, not readable or broken into one line.
-
-    safetensors and PyTorch have no common error for headers that make no sense.
-    """
-    try:
-        yield
-    except PPTError:
-        raise
-    except Exception as error:
-        why = getattr(error, "strerror", None) or _told(first_line(error), 300)
-        raise InputError(f"cannot read {file!s:.300}: {why}: copy or save it again.") from error
-
-
 def _adapter_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     with readable(file):
@@ -243,13 +255,13 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = _adapter_config(folder)
     if config.get("peft_type") != "LORA":
         raise InputError(
-            f"{folder} has peft_type {_told(config.get('peft_type'))}, expected LORA: give the run"
+            f"{folder} has peft_type {told(config.get('peft_type'))}, expected LORA: give the run"
             " folder of python -m ppt.pretrain --trains=lora."
         )
     tensors = _tensors(folder)
     odd = [name for name, one in tensors.items() if one.dtype not in PRECISIONS]
     if odd or not all(one.isfinite().all() for one in tensors.values()):
-        what = f"{_told(odd[0])} is {tensors[odd[0]].dtype}" if odd else "NaN or infinite weights"
+        what = f"{told(odd[0])} is {tensors[odd[0]].dtype}" if odd else "NaN or infinite weights"
         raise InputError(f"the adapter in {folder} is broken ({what}): train it again.")
     return config, tensors
 
@@ -271,17 +283,12 @@ def _tensor(folder: Path) -> Tensor:
     file, tensors = folder / WEIGHTS, _tensors(folder)
     if set(tensors) != {TENSOR}:
         raise InputError(
-            f"{file} holds {_told(', '.join(sorted(tensors)))}, expected {TENSOR} alone."
+            f"{file} holds {told(', '.join(sorted(tensors)))}, expected {TENSOR} alone."
         )
     rows: Tensor = tensors[TENSOR]
     if rows.dtype not in PRECISIONS:
         raise InputError(f"{file} holds {rows.dtype}, expected floats of 16 bits or more.")
     return rows
-
-
-def _told(value: object, limit: int = 80) -> str:
-    """A foreign value for a message: short, on one line, without control characters."""
-    return visible(str(value)[:limit])
 
 
 def _weights(prompt: Tensor) -> bytes:

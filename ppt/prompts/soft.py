@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ppt.errors import ConfigError, unknown_name
+from ppt.prompts.deep import DeepShape
 from ppt.prompts.files import read_values
 from ppt.prompts.tensors import LabelWords
 
@@ -106,11 +107,11 @@ def text(vocabulary: Vocabulary, words: str) -> Initialiser:
     return make
 
 
-def checkpoint(path: str) -> Initialiser:
-    """The prompt saved at `path`; its length must be the one asked for."""
+def checkpoint(path: str, deep: DeepShape | None = None) -> Initialiser:
+    """The prompt saved at `path`, of embeddings or `deep`; its length must be the one asked for."""
 
     def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
-        prompt = read_values(path, hidden_size=shape[1])
+        prompt = read_values(path, hidden_size=None if deep else shape[1], deep=deep)
         if len(prompt) != shape[0]:
             raise ConfigError(
                 f"the prompt in {path} has {len(prompt)} tokens, expected {shape[0]}:"
@@ -166,6 +167,8 @@ def _alone(name: str, argument: str, vocabulary: Vocabulary) -> Vocabulary:
 
 class Residual(nn.Module):
     """The residual of residual prompt tuning: [.., P, H] → [.., P, H] (Razdaibiedina et al. 2023).
+
+    Of deep prompts, [.., P, D], it is the network of Li and Liang 2021 (section 4.3).
 
     One bottleneck network for all tokens: down, ReLU, up, layer norm. Unlike there, the
     norm's gain begins at 0, so that training starts from exactly the prompt that the

@@ -6,7 +6,8 @@ from ppt.base.files import write_atomically
 from ppt.base.flags import Command, differing, to_json
 from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
-from ppt.prompts.files import ADAPTER, FOLDER, readable
+from ppt.prompts.files import ADAPTER, FOLDER
+from ppt.prompts.foreign import readable
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.state import checkpoints
 from ppt.training.windows import REJECTS, TOKENS

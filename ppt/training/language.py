@@ -132,7 +132,7 @@ class LanguageWindows(OneRun):
 
     def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
         """Minus the log-probability of what must be said."""
-        loss, right = self._score(which, [self._pairs[row] for row in rows.tolist()])
+        loss, right = self._score(which, [self._pairs[row] for row in rows.tolist()], rows[None])
         (loss / weight).backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), right]).cpu().double()
 
@@ -159,11 +159,13 @@ class LanguageWindows(OneRun):
         count, chance = int(said.sum()), 1 / self.trainable.backbone.vocab_size
         return [Evaluation(step, loss / count, right / count, chance, count, {})]
 
-    def _score(self, which: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    def _score(
+        self, which: Sequence[int], pairs: Sequence[Pair], rows: Indices | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The sum of losses, and of right tokens, of some windows."""
         backbone = self.trainable.backbone
         batch = batch_of(pairs, backbone.pad_id).to(backbone.device)
-        found, right = self.trainable.token_scores(which, batch)
+        found, right = self.trainable.token_scores(which, batch, rows)
         return -found.sum(), right.sum().to(found.dtype)
 
     def _pair(self, windows: Tokens, row: int, *when: str, seed: int = 0) -> Pair:

@@ -157,6 +157,7 @@ class Loop(Generic[S]):
             for weight in self.parameters[lane]:
                 if weight.grad is not None:
                     weight.grad.zero_()
+        self.trainable.step = self.step
         found = self.objective.step(active)
         add_up_gradients(self.processes, [p for lane in active for p in self.parameters[lane]])
         asked = torch.tensor([float(stop.received is not None)], dtype=torch.float64)

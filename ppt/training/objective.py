@@ -141,7 +141,8 @@ class CorpusRows(OneRun):
         loss, backbone = self.settings.loss, self.trainable.backbone
         pad = backbone.pad_id
         batch = collate(self.examples.train, rows, self._words, pad).to(backbone.device)
-        scores = self.trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
+        full = loss == "vocabulary"
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows[None])
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
         (total / weight).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()

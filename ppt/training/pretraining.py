@@ -1,13 +1,10 @@
 """Pre-training on a corpus, from opened corpus and loaded backbone to what is kept."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import ppt
 from ppt.backbones.base import Backbone
@@ -20,7 +17,6 @@ from ppt.corpus.storage import Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
-from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.training.card import draw_loss, prompt_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
@@ -34,7 +30,8 @@ from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
 from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
-from ppt.training.trainables import PromptBank, Trainable, lora
+from ppt.training.starts import Beginning, started
+from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading, remove_tokens
 
 
@@ -130,7 +127,7 @@ def pretrain(
         if processes.first and folder:
             begin_run(folder, config, goes_on=goes_on)
 
-    with started(config, backbone, renderer) as trainable:
+    with started(Beginning(config, backbone, renderer, corpus)) as trainable:
         shown = progress != "none" and processes.first
         if isinstance(corpus, Corpus):
             assert renderer is not None, "rows of a corpus are rendered"
@@ -154,10 +151,10 @@ def pretrain(
         best = course.best(config.metric_for_best_model)
         card = {**card_of(config, renderer, made.identity), "first": course.first.as_dict(),
                 "best": best.as_dict(), "steps": course.step}  # fmt: skip
-        is_prompt = isinstance(trainable, PromptBank)
-        prompt = (
-            Prompt(card, folder and folder / FOLDER, trainable.value(0)[0]) if is_prompt else None
-        )
+        prompt = None
+        if isinstance(trainable, PromptBank):
+            place = folder and folder / FOLDER
+            prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
         pretrained = Pretrained(prompt, best, course)
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, pretrained)
@@ -172,51 +169,11 @@ def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
     )  # fmt: skip
 
 
-@contextmanager
-def _prompt(
-    config: PretrainConfig, backbone: Backbone, renderer: Renderer | None
-) -> Iterator[Trainable]:
-    """A soft prompt; its start is the same in every process and on every device."""
-    backbone.require_room(
-        config.prompt_length, config.max_length, renderer.width if renderer else 1,
-        "lower --prompt_length or --max_length",
-    )  # fmt: skip
-    words = renderer.words() if renderer else None
-    vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, words)
-    generator = torch.Generator().manual_seed(config.seed)
-    shape = (config.prompt_length, backbone.hidden_size)
-    values = initialiser(config.init, vocabulary)(shape, generator)
-    residual = Residual(shape[1], config.residual, generator) if config.residual else None
-    yield PromptBank(backbone, [SoftPrompt(values, residual)])
-
-
-@contextmanager
-def _lora(
-    config: PretrainConfig, backbone: Backbone, renderer: Renderer | None
-) -> Iterator[Trainable]:
-    width = renderer.width if renderer else 1
-    backbone.require_room(0, config.max_length, width, "lower --max_length")
-    with lora(backbone, config.seed) as weights:
-        yield weights
-
-
-TRAINS: Mapping[
-    str, Callable[[PretrainConfig, Backbone, Renderer | None], AbstractContextManager[Trainable]]
-] = {"prompt": _prompt, "lora": _lora}
-"""``--trains`` → what is trained, ready; the backbone is as before when the block ends."""
-
 ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 """Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
-
-
-def started(
-    config: PretrainConfig, backbone: Backbone, renderer: Renderer | None
-) -> AbstractContextManager[Trainable]:
-    """What `config` trains, as it begins."""
-    return TRAINS[config.trains](config, backbone, renderer)
 
 
 def facts_of(config: PretrainConfig, renderer: Renderer | None) -> dict[str, str]:

@@ -12,11 +12,15 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
+from ppt.methods import EXAMPLES
 from ppt.prompts.patterns import ANSWERS, TARGETS
 from ppt.training.machine import MACHINE, MachineSettings
 from ppt.training.reading import DATA, LM, DocumentSettings
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
+
+KINDS = ("embeddings", "kv")
+"""``--prompt_kind``; the first is usual."""
 
 RATE = Rule(lambda rate: 0 < rate <= 1e6, "a number above 0, up to 1,000,000")
 """What a learning rate may be: far more than trains anything, and what float32 can hold."""
@@ -56,11 +60,8 @@ class StepSettings(Command):
     )  # fmt: skip
     learning_rate: float | None = flag(
         "the peak rate; scale it with the backbone's embeddings (RMS 0.136 for the embedded one)",
-        group=OPTIMISER,
-        default=None,
-        rule=RATE,
-        unset="0.005 for adamw, 0.3 for adafactor",
-    )
+        group=OPTIMISER, default=None, rule=RATE, unset="0.005 for adamw, 0.3 for adafactor",
+    )  # fmt: skip
     lr_scheduler_type: str = flag(
         "what follows the warm-up", group=OPTIMISER, default="constant",
         choices=("constant", "linear", "cosine"),
@@ -91,10 +92,8 @@ class StepSettings(Command):
     )  # fmt: skip
     metric_for_best_model: str = flag(
         "what the best step and early stopping go by; of equal accuracies the lower loss wins",
-        group=STEPS,
-        default="loss",
-        choices=("loss", "accuracy"),
-    )
+        group=STEPS, default="loss", choices=("loss", "accuracy"),
+    )  # fmt: skip
     early_stopping_patience: int = flag(
         "stop after this many evaluations without a better one; 0: never",
         group=STEPS, default=5, rule=at_least(0),
@@ -188,28 +187,20 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )
     overwrite_output_dir: bool = flag(
         "begin anew where a finished or another run is; what this command itself began still "
-        "goes on, unless --resume_from_checkpoint=none",
-        group=DATA,
-        default=False,
-        free=True,
-    )
+        "goes on, unless --resume_from_checkpoint=none", group=DATA, default=False, free=True,
+    )  # fmt: skip
     resume_from_checkpoint: str = flag(
         "auto: go on from the newest state in the run folder; none: begin anew; or the folder "
-        "of one state",
-        group=DATA,
-        default="auto",
-        free=True,
-    )
+        "of one state", group=DATA, default="auto", free=True,
+    )  # fmt: skip
     verify: str = flag(
         "what is checked of the corpus: sizes and row counts, or each shard's sha256 too",
         group=DATA, default="fast", choices=("fast", "full"), free=True,
     )  # fmt: skip
     style: str = flag(
         "hybrid patterns have hard words beside the soft prompt; hard ones serve lora",
-        group=DATA,
-        default="soft",
-        choices=("soft", "hybrid", "hard"),
-    )
+        group=DATA, default="soft", choices=("soft", "hybrid", "hard"),
+    )  # fmt: skip
     answers: str = flag(
         "what answers a row with options: its letter, or the text that is likeliest (a token's"
         " mean log-probability), for causal models", group=DATA, default="letters", choices=ANSWERS,
@@ -236,17 +227,19 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
         "a soft prompt, or low-rank adapters of all linear layers through PEFT (Hu et al. 2022)",
         group=PROMPT, default="prompt", choices=("prompt", "lora"),
     )  # fmt: skip
+    prompt_kind: str = flag(
+        "a prompt's embeddings, or its keys and values of every layer (Li and Liang 2021), for"
+        " causal models", group=PROMPT, default="embeddings", choices=KINDS,
+    )  # fmt: skip
     prompt_length: int = flag(
         "tokens of the soft prompt; the papers take 100 with T5", group=PROMPT, default=20,
         rule=between(1, 10_000),
     )  # fmt: skip
     init: str = flag(
-        "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words> or "
-        "checkpoint:<folder>",
-        group=PROMPT,
-        default="vocabulary",
-        rule=Rule(bool, "a name such as vocabulary"),
-    )
+        "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words>, "
+        "checkpoint:<folder>, or, of kind kv, examples: the first of the corpus, as many as fit",
+        group=PROMPT, default="vocabulary", rule=Rule(bool, "a name such as vocabulary"),
+    )  # fmt: skip
     residual: int = flag(
         "bottleneck of the residual network (Razdaibiedina et al. 2023), folded into the prompt "
         "when it is saved; 0: none", group=PROMPT, default=0, rule=at_least(0),
@@ -255,19 +248,28 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
         "keep the prompt of this early step too, by which python -m ppt.transfer knows its task",
         group=PROMPT, default=None, rule=at_least(1), unset="none is kept",
     )  # fmt: skip
+    token_dropout: float = flag(
+        "share of the positions of a prompt of kind kv that a step leaves unread (Lu et al. 2025)",
+        group=PROMPT, default=0.0, rule=Rule(lambda share: 0 <= share < 1, "0 or more, below 1"),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.trains != "prompt" and self.residual:
-            raise ConfigError(
-                f"--residual: got {self.residual} with --trains={self.trains}, expected 0: it is a"
-                " part of prompts."
-            )
+        prompt, kv = self.trains == "prompt", self.what == "kv"
+        for name, fits, part in (
+            ("residual", prompt or not self.residual, "--trains=prompt"),
+            ("prompt_kind", prompt or self.prompt_kind == KINDS[0], "--trains=prompt"),
+            ("token_dropout", kv or not self.token_dropout, "--prompt_kind=kv"),
+            ("init", kv or self.init != EXAMPLES, "--prompt_kind=kv"),
+            ("init", self.format != LM or self.init != EXAMPLES, "corpora of labelled rows"),
+        ):
+            if not fits:
+                raise ConfigError(f"--{name}: got {getattr(self, name)!r}: it is for {part} alone.")
         of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
         self.check_format(self.format, self.corpus, of_rows=of_rows)
         require_early(self.embedding_steps, self.max_steps)
-        if self.embedding_steps and self.trains != "prompt":
-            raise ConfigError(f"--embedding_steps is for prompts, got --trains={self.trains}.")
+        if self.embedding_steps and self.what != "prompt":
+            raise ConfigError(f"--embedding_steps is for prompts of embeddings, got {self.what}.")
         if self.trains == "prompt" and self.style == "hard":
             raise ConfigError(
                 "--style: got 'hard', expected soft or hybrid: a prompt is soft; hard words alone"
@@ -283,6 +285,11 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     def early_step(self) -> int | None:
         """``--embedding_steps``."""
         return self.embedding_steps
+
+    @property
+    def what(self) -> str:
+        """What is trained: a row of `ppt.training.pretraining.TRAINS`."""
+        return "kv" if self.trains == "prompt" and self.prompt_kind == "kv" else self.trains
 
     def resolved(self) -> Self:
         """The same with every value that was left open, folders too."""

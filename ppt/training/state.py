@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ppt.base.files import TO_GO_ON, appearing, sweep, write_synced, writing
 from ppt.errors import InputError
-from ppt.prompts.files import read_bytes, read_object, readable
+from ppt.prompts.foreign import read_bytes, read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 STATE_VERSION = 3

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ppt.backbones.base import Backbone
+from ppt.base.arrays import Indices
 from ppt.base.extras import need
 from ppt.errors import InputError
+from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
@@ -34,6 +36,8 @@ class Trainable:
     """
 
     alike = True
+    step = 0
+    """Where the loop stands, which tells it before each step."""
 
     def __init__(self, backbone: Backbone, lanes: int = 1, before: Tensor | None = None) -> None:
         self.backbone, self.lanes, self._before = backbone, lanes, before
@@ -44,17 +48,33 @@ class Trainable:
         del lane
         return []
 
-    def bank(self, which: Sequence[int]) -> Tensor | None:
-        """What stands before the texts of the lanes `which`: [K, P, H], or nothing."""
+    def bank(self, which: Sequence[int], rows: Indices | None = None) -> Tensor | DeepBank | None:
+        """What stands before the texts of the lanes `which`: [K, P, H], or nothing.
+
+        In a step of training, `rows` [K, B] are the numbers of its rows among each lane's own.
+        """
+        del rows
         return None if self._before is None else self._before.expand(len(which), -1, -1)
 
-    def score(self, which: Sequence[int], batch: Batch, *, full_vocabulary: bool = False) -> Tensor:
-        """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`."""
-        return self.backbone.score(self.bank(which), batch, full_vocabulary=full_vocabulary)
+    def score(
+        self,
+        which: Sequence[int],
+        batch: Batch,
+        *,
+        full_vocabulary: bool = False,
+        rows: Indices | None = None,
+    ) -> Tensor:
+        """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`.
 
-    def token_scores(self, which: Sequence[int], batch: Batch) -> tuple[Tensor, Tensor]:
+        `rows` are as in `bank`.
+        """
+        return self.backbone.score(self.bank(which, rows), batch, full_vocabulary=full_vocabulary)
+
+    def token_scores(
+        self, which: Sequence[int], batch: Batch, rows: Indices | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The same of the tokens of a batch's own words (`Backbone.token_scores`)."""
-        return self.backbone.token_scores(self.bank(which), batch)
+        return self.backbone.token_scores(self.bank(which, rows), batch)
 
     def value(self, lane: int) -> list[Tensor]:
         """A lane as it is now: what `restore` takes."""
@@ -87,6 +107,9 @@ class PromptBank(Trainable):
     """K soft prompts, which begin as `prompts`: a `SoftPrompt` or values [P, H] each."""
 
     alike = False
+    trains = "prompt"
+    """What its adapters are (`ppt.prompts.files.TRAINED`)."""
+    deep: DeepShape | None = None
 
     def __init__(self, backbone: Backbone, prompts: Sequence[SoftPrompt | Tensor]) -> None:
         made = [one if isinstance(one, SoftPrompt) else SoftPrompt(one) for one in prompts]
@@ -98,8 +121,13 @@ class PromptBank(Trainable):
         """The lane's prompt, and its residual network."""
         return list(self.prompts[lane].parameters())
 
-    def bank(self, which: Sequence[int]) -> Tensor:
+    def bank(self, which: Sequence[int], rows: Indices | None = None) -> Tensor | DeepBank:
         """The prompts of the lanes `which`, [K, P, H]; each gets the gradient of its own part."""
+        del rows
+        return self.stacked(which)
+
+    def stacked(self, which: Sequence[int]) -> Tensor:
+        """What is trained of the lanes `which`, in one."""
         return torch.stack([self.prompts[lane]() for lane in which])
 
     def value(self, lane: int) -> list[Tensor]:
@@ -123,7 +151,8 @@ class PromptBank(Trainable):
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write the lane's prompt, with `card` beside it."""
         prompt = self.prompts[lane].folded()
-        save_prompt(folder, prompt, kind=self.backbone.kind, model=base, card=card)
+        kind, deep = self.backbone.kind, self.deep
+        save_prompt(folder, prompt, kind=kind, model=base, card=card, deep=deep)
         return True
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from ppt.backbones.sources import base_model
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
-from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt, readable
+from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
+from ppt.prompts.foreign import readable
 from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION, TARGETS
 
 LETTERS = ANSWERS[0]
 
-WHAT = {"prompt": "prompt", "lora": "LoRA adapter"}
+WHAT = {"prompt": "prompt", "kv": "prompt of keys and values", "lora": "LoRA adapter"}
 """What is trained → what messages call it."""
+
+MAKES = {"kv": " --prompt_kind=kv", "lora": " --trains=lora"}
+"""What is trained → the flag that pre-trains it, where one is needed."""
 
 
 def serves(
@@ -82,12 +86,13 @@ def choose_prompt(
 
     `purpose` is who asks for it, for the message where there is none or several.
     """
-    made = trains if trains != "prompt" else style
+    made = {"prompt": style, "kv": f"{style}-kv"}.get(trains, trains)
     make = f"python -m ppt.pretrain --format={format_name}" + (
-        f" --trains={trains}" * (trains != "prompt")
+        MAKES.get(trains, "")
         + f" --target={target}" * (target != TARGETS[0])
         + f" --answers={answers}" * (answers != LETTERS and bool(FORMATS[format_name].texts))
-        + f" --style={style} --output_dir=runs/{format_name}-{made}" * (style != "soft")
+        + f" --style={style}" * (style != "soft")
+        + f" --output_dir=runs/{format_name}-{made}" * (made != "soft")
     )
     wanted = format_name, style, trains, answers, target
     serving = [prompt for prompt in prompts if serves(prompt, *wanted)]

@@ -21,6 +21,7 @@ from ppt.backbones.loading import fast_dtype, load_backbone
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
 from ppt.prompts.batches import pack
+from ppt.prompts.deep import DeepBank
 from ppt.prompts.files import Prompt
 from ppt.prompts.patterns import TARGETS, Verbalizer, standard_pattern
 from ppt.prompts.rendering import Renderer
@@ -34,11 +35,11 @@ SIDES = ("bad", "good")
 
 @dataclass(frozen=True)  # without slots: Beam shares a model by a weak reference
 class TunedLabeller:
-    """A backbone with what was trained for it, `before` [P, H] its texts or in its weights."""
+    """A backbone with what was trained for it, `before` its texts (a prompt) or in its weights."""
 
     backbone: Backbone
     renderer: Renderer
-    before: Tensor | None
+    before: Tensor | DeepBank | None
     held: ExitStack | None = None
     """What keeps an adapter in the backbone's weights: it leaves them when this goes."""
 
@@ -70,9 +71,16 @@ class TunedLabeller:
             held = ExitStack()
             held.enter_context(lora(backbone, 0, prompt.folder))
             return cls(backbone, renderer, None, held)
-        values = prompt.values(hidden_size=backbone.hidden_size, kind=backbone.kind)
+        if card.get("text_start"):
+            raise ConfigError(
+                f"the prompt in {prompt} was begun from examples and holds the start of a text:"
+                " take one of another method."
+            )
+        deep = backbone.deep if prompt.trains == "kv" else None
+        size = None if deep else backbone.hidden_size
+        values = prompt.values(hidden_size=size, kind=backbone.kind, deep=deep).to(backbone.device)
         backbone.require_room(len(values), MAX_TOKENS, renderer.width, "take a shorter prompt")
-        return cls(backbone, renderer, values.to(backbone.device))
+        return cls(backbone, renderer, DeepBank(values[None]) if deep else values)
 
     @cached_property
     def words(self) -> LabelWords:

@@ -7,7 +7,7 @@ once a row.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,16 +19,29 @@ BETWEEN = "\n\n"
 """What stands between two examples (nothing, where a tokenizer drops line feeds)."""
 
 
+@dataclass(frozen=True)
+class Demonstrations:
+    """The ids of answered examples, and the row that each is of; -1 before all of them."""
+
+    ids: Ids
+    rows: list[int]
+
+    @property
+    def count(self) -> int:
+        """How many examples they are."""
+        return len({*self.rows} - {-1})
+
+
 def demonstrations(
     rows: TokenRows, words: LabelWords, encoder: Encoder, layout: str, room: int
-) -> tuple[Ids, int]:
-    """The ids of as many examples as fit into `room` tokens, and how many they are.
+) -> Demonstrations:
+    """As many examples as fit into `room` tokens.
 
     Labels take turns, so that any number of them is balanced. The ids begin with what
     the tokenizer puts at the start of a text; the row that follows must come without
     (`without_start`).
     """
-    ids, count = list(encoder.start), 0
+    ids, owners = list(encoder.start), [-1] * len(encoder.start)
     (between,) = encoder.encode([BETWEEN])
     for one in alternating(rows.labels.tolist()):
         label = rows.labels[one]
@@ -39,8 +52,9 @@ def demonstrations(
         row = rows.ids[rows.starts[one] : rows.starts[one + 1]].tolist()
         answered = _answered(row[len(encoder.start) :], word, encoder, layout) + between
         if len(ids) + len(answered) <= room:
-            ids, count = ids + answered, count + 1
-    return (ids, count) if count else ([], 0)
+            ids, owners = ids + answered, owners + [one] * len(answered)
+    shown = Demonstrations(ids, owners)
+    return shown if shown.count else Demonstrations([], [])
 
 
 def _answered(row: Ids, word: Ids, encoder: Encoder, layout: str) -> Ids:

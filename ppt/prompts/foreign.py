@@ -1,0 +1,46 @@
+"""Files that others wrote: whatever is wrong with one is told in one line."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ppt.errors import InputError, PPTError, first_line, visible
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; raises InputError."""
+    value: object = None
+    with readable(file):
+        value = json.loads(read_bytes(file))
+    if not isinstance(value, dict):
+        raise InputError(f"{file} holds a {type(value).__name__}, expected a JSON object.")
+    return value
+
+
+def read_bytes(file: Path) -> bytes:
+    """A file's content; raises OSError, also for a folder or a pipe, which would never end."""
+    if file.exists() and not file.is_file():
+        raise OSError("it is no file")
+    return file.read_bytes()
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Turn whatever comes of a file that is not there, not readable or broken into one line.
+
+    safetensors and PyTorch have no common error for headers that make no sense.
+    """
+    try:
+        yield
+    except PPTError:
+        raise
+    except Exception as error:
+        why = getattr(error, "strerror", None) or told(first_line(error), 300)
+        raise InputError(f"cannot read {file!s:.300}: {why}: copy or save it again.") from error
+
+
+def told(value: object, limit: int = 80) -> str:
+    """A foreign value for a message: short, on one line, without control characters."""
+    return visible(str(value)[:limit])
