@@ -84,8 +84,10 @@ class Slice:
 
 SLICES = (
     Slice("sst2", "sst2", ("zero_shot", *HYBRID[1:], *LORA[1:]), "8,32"),
-    Slice("sst2", "sst2", PROMPTS, "8,32"),
-    Slice("sst2", "sst2", (HYBRID[0], LORA[0]), "8,32"),
+    Slice("sst2", "sst2", PROMPTS, "8"),
+    Slice("sst2", "sst2", (HYBRID[0], LORA[0]), "8"),
+    Slice("sst2", "sst2", PROMPTS, "32"),
+    Slice("sst2", "sst2", (HYBRID[0], LORA[0]), "32"),
     Slice("sentiment", "sst5", CORE, "8,32"),
     Slice("sst2", "sst2", CORE, "4,16", 10),
     Slice("sst2", "sst2", CORE, "64,256"),

@@ -89,14 +89,17 @@ def command(name):
 
 def results(folder):
     """Digests and some numbers of the rows of few-shot grids on tiny random models."""
+    from ppt.methods import METHODS
     from tests.few import ALONE, toy_place
     from tests.test_fewshot import flags
 
     folder.mkdir(exist_ok=True)
     toy_place(folder)
+    # as recorded before deep prompts came, which not every backbone takes
+    known = ",".join(name for name in ALONE if METHODS[name].trains != "kv")
     grids = {
-        "llama": {"methods": ",".join(ALONE)},
-        "t5": {"methods": ",".join(ALONE), "model": "t5"},
+        "llama": {"methods": known},
+        "t5": {"methods": known, "model": "t5"},
         "grid": {"methods": "prompt_tuning,ppt", "grid": "method", "seeds": 3, "side_by_side": 4,
                  "max_test_examples": 9, "early_stopping_patience": 1, "max_steps": 6},
     }  # fmt: skip

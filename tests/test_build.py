@@ -143,7 +143,7 @@ def test_many_small_files_are_few_elements_and_a_short_manifest(tmp_path, monkey
     monkeypatch.setattr(Spool, "put", lambda *args: calls.append(args) or put(*args))
     build(*flags, "--output", tmp_path / "together")
     assert len(calls) < 15  # the documents of all files, each shard by name, and their notes
-    monkeypatch.setattr("pipelines.files._BUNDLE", 1)
+    monkeypatch.setattr("pipelines.files.share", lambda *_: 1)
     build(*flags, "--output", tmp_path / "apart")
     assert len(calls) > 60
     assert digests(tmp_path / "together") == digests(tmp_path / "apart")
@@ -209,17 +209,17 @@ def test_a_rerun_keeps_finished_shards_and_leaves_no_litter(
     tmp_path, inputs, reference, monkeypatch
 ):
     folder = tmp_path / "c"
-    from pipelines import stages
+    from pipelines import finishing
 
-    real = stages.build_manifests
+    real = finishing.build_manifests
 
     def crash(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "build_manifests", crash)
+    monkeypatch.setattr(finishing, "build_manifests", crash)
     with pytest.raises(BaseException):  # noqa: B017, PT011
         raise SystemExit(build(*inputs, "--output", folder, *FLAGS, expect=130))
-    monkeypatch.setattr(stages, "build_manifests", real)
+    monkeypatch.setattr(finishing, "build_manifests", real)
     assert not list(folder.glob("*/manifest.json"))
     before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*.parquet")}
     assert before
@@ -241,15 +241,15 @@ def test_the_note_of_a_shard_is_its_result():
         {"sentence_pair/train-00000-of-00001.parquet": 99},
     )  # fmt: skip
     assert ShardResult.from_json(result.to_json()) == result
-    assert (result.key, result.rows) == (("train", 0), 3)
+    assert (result.key, result.counters()["rows_sentence_pair"]) == (("train", 0), 3)
 
 
 def test_changed_documents_are_not_taken_for_finished(tmp_path, monkeypatch):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
-    from pipelines import stages
+    from pipelines import finishing
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division"):
             build("--input", source, "--output", tmp_path / "c")
     text = source.read_text()
@@ -276,10 +276,10 @@ def test_finished_corpora_are_refused_and_overwritten_on_request(tmp_path, capsy
 
 def crashed(monkeypatch, *args):
     """A build that got as far as its manifests."""
-    from pipelines import stages
+    from pipelines import finishing
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division"):
             build(*args)
 

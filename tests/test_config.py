@@ -10,6 +10,7 @@ from ppt.base.flags import differing, from_json, parse, to_json
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
 from ppt.training.optimizers import MAKERS, SCHEDULES, rate
+from ppt.training.reading import LM
 from ppt.training.settings import OPTIMIZERS, PretrainConfig, TrainSettings
 from tests.toys import settings
 
@@ -118,7 +119,7 @@ def test_tables_agree_with_what_they_name():
     assert set(choices["loss"]) == set(LOSSES)
     assert set(choices["optimizer"]) == set(MAKERS) == set(OPTIMIZERS)
     assert set(choices["lr_scheduler_type"]) == set(SCHEDULES)
-    assert set(choices["format"]) == set(FORMATS)
+    assert set(choices["format"]) == {*FORMATS, LM}
 
 
 def test_rates_warm_up_and_fall():

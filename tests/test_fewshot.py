@@ -208,7 +208,7 @@ def test_selection_never_looks_at_the_test(place, tmp_path):
 def test_without_methods_the_prompts_decide(place, tmp_path):
     assert main(flags(place, tmp_path / "all", seeds=1)) == 0
     methods = [row["method"] for row in rows_of(tmp_path / "all")]
-    ppt = ["ppt", "hybrid_ppt", "unified_ppt", "lora_ppt"]
+    ppt = ["ppt", "hybrid_ppt", "unified_ppt", "kv_ppt", "hybrid_kv_ppt", "lora_ppt"]
     assert methods == ["zero_shot", "prompt_tuning", *ppt]
     one = place / "runs-llama" / "unified-soft"
     assert main(flags(place, tmp_path / "one", seeds=1, prompt=one)) == 0

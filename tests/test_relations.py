@@ -129,10 +129,10 @@ def test_processes_and_kills_change_no_byte(tmp_path, related, outputs, monkeypa
     flags = ("--input", related[0] / "*.jsonl", *FLAGS, "--near_duplicates", "drop")
     build(*flags, "--output", tmp_path / "two", "--workers", 2)
     assert digests(tmp_path / "two") == digests(outputs / "drop")
-    from pipelines import stages
+    from pipelines import finishing
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division"):
             build(*flags, "--output", tmp_path / "killed")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").glob("*/*.parquet")}
@@ -145,10 +145,10 @@ def test_a_shard_is_built_anew_when_another_document_repeats_its_sentence(tmp_pa
     records = good_documents(30)
     source = write_jsonl(tmp_path / "in.jsonl", records)
     flags = ("--output", tmp_path / "c", "--num_shards", 4, "--formats", "sentence_pair")
-    from pipelines import stages
+    from pipelines import finishing
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "build_manifests", lambda *_: 1 / 0)
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
         with pytest.raises(Exception, match="division"):
             build("--input", source, *flags)
     text = source.read_text()

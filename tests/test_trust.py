@@ -411,7 +411,7 @@ def test_a_share_that_is_no_number_is_refused(text):
         (["--validation_fraction", "nan"], "--validation_fraction: got nan"),
         (["--runner", "DataflowRunner"], "DataflowRunner"),
         (["--runner", "NoSuchRunner"], "NoSuchRunner"),
-        (["--runner", "DataflowRunner", "--project", "x"], "DataflowRunner"),
+        (["--runner", "DataflowRunner", "--project", "x"], "--project: got 'x'"),
         (["--direct_num_workers", "x"], "--direct_num_workers"),
     ],
 )
