@@ -21,7 +21,7 @@ from ppt.corpus.storage import MANIFEST
 from ppt.pretrain import main
 from ppt.prompts.files import read_values, save_prompt
 from ppt.prompts.rendering import Renderer
-from ppt.training.card import read_metrics
+from ppt.training.card import TITLES, read_metrics
 from ppt.training.examples import load_examples
 from ppt.transfer.library import find_prompts
 from tests.tiny import save_tiny, tiny_llama, tiny_t5
@@ -143,7 +143,13 @@ def test_what_a_run_trained_before_goes_with_it(place, tmp_path):
     for trains, style in (("lora", "hard"), ("prompt", "soft"), ("lora", "hard")):
         argv = flags(place, output, trains=trains, style=style, **short)
         assert main([*argv, "--overwrite_output_dir"]) == 0
-        assert [one.trains for one in find_prompts([str(output)])] == [trains]
+        (found,) = find_prompts([str(output)])
+        assert found.trains == trains
+        title, tag = TITLES[trains]
+        card = (output / "README.md").read_text()
+        assert f"# {title}\n" in card
+        assert f"\n- {tag}\n" in card
+        assert f'from_pretrained(backbone, "{found.folder.name}")' in card
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):

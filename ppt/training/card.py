@@ -55,8 +55,18 @@ def _count(best: Evaluation) -> str:
     return f"{best.rows:,} validation {'examples' if best.by_options else 'tokens'}"
 
 
-def prompt_card(
+TITLES = {
+    "prompt": ("A pre-trained soft prompt", "prompt-tuning"),
+    "kv": ("A pre-trained prompt of keys and values", "prefix-tuning"),
+    "lora": ("A pre-trained LoRA adapter", "lora"),
+}
+"""What was trained → the card's heading, and its tag."""
+
+
+def adapter_card(
     *,
+    what: str,
+    place: str,
     base_model: str,
     facts: Mapping[str, Any],
     flags: Mapping[str, Any],
@@ -64,16 +74,20 @@ def prompt_card(
     best: Evaluation,
     drawn: bool = True,
 ) -> str:
-    """Markdown with the YAML head that the Hugging Face hub reads; `drawn`: there is a loss.png."""
-    tags = "library_name: peft\ntags:\n- prompt-tuning\n- pre-trained-prompt-tuning"
-    intro = f"""# A pre-trained soft prompt
+    """Markdown with the YAML head that the Hugging Face hub reads; `drawn`: there is a loss.png.
 
-The folder `prompt/` is a PEFT adapter; the backbone stays as it is.
+    `what` is a key of `TITLES`, `place` the adapter's folder beside the card.
+    """
+    title, tag = TITLES[what]
+    tags = f"library_name: peft\ntags:\n- {tag}\n- pre-trained-prompt-tuning"
+    intro = f"""# {title}
+
+The folder `{place}/` is a PEFT adapter; the backbone stays as it is.
 
 ```python
 from peft import PeftModel
 
-model = PeftModel.from_pretrained(backbone, "prompt")  # backbone: {base_model}
+model = PeftModel.from_pretrained(backbone, "{place}")  # backbone: {base_model}
 ```"""
     return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
 

@@ -17,7 +17,7 @@ from ppt.corpus.storage import Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
-from ppt.training.card import draw_loss, prompt_card, read_metrics
+from ppt.training.card import adapter_card, draw_loss, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples
@@ -227,9 +227,9 @@ def finish(
     if drawn:
         draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
     flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
-    text = prompt_card(
-        base_model=base, facts=facts, flags=flags, first=made.first, best=made.best,
-        drawn=drawn,
+    text = adapter_card(
+        what=config.what, place=PLACES[config.trains], base_model=base, facts=facts, flags=flags,
+        first=made.first, best=made.best, drawn=drawn,
     )  # fmt: skip
     write_atomically(folder / CARD, text.encode())
     summary = made.course.summary(config.metric_for_best_model)
