@@ -7,6 +7,7 @@ What only training needs is left out; a worker's start would wait for it.
 
 import base64
 import hashlib
+import io
 import re
 import sys
 import zipfile
@@ -20,7 +21,7 @@ import pipelines
 import ppt
 from pipelines.labelling import find_labeller
 from ppt.base.extras import PACKAGE
-from ppt.base.files import writing
+from ppt.base.files import write_atomically, writing
 from ppt.base.flags import Command, flag, parse
 from ppt.errors import ConfigError, exit_status
 from ppt.text import encoding, language
@@ -56,9 +57,11 @@ def wheel(folder: Path, labeller: str) -> Path:
     listed = [f"{name},{_digest(data)},{len(data)}" for name, data in files.items()]
     files[record] = _lines(*listed, f"{record},,")
     path = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name, _TIME), data, zipfile.ZIP_DEFLATED)
+    write_atomically(path, whole.getvalue())
     return path
 
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 
 from ppt.errors import InputError, PPTError
+from ppt.prompts.early import EARLY, read_early, save_early
 from ppt.prompts.files import (
     CARD,
     CONFIG,
@@ -27,6 +28,8 @@ from ppt.prompts.files import (
 from ppt.training.folder import check_run
 from ppt.training.state import TENSORS, VALUES, State, checkpoints, latest, load_state, save_state
 from ppt.transfer.library import choose_prompt, find_prompts
+from tests.few import toy_deep
+from tests.tiny import save_tiny, tiny
 
 COUNT = int(os.environ.get("PPT_FUZZ", "150"))
 
@@ -344,3 +347,50 @@ def test_values_that_are_no_prompt_are_refused(values, says, tmp_path):
     (folder / WEIGHTS).write_bytes(save({"prompt_embeddings": values}))
     with pytest.raises(InputError, match=says):
         read_values(folder)
+
+
+# --- prompts of other shapes ----------------------------------------------------------------
+
+
+@pytest.mark.promise("prompt")
+def test_a_mutated_early_prompt_is_one_or_one_line(tmp_path, cases):
+    cases(COUNT)
+    file = tmp_path / EARLY
+    save_early(file, 4, torch.ones(4, 8), torch.arange(32.0).view(4, 8))
+    whole, outcomes = file.read_bytes(), []
+
+    def read():
+        found = read_early(file)
+        assert found is None or (found.value.ndim == 2 and found.value.isfinite().all())
+
+    for seed in range(COUNT):
+        rng = random.Random(seed)
+        file.write_bytes(rng.choice(BINARY)(whole, rng))
+        outcomes.append(outcome(read))
+    assert tell(EARLY, outcomes) > COUNT // 5
+    file.write_bytes(whole)
+    assert outcome(read) is None
+
+
+@pytest.mark.promise("prompt")
+@pytest.mark.parametrize(("name", "mutations"), [(CONFIG, JSON), (CARD, JSON), (WEIGHTS, BINARY)])
+def test_a_mutated_deep_prompt_is_a_prompt_or_one_line(name, mutations, tmp_path, cases):
+    cases(COUNT)
+    save_tiny(tmp_path / "llama")
+    folder, deep = tmp_path / "prompt", tiny("llama").deep
+    toy_deep(folder, tmp_path / "llama", "soft")
+    whole, outcomes = (folder / name).read_bytes(), []
+
+    def read():
+        values = load_prompt(folder).values(kind="causal", deep=deep)
+        assert values.shape == (len(values), deep.width)
+        assert values.isfinite().all()
+        find_prompts([str(folder)])
+
+    for seed in range(COUNT):
+        rng = random.Random(seed)
+        (folder / name).write_bytes(rng.choice(mutations)(whole, rng))
+        outcomes.append(outcome(read))
+    assert tell(name, outcomes) > COUNT // 5
+    (folder / name).write_bytes(whole)
+    assert outcome(read) is None

@@ -29,6 +29,7 @@ from ppt.pretrain import main as pretrain
 from ppt.report import main as report
 from ppt.results.folder import PAGE
 from ppt.text.sentences import PUNKT_FILES, load_punkt
+from ppt.transfer.__main__ import main as transfer
 from tests import test_fewshot, test_pretrain
 from tests.few import toy_place
 from tests.tiny import save_tiny
@@ -323,6 +324,32 @@ def test_a_report_killed_at_any_step_ends_as_if_it_had_not_been(
     assert (tmp_path / "r" / PAGE).read_bytes() in (old, reported[PAGE])
     assert report(argv) == 0
     assert pages(tmp_path / "r") == reported
+
+
+COMPARING = [
+    *(("ppt.transfer.__main__:write_atomically", call) for call in (1, 2, 3)),
+    ("ppt.transfer.__main__:save_figure", 1),
+    ("ppt.base.files:os.replace", 2),
+    ("ppt.base.output_folder:Path.unlink", 2),
+]
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize(("step", "call"), COMPARING)
+def test_a_comparison_killed_at_any_step_ends_as_if_it_had_not_been(place, tmp_path, step, call):
+    prompts = str(place / "runs-llama")
+
+    def argv(folder):
+        return [prompts, f"--model={place / 'llama'}", f"--output_dir={tmp_path / folder}"]
+
+    assert transfer(argv("whole")) == 0
+    assert transfer(argv("killed")) == 0  # there is something to clear
+    killed_at(step, call, transfer, argv("killed"))
+    assert transfer(argv("killed")) == 0
+    left = [pages(tmp_path / name) for name in ("whole", "killed")]
+    assert all(one.pop("config.json") for one in left)  # it tells the folder
+    assert left[0] == left[1]
+    assert {"transfer.md", "similarities.csv", "similarities.png"} <= left[0].keys()
 
 
 def test_a_report_leaves_alone_what_a_living_grid_has_half_written(grid, reported, tmp_path):
