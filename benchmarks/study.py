@@ -129,7 +129,7 @@ def page() -> str:
             tested = next(run.test_rows for run in found.runs if run.task == task)
             parts.append(f"**{task}, {shots} shots**, {tested} test rows (`{' '.join(flags)}`):")
             parts.append(_table(rows, task, shots))
-    parts.append(f"Compute of these rows, on one core: {seconds / 3600:.1f} hours.")
+    parts.append(f"Time that these rows took, by the clock: {seconds / 3600:.1f} hours.")
     left = [f"- {part} ({missing(part)} of {len(part.runs)} runs)" for part in SLICES
             if missing(part)]  # fmt: skip
     if left:
