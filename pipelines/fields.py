@@ -2,10 +2,9 @@
 
 import json
 
-from pipelines.files import UnusableError
 from pipelines.parquet import Row
 from pipelines.preparing import ReadOptions
-from ppt.corpus.records import Notes
+from ppt.corpus.records import Notes, UnusableError, encodable
 from ppt.text.encoding import AUTO, UTF8, decode
 
 Found = tuple[object, str | None, Notes]
@@ -59,19 +58,6 @@ def _decoded(data: bytes, options: ReadOptions) -> tuple[str, Notes]:
     return text, () if options.encoding == UTF8 else ((f"encoding {found}", 1),)
 
 
-def text(value: object, options: ReadOptions) -> str:
-    """Return `value` if it can be the text of a document. Raises UnusableError."""
-    if value is None:
-        raise UnusableError("missing_field", f"{options.text_field!r} is null")
-    if not isinstance(value, str):
-        raise UnusableError("not_a_string", f"{options.text_field!r} is {type(value).__name__}")
-    if not value or value.isspace():
-        raise UnusableError("blank")
-    if "\0" in value:
-        raise UnusableError("nul_bytes", f"at character {value.index(chr(0))}")
-    return _encodable(value)
-
-
 def _id(value: object, options: ReadOptions) -> str | None:
     """Return `value` as an id; None where none was asked for and it cannot be one."""
     try:
@@ -81,16 +67,8 @@ def _id(value: object, options: ReadOptions) -> str | None:
             return str(value)
         if not isinstance(value, str):
             raise UnusableError("not_a_string", f"the id is {type(value).__name__}")
-        return _encodable(value)
+        return encodable(value)
     except UnusableError:
         if options.id_field:
             raise
         return None
-
-
-def _encodable(value: str) -> str:
-    try:
-        value.isascii() or value.encode()
-    except UnicodeEncodeError as error:
-        raise UnusableError("lone_surrogate", f"at character {error.start}") from error
-    return value

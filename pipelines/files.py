@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 import zstandard
 
 from pipelines.stores import is_local, opened
+from ppt.corpus.records import UnusableError
 
 _BLOCK = 1 << 20
 _IN_MEMORY = 64 << 20
@@ -27,19 +28,6 @@ _OPENING = 16 << 10
 
 _GROWTH = 200
 """Of a Parquet file that is compressed once more; it is compressed within already."""
-
-
-class UnusableError(Exception):
-    """Why a record, or the rest of a file, cannot be used; `reason` is a word of `REASONS`.
-
-    It stands for as many `records`, where they can be told.
-    """
-
-    def __init__(self, reason: str, detail: str = "", records: int = 1) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-        self.records = records
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.files import FileSlice, UnusableError, seekable, unreadable
+from pipelines.files import FileSlice, seekable, unreadable
 from ppt.base.pages import LargePageError, Pages
+from ppt.corpus.records import UnusableError
 
 Row = tuple[bytes | None, bytes | int | None]
 """A text and an id. Strings come as bytes: Parquet does not promise that they are UTF-8."""

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from pipelines.files import UnusableError
 from ppt.base.extras import need
 from ppt.base.text import normalise
-from ppt.corpus.records import Document
+from ppt.corpus.records import Document, UnusableError
 from ppt.errors import ConfigError, unknown_name
 from ppt.text import encoding, language
 from ppt.text.extract import AUTO, EXTRACTORS, NONE, ExtractionError, extractor_for

@@ -13,12 +13,12 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from pipelines import fields, preparing
-from pipelines.files import CODECS, FileSlice, UnusableError, content, share
+from pipelines.files import CODECS, FileSlice, content, share
 from pipelines.finding import match, short_names
 from pipelines.parquet import Row, rows
 from pipelines.preparing import ReadOptions, can_be_cut_as_bytes, part_end, prepared
 from ppt.base.text import cut
-from ppt.corpus.records import Document, Reject
+from ppt.corpus.records import Document, Reject, UnusableError, document_text
 from ppt.errors import ConfigError, InputError, unknown_name
 from ppt.text.encoding import keeps_lines
 from ppt.text.extract import EXTRACTORS
@@ -98,7 +98,7 @@ def read(part: FileSlice, options: ReadOptions) -> Iterator[Document | Reject]:
                 raise record
             text, key, notes = form.fields(record, options)
             key = f"{part.name}:{offset}" if key is None else key
-            raw = Document(key, fields.text(text, options), part.name, offset, notes)
+            raw = Document(key, document_text(text, options.text_field), part.name, offset, notes)
             yield from prepared(raw, options, extension)
         except UnusableError as unusable:
             detail = cut(unusable.detail, _DETAIL_CHARS)

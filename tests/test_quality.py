@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import preparing
-from pipelines.files import UnusableError
 from pipelines.flags import BuildFlags
 from pipelines.options import job_of
 from pipelines.preparing import ReadOptions, cut_into_parts, prepared
-from ppt.corpus.records import REASONS, Document
+from ppt.corpus.records import REASONS, Document, UnusableError
 from ppt.errors import ConfigError, UnknownNameError
 from ppt.text import encoding
 from ppt.text.encoding import decode

@@ -52,6 +52,41 @@ REASONS = {
 """Stable reason words for rejected documents and files, each with its meaning."""
 
 
+class UnusableError(Exception):
+    """Why a record, or the rest of a file, cannot be used; `reason` is a word of `REASONS`.
+
+    It stands for as many `records`, where they can be told.
+    """
+
+    def __init__(self, reason: str, detail: str = "", records: int = 1) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+        self.records = records
+
+
+def document_text(value: object, field: str) -> str:
+    """The value of `field` if it can be the text of a document. Raises UnusableError."""
+    if value is None:
+        raise UnusableError("missing_field", f"{field!r} is null")
+    if not isinstance(value, str):
+        raise UnusableError("not_a_string", f"{field!r} is {type(value).__name__}")
+    if not value or value.isspace():
+        raise UnusableError("blank")
+    if "\0" in value:
+        raise UnusableError("nul_bytes", f"at character {value.index(chr(0))}")
+    return encodable(value)
+
+
+def encodable(value: str) -> str:
+    """The text, if UTF-8 can hold it. Raises UnusableError."""
+    try:
+        value.isascii() or value.encode()
+    except UnicodeEncodeError as error:
+        raise UnusableError("lone_surrogate", f"at character {error.start}") from error
+    return value
+
+
 Notes = tuple[tuple[str, int], ...]
 """(what, how often)."""
 

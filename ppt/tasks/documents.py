@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from ppt.base.pages import LargePageError, batches
 from ppt.base.streams import seed_bits
-from ppt.corpus.records import Reject
+from ppt.corpus.records import Reject, UnusableError, document_text
 from ppt.errors import InputError, first_line
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, opened, packing, whole
 
@@ -29,11 +29,7 @@ LONGEST = 64 << 20
 """Bytes of a record; a long novel has a fortieth."""
 
 
-class _UnusableError(Exception):
-    """A record is no document: its reason, a word of `REASONS`, and details."""
-
-
-_TOO_LONG = _UnusableError("too_long", f"more than {LONGEST >> 20} MiB: cut it into several")
+_TOO_LONG = UnusableError("too_long", f"more than {LONGEST >> 20} MiB: cut it into several")
 
 
 def find_documents(patterns: str, flag: str = "--corpus") -> list[Path]:
@@ -83,10 +79,10 @@ def _of_file(path: Path, field: str, reject: Callable[[Reject], None]) -> Iterat
         for offset, record in READERS[_kind(path)](path, field):
             at = offset
             try:
-                if isinstance(record, _UnusableError):
+                if isinstance(record, UnusableError):
                     raise record
                 yield _text(record, field, is_json=_kind(path) in JSON)
-            except _UnusableError as error:
+            except UnusableError as error:
                 reject(Reject(name, offset, *error.args))
     except (InputError, LargePageError) as error:
         reject(Reject(name, at, "corrupt_file", first_line(error)))
@@ -97,28 +93,18 @@ def _text(record: Any, field: str, *, is_json: bool) -> str:
     try:
         value = record.decode("utf-8-sig") if isinstance(record, bytes) else record
     except UnicodeDecodeError as error:
-        raise _UnusableError("invalid_utf8", f"byte {error.start} of the record") from None
+        raise UnusableError("invalid_utf8", f"byte {error.start} of the record") from None
     if is_json:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise _UnusableError("invalid_json", first_line(error)) from None
+            raise UnusableError("invalid_json", first_line(error)) from None
         if not isinstance(value, dict):
-            raise _UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
-        value = value.get(field)
-    if value is None:
-        raise _UnusableError("missing_field", f"no {field!r}")
-    if not isinstance(value, str):
-        raise _UnusableError("not_a_string", f"{field!r} is {type(value).__name__}")
-    if not value or value.isspace():
-        raise _UnusableError("blank")
-    if "\0" in value:
-        raise _UnusableError("nul_bytes")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _UnusableError("lone_surrogate") from None
-    return value
+            raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+        if field not in value:
+            raise UnusableError("missing_field", f"no {field!r}; there are {list(value)}")
+        value = value[field]
+    return document_text(value, field)
 
 
 def _kind(path: Path) -> str:
