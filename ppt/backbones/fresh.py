@@ -91,7 +91,9 @@ def new_backbone(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            model = family_of(config).auto_class(config).from_config(config)
+            model = (
+                family_of(config).auto_class(config).from_config(config, trust_remote_code=False)
+            )
         except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
             raise ConfigError(
                 f"no model can be made of --config {name} ({first_line(error)}): mend it."
