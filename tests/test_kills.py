@@ -30,6 +30,7 @@ from ppt.report import main as report
 from ppt.results.folder import PAGE
 from ppt.text.sentences import PUNKT_FILES, load_punkt
 from ppt.transfer.__main__ import main as transfer
+from ppt.transfer.library import find_prompts
 from tests import test_fewshot, test_pretrain
 from tests.few import toy_place
 from tests.tiny import save_tiny
@@ -324,6 +325,41 @@ def test_a_report_killed_at_any_step_ends_as_if_it_had_not_been(
     assert (tmp_path / "r" / PAGE).read_bytes() in (old, reported[PAGE])
     assert report(argv) == 0
     assert pages(tmp_path / "r") == reported
+
+
+SHELVING = [
+    ("ppt.fewshot.shelving:save_prompt", 1),
+    ("ppt.fewshot.shelving:save_early", 1),
+    ("ppt.prompts.early:write_synced", 2),
+]
+
+
+@pytest.mark.promise("kill")
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(("step", "call"), SHELVING)
+def test_a_library_killed_while_a_prompt_comes_in_is_as_if_it_had_not_been(
+    place, tmp_path, step, call, again
+):
+    def argv(name):
+        return test_fewshot.flags(
+            place, tmp_path / name, methods="prompt_tuning", seeds=1, embedding_steps=2,
+            library=tmp_path / f"{name}-library",
+        )  # fmt: skip
+
+    assert fewshot(argv("whole")) == 0
+    if again:
+        assert fewshot(argv("killed")) == 0
+        (tmp_path / "killed-library" / "toy" / "mine").write_text("stays")
+    killed_at(step, 1 if again else call, fewshot, argv("killed"))
+    assert fewshot(argv("killed")) == 0
+    left = [{str(path.relative_to(tmp_path / f"{name}-library")): path.read_bytes()
+             for path in (tmp_path / f"{name}-library").rglob("*") if path.is_file()}
+            for name in ("whole", "killed")]  # fmt: skip
+    assert left[1].pop("toy/mine", b"stays") == b"stays"
+    assert left[0].keys() == left[1].keys()
+    assert left[0]["toy/adapter_model.safetensors"] == left[1]["toy/adapter_model.safetensors"]
+    (found,) = find_prompts([str(tmp_path / "killed-library")])
+    assert found.folder.name == "toy"
 
 
 COMPARING = [

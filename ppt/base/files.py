@@ -78,7 +78,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     What killed processes of this machine left half-written of it goes.
     """
     with writing(path, "free some space there, or write to another folder"):
-        _sweep_dead(path)
+        sweep_dead(path)
         with appearing(path) as scratch:
             write_synced(scratch, data)
 
@@ -136,7 +136,7 @@ def owner(process: int) -> str:
     return f"{_MACHINE}.{process}"
 
 
-def _sweep_dead(path: Path) -> None:
+def sweep_dead(path: Path) -> None:
     """Remove what dead processes left half-written for `path`, where others may still write."""
     for left in path.parent.glob(f"{SCRATCH}*-{glob.escape(_tail(path))}"):
         name = left.name.removeprefix(SCRATCH).partition("-")[0]

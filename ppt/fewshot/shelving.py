@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ppt.backbones.sources import base_model
+from ppt.base.files import TO_GO_ON, appearing, sweep_dead, writing
 from ppt.base.output_folder import locked
 from ppt.errors import OutputError
 from ppt.fewshot.predictions import Outcome
@@ -87,12 +88,24 @@ def add_to_library(config: FewshotConfig, folder: Path, runs: Sequence[Run]) -> 
 def _put(
     place: Path, value: Tensor, kind: str, model: str, card: Mapping[str, Any], early: Early | None
 ) -> None:
-    if early:
-        save_early(place / EARLY, early.step, early.start, early.value)
-    else:
-        (place / EARLY).unlink(missing_ok=True)
+    """A new folder appears whole, as one without a card would be nobody's; an old one is
+    overwritten, and others' files in it stay.
+    """
     card = {**card, "embedding_step": early and early.step}
-    save_prompt(place, value, kind=kind, model=base_model(model), card=card)
+
+    def fill(folder: Path) -> None:
+        save_prompt(folder, value, kind=kind, model=base_model(model), card=card)
+        if early:
+            save_early(folder / EARLY, early.step, early.start, early.value)
+        else:
+            (folder / EARLY).unlink(missing_ok=True)
+
+    sweep_dead(place)
+    if place.exists() and any(place.iterdir()):
+        fill(place)
+    else:
+        with writing(f"the prompt to {place}", TO_GO_ON), appearing(place) as scratch:
+            fill(scratch)
 
 
 def _is_kept(method: Method) -> bool:

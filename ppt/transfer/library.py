@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ppt.backbones.sources import base_model
+from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
@@ -59,7 +60,8 @@ def find_prompts(places: Iterable[str]) -> list[Prompt]:
     for place in places:
         here = Path(place)
         with readable(here):
-            inside = sorted(here.iterdir()) if here.is_dir() else []
+            found_here = sorted(here.iterdir()) if here.is_dir() else []
+            inside = [one for one in found_here if not one.name.startswith(SCRATCH)]
             folders = [run / own for run in (here, *inside) for own in ("", FOLDER, ADAPTER)]
             prompts = [one for one in folders if (one / CONFIG).is_file()]
             what = "no prompt in" if here.exists() else "no folder"
