@@ -287,7 +287,7 @@ REPORTING = [
     ("ppt.base.files:write_synced", 1),
     ("ppt.base.files:os.fsync", 1),
     ("ppt.base.files:os.replace", 1),
-    ("ppt.base.files:_sweep_dead", 1),
+    ("ppt.base.files:sweep_dead", 1),
     ("ppt.base.files:_sync_folder", 1),
     ("ppt.report:overview", 1),
 ]
