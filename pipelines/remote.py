@@ -16,13 +16,13 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import cloudpickle_pickler
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.labelling import find_labeller
 from pipelines.shipping import wheel
+from pipelines.stores import is_local
 from ppt.base.extras import need
 from ppt.errors import ConfigError
 
@@ -104,7 +104,7 @@ class Remote:
         self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
     ) -> None:
         for flag, path in paths:
-            if FileSystems.get_scheme(path) is None:
+            if is_local(path):
                 raise ConfigError(
                     f"{flag}: got {path!r} of this machine's disk, which the workers of "
                     f"{self.runner} do not see: put it into a store (gs://…, s3://…)."

@@ -5,6 +5,7 @@ There is one loop (`ppt.fewshot.lanes`); a method is a row of this table. A new 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ppt.errors import ConfigError, unknown_name
 
@@ -67,8 +68,8 @@ class Method:
     by those of a text without content. Of several `members`, trained on the same rows from
     other starts, `combine` makes one. `transfer` is how other tasks lead to the start: from the
     `nearest` of ``--sources``, or the one that `source` names. `named` texts begin with the
-    task's name. `token_dropout` is the share of a deep
-    prompt's positions that a step of training leaves unread.
+    task's name. `token_dropout` is the share of a deep prompt's positions that a step of
+    training leaves unread.
     """
 
     summary: str
@@ -109,9 +110,7 @@ class Method:
         if not self.nearest or not argument.isdecimal() or not 1 <= int(argument) <= MOST:
             expected = "spot:<a source>" if self.transfer == ONE else f"a number from 1 to {MOST}"
             raise ConfigError(f"got {argument!r} after a method's colon, expected {expected}.")
-        count = int(argument)
-        return replace(self, nearest=count, members=count if self.transfer == BEST else 1,
-                       combine="best" if self.transfer == BEST and count > 1 else None)  # fmt: skip
+        return replace(self, **_retrieving(str(self.transfer), int(argument)))
 
     @property
     def alone(self) -> bool:
@@ -147,16 +146,19 @@ def _untrained(
 
 
 def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
-    best = transfer == BEST
     return Method(
         summary,
         init=SOURCES,
         rates=PRETRAINED_RATES,
         transfer=transfer,
-        nearest=nearest,
-        members=nearest if best else 1,
-        combine="best" if best else None,
+        **_retrieving(transfer, nearest),
     )
+
+
+def _retrieving(transfer: str, nearest: int) -> dict[str, Any]:
+    """What a method has by the number of its sources: each is a member where the best counts."""
+    members = nearest if transfer == BEST else 1
+    return {"nearest": nearest, "members": members, "combine": BEST if members > 1 else None}
 
 
 # fmt: off

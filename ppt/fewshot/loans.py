@@ -15,7 +15,7 @@ from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.errors import ConfigError, InputError, PPTError
 from ppt.fewshot.grid import content_digest
 from ppt.fewshot.settings import FewshotConfig
-from ppt.methods import ALL, MIXTURE, ONE, TASKS, VECTORS, Method, find_method
+from ppt.methods import ALL, MIXTURE, ONE, TASKS, VECTORS, Method, family, find_method
 from ppt.tasks.finding import load_task
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import named_task
@@ -87,7 +87,7 @@ def borrow(
         raise ConfigError(
             f"{purpose}: it takes {method.nearest} sources, and {len(usable)} can serve ({told}):"
             f" give more as --sources{LACKS.get(method.transfer or '', '')}, or take fewer, as in"
-            f" {name.partition(':')[0]}:1."
+            f" {family(name)}:1."
         )
     of_one_length(usable, purpose)
     return _borrowed(config, usable, {one.name: data[one.name] for one in usable if data})

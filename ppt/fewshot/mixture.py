@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ppt.base.signals import StopRequest
-from ppt.base.streams import seed_bits, stream
+from ppt.base.streams import seed_bits, stream, uniform
 from ppt.fewshot.lanes import LESS, Curves, Lane, TaskLanes
 from ppt.fewshot.predictions import Outcome
 from ppt.prompts.batches import TokenRows
@@ -55,8 +55,7 @@ def drawn(share: NDArray[np.float64], seed: int, step: int, rows: int) -> list[i
     """How many of the `rows` of a step's batch are of each task; a pure function."""
     root = np.full(rows, seed_bits(seed, "mixture"), np.uint64)
     numbers = np.arange(step * rows, (step + 1) * rows, dtype=np.uint64)
-    uniform = (stream(root, numbers) >> np.uint64(11)).astype(np.float64) / 2**53
-    which = np.searchsorted(np.cumsum(share)[:-1], uniform, side="right")
+    which = np.searchsorted(np.cumsum(share)[:-1], uniform(stream(root, numbers)), side="right")
     counts = Counter(which.tolist())
     return [counts[place] for place in range(len(share))]
 

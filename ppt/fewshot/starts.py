@@ -162,8 +162,7 @@ LOWER = "lower --max_length"
 def beginnings(of: Beginning) -> tuple[list[Tensor], str]:
     """The prompt [P, H] that each lane begins with, and what is told of them."""
     if of.loans:
-        length = len(of.loans[0].values)
-        of.backbone.require_room(length, of.config.max_length, of.view.renderer.width, LOWER)
+        require_room(of, len(of.loans[0].values))
         return [one.values for one in of.loans], SOURCES
     make, init, length = prompt_init(of)
     require_room(of, length)

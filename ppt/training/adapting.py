@@ -13,7 +13,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.converted import without_bars
 from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer, wrapped
 from ppt.backbones.loading import load_backbone
-from ppt.backbones.sources import EMBEDDED
+from ppt.backbones.sources import base_model
 from ppt.base.extras import left_out
 from ppt.base.files import TO_GO_ON, appearing, write_atomically, writing
 from ppt.prompts.files import ADAPTER
@@ -110,7 +110,7 @@ def base_of(config: AdaptConfig) -> str | None:
     """What the hub calls the model that was adapted; None of one from nothing."""
     if config.model is None:
         return None
-    return EMBEDDED[config.model].hub_id if config.model in EMBEDDED else config.model
+    return base_model(config.model)
 
 
 def place_of(config: AdaptConfig) -> str:

@@ -288,7 +288,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
 
     @property
     def what(self) -> str:
-        """What is trained: a row of `ppt.training.pretraining.TRAINS`."""
+        """What is trained: a row of `ppt.training.starts.TRAINS`."""
         return "kv" if self.trains == "prompt" and self.prompt_kind == "kv" else self.trains
 
     def resolved(self) -> Self:

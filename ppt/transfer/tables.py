@@ -10,7 +10,7 @@ import numpy as np
 from ppt.results.heat import GAIN_NOTE
 from ppt.results.rows import BASELINE
 from ppt.results.tables import NONE, Sheet, csv_cell
-from ppt.results.transfer import FROM, Correlation, matrix
+from ppt.results.transfer import FROM, Correlation, error, matrix
 from ppt.transfer.comparison import Comparison
 from ppt.transfer.similarity import Matrix
 
@@ -116,7 +116,7 @@ def transfer_csv(several: Iterable[Comparison]) -> str:
     head = ("shots", "target", "source", "seed", "similarity", "gain", *errors)
     rows = []
     for one in several:
-        wrong = {(run.task, run.method, run.seed): 1 - run.test.accuracy for run in one.runs}
+        wrong = {(run.task, run.method, run.seed): error(run) for run in one.runs}
         for gain in one.gains:
             for seed, value in gain.by_seed.items():
                 near = one.near.get((gain.target, gain.source, seed))
