@@ -58,16 +58,13 @@ def _tune(config: FewshotConfig, folder: Path) -> None:
     """Run what is missing in a folder that is locked, and show all of it."""
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
-    from ppt.fewshot.choosing import choose_methods  # torch comes in here
-    from ppt.fewshot.running import plan, run_trials
-    from ppt.fewshot.shelving import add_to_library, check_library
+    from ppt.fewshot.running import plan_grid, run_trials  # torch comes in here
+    from ppt.fewshot.shelving import add_to_library
     from ppt.results.store import open_store
     from ppt.transfer.library import find_prompts
 
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
-    chosen, notes = choose_methods(config, tasks, prompts, sources)
-    check_library(config, list(tasks), (method for _, method in chosen))
-    trials = plan(config, tasks, chosen)
+    chosen, trials, notes = plan_grid(config, tasks, prompts, sources)
     store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
     for note in (*notes, *store.notes):
         print(f"note: {note}", file=sys.stderr)

@@ -85,11 +85,9 @@ def tune(
     those at `keep_step` are kept too; of a lane that ends before, its last.
     """
     objective = TaskLanes(trainable, lanes, settings, words, tokens_at_once)
-    curves = Curves(len(lanes), max(1, settings.max_steps // CURVE_POINTS), on_step, keep_step)
     sizes = [sum(map(torch.numel, trainable.parameters(lane))) for lane in range(len(lanes))]
     own = [replace(settings, learning_rate=lane.learning_rate) for lane in lanes]
-    with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
-        courses = Loop(objective, own, curves).to_the_end(stop)
+    courses, curves = run_lanes(objective, own, on_step, keep_step)
     results = []
     for lane, course in enumerate(courses):
         best = course.best(settings.metric_for_best_model)
@@ -97,6 +95,19 @@ def tune(
         early = curves.early[lane] if curves.early else None
         results.append(LaneResult(course, best, scores, early, curves.curves[lane], sizes[lane]))
     return results
+
+
+def run_lanes(
+    objective: Objective[Outcome],
+    settings: Sequence[StepSettings],
+    on_step: Callable[[int], None],
+    keep_step: int | None,
+) -> tuple[list[Course[Outcome]], "Curves"]:
+    """Train the lanes of `objective`, each by its own `settings`, to the end of the last."""
+    every = max(1, settings[0].max_steps // CURVE_POINTS)
+    curves = Curves(len(settings), every, on_step, keep_step)
+    with StopRequest() as stop, enough_memory(objective.trainable.backbone.device, LESS):
+        return Loop(objective, settings, curves).to_the_end(stop), curves
 
 
 class Curves(Watcher[Outcome]):

@@ -16,15 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ppt.base.signals import StopRequest
 from ppt.base.streams import seed_bits, stream, uniform
-from ppt.fewshot.lanes import LESS, Curves, Lane, TaskLanes
+from ppt.fewshot.lanes import Curves, Lane, TaskLanes, run_lanes
 from ppt.fewshot.predictions import Outcome
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
 from ppt.training.course import Course
-from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import Trainable
@@ -119,7 +117,5 @@ def train_mixture(
     objective = Mixture(
         trainable, parts, settings, cap=cap, seed=seed, tokens_at_once=tokens_at_once
     )
-    curves = Curves(1, max(1, settings.max_steps // 100), on_step, keep_step)
-    with StopRequest() as stop, enough_memory(trainable.backbone.device, LESS):
-        (course,) = Loop(objective, [settings], curves).to_the_end(stop)
+    (course,), curves = run_lanes(objective, [settings], on_step, keep_step)
     return course, curves

@@ -97,9 +97,7 @@ def _tuned(
     """The grid of `config`, in memory or in a folder that is locked."""
     if folder:
         check_folder(folder, config, overwrite=config.overwrite_output_dir)
-    chosen, notes = choose_methods(config, known, given, lent)
-    check_library(config, list(known), (method for _, method in chosen))
-    trials = plan(config, known, chosen)
+    chosen, trials, notes = plan_grid(config, known, given, lent)
     store: Store = MemoryStore()
     if folder:
         store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
@@ -125,6 +123,21 @@ def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]
         kept = map(open_prompt, sorted(place.glob("member-*")) or [place])
         found[run.run] = tuple(one for one in kept if one.card)
     return {run: prompts for run, prompts in found.items() if prompts}
+
+
+def plan_grid(
+    config: FewshotConfig,
+    tasks: Mapping[str, TaskData],
+    prompts: Sequence[Prompt],
+    sources: Sequence[Prompt],
+) -> tuple[Choices, list[Trial], Sequence[str]]:
+    """What each task and method begins with, all trials, and what users should know of them.
+
+    Raises PPTError for what cannot be run or kept.
+    """
+    chosen, notes = choose_methods(config, tasks, prompts, sources)
+    check_library(config, list(tasks), (method for _, method in chosen))
+    return chosen, plan(config, tasks, chosen), notes
 
 
 def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:

@@ -180,8 +180,9 @@ def read_values(
     """
     folder = prompt_folder(path)
     config = _adapter_config(folder)
-    is_deep = deep is not None or (hidden_size is None and trained(folder) == "kv")
-    wanted = {"peft_type": "PREFIX_TUNING" if is_deep else "PROMPT_TUNING",
+    prefix = "PREFIX_TUNING"
+    is_deep = deep is not None or (hidden_size is None and config.get("peft_type") == prefix)
+    wanted = {"peft_type": prefix if is_deep else "PROMPT_TUNING",
               "task_type": TASK_TYPES.get(kind or ""), **(deep.fields if deep else {})}  # fmt: skip
     for key, value in wanted.items():
         if value is not None and config.get(key) != value:
