@@ -25,6 +25,7 @@ from ppt.fewshot.__main__ import load_tasks
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.results.report import read_results
 from ppt.results.statistics import Summary, summary
+from ppt.results.tables import interval, spread
 
 TUNED = "prompt_tuning"
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -130,20 +131,9 @@ def save(folder: Path, study: Study, found: Sequence[tuple[str, str, Summary]]) 
     draw(folder / "plot.png", study, found)
     return markdown_table(
         ("task", study.axis or "method", "accuracy (%)", "95% interval", "seeds"),
-        [(task, place, _spread(one), _interval(one), one.n) for task, place, one in found],
+        [(task, place, spread(one), interval(one), one.n) for task, place, one in found],
         2,
     )
-
-
-def _spread(one: Summary) -> str:
-    deviation = "" if one.deviation is None else f" ±{100 * one.deviation:.1f}"
-    return f"{100 * one.mean:.1f}{deviation}"
-
-
-def _interval(one: Summary) -> str:
-    if one.low is None or one.high is None:
-        return ""
-    return f"{100 * one.low:.1f} to {100 * one.high:.1f}"
 
 
 def draw(path: Path, study: Study, found: Sequence[tuple[str, str, Summary]]) -> None:

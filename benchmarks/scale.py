@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.sample import TOLD, Measured, measure
 from pipelines.config import MAX_SHARDS, BuildConfig
 from pipelines.logs import quiet
+from ppt.base.markdown import markdown_table
 from ppt.base.streams import stream, uniform
 from ppt.corpus.clusters import MEMBER
 from ppt.corpus.formats import FORMATS
@@ -136,18 +137,22 @@ WHERE = {
 
 def table(columns: list[str], rows: list[list[object]]) -> str:
     """Markdown; numbers to the right."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown_table(columns, rows, 1)
+
+
+def told(sample: Measured) -> str:
+    """What was measured, as `known` reads it."""
+    rows = [[what, f"{asdict(sample)[name]:.6g}"] for name, what in TOLD.items()]
+    return table(["", "measured"], rows)
 
 
 def tables(sample: Measured, flags: argparse.Namespace) -> dict[str, str]:
     """What the page shows, by the names of its places."""
-    measured = [[told, f"{asdict(sample)[name]:.6g}"] for name, told in TOLD.items()]
     used = ("shard_mb", "cpu_hour", "gb_hour", "shuffle_gb", "memory_gb", "efficiency", "hours",
             "most_workers", "graph_mb", "near_share")  # fmt: skip
     kinds = ["as the sample", *KINDS]
     return {
-        "measured": table(["", "measured"], measured),
+        "measured": told(sample),
         "placement": table(
             ["documents", "MB", "number", "shards", "largest / mean", "smallest / mean"],
             placement(sample, flags.shard_mb),
@@ -209,9 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     flags = parsed(argv)
     page = Path(flags.write or flags.page)
     sample = measure(flags.input, flags.megabytes) if flags.input else known(page.read_text())
-    sample = known(
-        table([], [[told, f"{asdict(sample)[name]:.6g}"] for name, told in TOLD.items()])
-    )
+    sample = known(told(sample))  # so that both ways show the same digits
     found = tables(sample, flags)
     if flags.write:
         page.write_text(written(page.read_text(), found))

@@ -25,7 +25,7 @@ from ppt.results.lines import read_lines
 from ppt.results.report import Results, results_of
 from ppt.results.rows import Row
 from ppt.results.selection import RESULTS
-from ppt.results.statistics import Summary
+from ppt.results.tables import interval, spread
 
 ROOT = Path(__file__).parents[1]
 KEPT, PAGE = ROOT / "benchmarks/study", ROOT / "docs/results.md"
@@ -164,18 +164,11 @@ def _table(rows: Rows, task: str, shots: int) -> str:
         other = there.difference if there else None
         body.append((
             f"**{method}**" if METHODS[method].init == PRETRAINED else method,
-            f"{100 * score.mean:.1f} ±{100 * (score.deviation or 0):.1f}",
-            _interval(score), str(score.n),
+            spread(score), interval(score), str(score.n),
             f"{100 * other.mean:+.1f}{there.mark}" if other and there else "",
-            _interval(other, "+") if other else "",
+            interval(other, "+") if other else "",
         ))  # fmt: skip
     return markdown_table(HEAD, body, 1)
-
-
-def _interval(one: Summary, sign: str = "") -> str:
-    if one.low is None or one.high is None:
-        return ""
-    return f"{100 * one.low:{sign}.1f} to {100 * one.high:{sign}.1f}"
 
 
 def written(text: str) -> str:

@@ -86,9 +86,9 @@ def details(rows: Sequence[Row]) -> Sheet:
         "task": lambda row: _task(row.task),
         "shots": lambda row: str(row.shots),
         "method": lambda row: row.method,
-        "accuracy (%)": lambda row: _spread(row.scores["accuracy"]),
-        "macro-F1 (%)": lambda row: _spread(row.scores["macro_f1"]),
-        f"{percent} interval": lambda row: _interval(row.scores[metric]),
+        "accuracy (%)": lambda row: spread(row.scores["accuracy"]),
+        "macro-F1 (%)": lambda row: spread(row.scores["macro_f1"]),
+        f"{percent} interval": lambda row: interval(row.scores[metric]),
         "seeds": lambda row: str(row.scores[metric].n),
     }
     title = f"Test scores; intervals of {METRICS[metric]}"
@@ -96,7 +96,7 @@ def details(rows: Sequence[Row]) -> Sheet:
         title += f", differences to {baseline} over common seeds"
         columns |= {
             "difference": _difference,
-            f"its {percent} interval": lambda row: _interval(row.difference, sign="+"),
+            f"its {percent} interval": lambda row: interval(row.difference, sign="+"),
             "pairs": lambda row: str(row.difference.n) if row.difference else NONE,
         }
     body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
@@ -161,16 +161,18 @@ def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
 def _score_cell(row: Row | None) -> str:
     if row is None:
         return NONE
-    return f"{_spread(row.scores[row.metric])}{row.mark}"
+    return f"{spread(row.scores[row.metric])}{row.mark}"
 
 
-def _spread(one: Summary) -> str:
+def spread(one: Summary) -> str:
+    """A mean in per cent, and the deviation where there are several runs."""
     return _percent(one.mean) + (
         f" ±{_percent(one.deviation)}" if one.deviation is not None else ""
     )
 
 
-def _interval(one: Summary | None, sign: str = "") -> str:
+def interval(one: Summary | None, sign: str = "") -> str:
+    """The ends of a mean's interval in per cent; `NONE` where there is none."""
     if one is None or one.low is None or one.high is None:
         return NONE
     return f"{_percent(one.low, sign)} to {_percent(one.high, sign)}"
