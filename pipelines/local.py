@@ -17,12 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ppt.base.terminal import LINE_EVERY
+
 _COUNTS = struct.Struct("<3q2d")
 _SHOWN_EVERY = 0.25
 """Seconds between two looks at the counts."""
-
-LINE_EVERY = 60.0
-"""Seconds between two lines, where there is no terminal."""
 
 
 class Board:

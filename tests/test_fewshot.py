@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ppt.base import terminal
 from ppt.fewshot.__main__ import main
 from ppt.methods import EXAMPLES, METHODS
 from ppt.prompts.files import read_card, read_values, save_prompt
@@ -214,6 +215,23 @@ def test_without_methods_the_prompts_decide(place, tmp_path):
     assert main(flags(place, tmp_path / "one", seeds=1, prompt=one)) == 0
     methods = [row["method"] for row in rows_of(tmp_path / "one")]
     assert methods == ["zero_shot", "prompt_tuning", "unified_ppt"]
+
+
+def test_without_a_terminal_a_line_a_minute_tells_how_far_a_grid_is(
+    place, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(terminal, "LINE_EVERY", 0.0)
+    argv = flags(place, tmp_path, methods="prompt_tuning,ppt", max_steps=2, seeds=2)
+    assert main(argv) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "runs done" in line]
+    assert lines == [
+        f"toy, {method}, 6 shots, step {step} of 2; {done} of 4 runs done"
+        for method, done in (("prompt_tuning", 0), ("ppt", 2))
+        for step in (1, 2)
+    ]
+    monkeypatch.setattr(terminal, "LINE_EVERY", 60.0)
+    assert main(flags(place, tmp_path, methods="prompt_tuning", max_steps=2, seeds=3)) == 0
+    assert "runs done" not in capsys.readouterr().err
 
 
 def test_a_task_of_one_file_is_tested_on_the_rows_that_are_not_drawn(place, tmp_path):

@@ -1,5 +1,9 @@
 """The `lm:` labeller against a plain loop over transformers' own forward; tiny random models."""
 
+import os
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -151,6 +155,29 @@ def test_labels_are_computed_on_one_thread(tmp_path, monkeypatch):
         assert (seen, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(before)
+
+
+def test_one_shard_is_labelled_on_all_cores_with_the_same_bytes(tmp_path, monkeypatch):
+    labeller = LMLabeller.load(str(save_tiny(tmp_path / "m", **PLACES)), device="cpu")
+    sentences, scored = [f"{text} {n}" for n in range(20) for text in SENTENCES], set()
+    labeller.probabilities(SENTENCES)  # the prior is read once, before
+    score = labeller.backbone.score
+
+    def slowly(*arguments):
+        scored.add((threading.get_ident(), torch.get_num_threads()))
+        time.sleep(0.01)
+        return score(*arguments)
+
+    monkeypatch.setattr(labeller.backbone, "score", slowly)
+    found = []
+    with one_thread():
+        for cores in (1, 3):
+            scored.clear()
+            monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+            found.append(labeller.probabilities(sentences).tobytes())
+            assert len({thread for thread, _ in scored}) == cores
+            assert {threads for _, threads in scored} == {1}
+    assert found[0] == found[1]
 
 
 def test_one_process_or_two_give_the_same_bytes(tmp_path):

@@ -14,7 +14,9 @@ kind of machine and number of threads.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,6 +29,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import content_free, label_prior
 from ppt.backbones.loading import fast_dtype, load_backbone
+from ppt.base.arrays import Indices
 from ppt.corpus.sentiment import LABELS, spread
 from ppt.errors import ConfigError
 from ppt.prompts.batches import TokenRows, collate, pack
@@ -159,18 +162,23 @@ def score_in_batches(
 ) -> Tensor:
     """What `score` makes of batches of rows of like length, [N, C], in the rows' order.
 
-    Raises ConfigError where that is no numbers.
+    Where PyTorch computes on one thread of a CPU, as in workers of a build, batches are scored
+    side by side on all its cores: a batch's bits are its own. Raises ConfigError where scores are
+    no numbers.
     """
     device = backbone.device
     if not len(rows):
         return torch.zeros(0)
     size = BATCH_SIZES.get(device.type, BATCH_SIZES["cuda"])
     batches = evaluation_batches(rows.lengths, size)
-    with torch.inference_mode():
-        parts = [
-            score(collate(rows, indices, words, backbone.pad_id).to(device)).cpu()
-            for indices in batches
-        ]
+
+    def of(indices: Indices) -> Tensor:
+        with torch.inference_mode():
+            return score(collate(rows, indices, words, backbone.pad_id).to(device)).cpu()
+
+    alone = device.type != "cpu" or torch.get_num_threads() > 1
+    with ThreadPoolExecutor(1 if alone else os.cpu_count()) as pool:
+        parts = list(pool.map(of, batches))
     scores = torch.cat(parts)[torch.from_numpy(np.concatenate(batches).argsort())]
     if not bool(scores.isfinite().all()):
         raise ConfigError(

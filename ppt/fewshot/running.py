@@ -13,6 +13,7 @@ from ppt.backbones.base import Backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import locked
+from ppt.base.terminal import Beat
 from ppt.errors import ConfigError
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
@@ -171,23 +172,30 @@ def run_trials(
     *,
     progress: bool,
 ) -> dict[str, tuple[Prompt, ...]]:
-    """Run trials, bank by bank, with a bar over runs; the tuned prompts that no folder keeps."""
+    """Run trials, bank by bank; the tuned prompts that no folder keeps.
+
+    `progress` is a bar over runs on a terminal, else a line a minute.
+    """
     begins = {key: begin for key, begin in chosen.items() if begin}
     bench = Workbench(config, backbone, tasks, begins, store.folder)
     rehearse(bench, trials)
     store.begin()
     if store.folder is not None:
         write_folder(store.folder, config, tasks)
-    hidden = not progress or not sys.stderr.isatty()
+    hidden, beat, done = not progress or not sys.stderr.isatty(), Beat(), 0
     with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
         for bank in banks(trials, config.side_by_side):
 
-            def on_step(step: int, name: str = str(bank)) -> None:
-                bar.set_postfix_str(f"{name}, step {step} of {config.max_steps}")
+            def on_step(step: int, name: str = str(bank), done: int = done) -> None:
+                told = f"{name}, step {step} of {config.max_steps}"
+                bar.set_postfix_str(told)
+                if progress and hidden and beat.due():
+                    print(f"{told}; {done} of {len(trials)} runs done", file=sys.stderr, flush=True)
 
             bar.set_postfix_str(str(bank))
             run_bank(bench, bank, store, on_step)
             bar.update(len(bank.trials))
+            done += len(bank.trials)
             runs = [store.runs[one.id] for one in bank.trials]
             if progress:
                 bar.write(summary(str(bank), runs), file=sys.stderr)
