@@ -344,11 +344,12 @@ def scores(step, loss, accuracy=0.0):
     return Evaluation(step, loss, accuracy, 0.2, 5, {})
 
 
-def test_the_best_is_by_loss_or_by_accuracy_then_loss():
+def test_the_best_is_by_loss_or_by_accuracy_then_loss_or_the_first():
     history = [scores(0, 3.0, 0.1), scores(1, 1.0, 0.2), scores(2, 2.0, 0.4), scores(3, 1.5, 0.4),
                scores(4, 1.0, 0.1)]  # fmt: skip
     assert best_of(history, "loss").step == 1
     assert best_of(history, "accuracy").step == 3
+    assert best_of(history, "accuracy_alone").step == 2
     assert [has_stalled(history, "loss", n) for n in (0, 3, 4)] == [False, True, False]
     assert not has_stalled(history, "accuracy", 2)
 

@@ -145,10 +145,7 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     )
     max_steps: int = again(StepSettings, "max_steps", 48)
     eval_steps: int = again(StepSettings, "eval_steps", 8)
-    metric_for_best_model: str = again(
-        StepSettings, "metric_for_best_model", "accuracy",
-        help="what the best step goes by; of equal accuracies the lower loss wins",
-    )  # fmt: skip
+    metric_for_best_model: str = again(StepSettings, "metric_for_best_model", "accuracy")
     early_stopping_patience: int = again(StepSettings, "early_stopping_patience", 0)
     side_by_side: int = flag(
         "runs of one task and method (seeds, rates) that are trained as one batch",

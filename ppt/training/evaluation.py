@@ -53,11 +53,17 @@ class Scored(Protocol):
 S = TypeVar("S", bound=Scored)
 
 
+MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
+    "loss": lambda one: (-one.loss,),
+    "accuracy": lambda one: (one.accuracy, -one.loss),
+    "accuracy_alone": lambda one: (one.accuracy,),
+}
+"""``--metric_for_best_model`` → what is to be high, the weightiest first."""
+
+
 def is_better(new: Scored, old: Scored, metric: str) -> bool:
-    """Whether `new` beats `old`; by accuracy, ties go to the lower loss."""
-    if metric == "loss":
-        return new.loss < old.loss
-    return (new.accuracy, -new.loss) > (old.accuracy, -old.loss)
+    """Whether `new` beats `old` by one of `MEASURES`."""
+    return MEASURES[metric](new) > MEASURES[metric](old)
 
 
 def best_of(history: Sequence[S], metric: str) -> S:

@@ -91,8 +91,9 @@ class StepSettings(Command):
         group=STEPS, default=50, rule=at_least(1),
     )  # fmt: skip
     metric_for_best_model: str = flag(
-        "what the best step and early stopping go by; of equal accuracies the lower loss wins",
-        group=STEPS, default="loss", choices=("loss", "accuracy"),
+        "what the best step and early stopping go by; of equal accuracies the lower loss wins, or"
+        " the earlier step (accuracy_alone)",
+        group=STEPS, default="loss", choices=("loss", "accuracy", "accuracy_alone"),
     )  # fmt: skip
     early_stopping_patience: int = flag(
         "stop after this many evaluations without a better one; 0: never",
@@ -149,11 +150,9 @@ class TrainSettings(StepSettings):
         "states that are kept, the newest", group=STEPS, default=2, rule=at_least(1), free=True
     )
     seed: int = flag(
-        "of the initial prompt and the order of the data",
-        group=STEPS,
-        default=0,
+        "of the initial prompt and the order of the data", group=STEPS, default=0,
         rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
-    )
+    )  # fmt: skip
 
     @property
     def early_step(self) -> int | None:
