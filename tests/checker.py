@@ -116,7 +116,10 @@ def is_cut(sentence, text):
     left = whole[len(text) :]
     if left.lstrip(ENDS)[:1] in set(",;:，；：、–—-"):
         return True
-    if any(cap - 4 <= len(text) <= cap and " " not in text[(cap + 1) // 2 :] for cap in CAPS):
+    place = holding(sentence, text)
+    accents = re.match(r"[^\w\s]*", sentence[place + 1 :])[0]  # they stay with their letter
+    if any(len(text) <= cap <= place + max(4, 1 + len(accents))
+           and " " not in sentence[(cap + 1) // 2 : place] for cap in CAPS):  # fmt: skip
         return True  # a word of half the cap and more, such as an address, is cut within
     signs = len(left) - len(left.lstrip(ENDS))
     if " " not in left[:signs]:
@@ -177,9 +180,12 @@ class Source:
     def find(self, text):
         """Every (document, position) whose sentence is `text`, or is cut to it at a word's end."""
         if text not in self.found:
+            begin = letters(text)[:24]
+            cut_short = () if len(begin) == 24 else (k for k in self.places if k.startswith(begin))
+            places = self.places.get(begin) or [one for k in cut_short for one in self.places[k]]
             self.found[text] = [
                 (key, position)
-                for key, position in self.places.get(letters(text)[:24], ())
+                for key, position in places
                 if is_cut(self.sentences[key][position], text)
             ]
         return self.found[text]
