@@ -80,13 +80,18 @@ def _columns(table: pq.ParquetFile, text: str, key: str, *, id_required: bool) -
     n_rows = max(table.metadata.num_rows, 1)
     wanted = []
     for name, fits in ((text, _is_string), (key, _is_id)):
-        if name in kinds and fits(kinds[name]):
+        alone = schema.names.count(name) == 1
+        if alone and fits(kinds[name]):
             wanted.append(name)
         elif name == text or id_required:
             raise (
                 UnusableError("not_a_string", f"column {name!r} is {kinds[name]}", n_rows)
-                if name in kinds
-                else UnusableError("missing_field", f"no {name!r}; there are {[*kinds]}", n_rows)
+                if alone
+                else UnusableError(
+                    "missing_field",
+                    f"{'several' if name in kinds else 'no'} {name!r}; there are {schema.names}",
+                    n_rows,
+                )
             )
     return wanted
 

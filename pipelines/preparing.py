@@ -6,13 +6,14 @@ is not wanted raises `UnusableError` with its reason.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from ppt.base.extras import need
 from ppt.base.text import normalise
-from ppt.corpus.records import Document, UnusableError
+from ppt.corpus.records import Document, UnusableError, sound
 from ppt.errors import ConfigError, unknown_name
 from ppt.text import encoding, language
 from ppt.text.extract import AUTO, EXTRACTORS, NONE, ExtractionError, extractor_for
@@ -115,7 +116,7 @@ def _sorted(notes: Counter[str]) -> tuple[tuple[str, int], ...]:
 
 def _extracted(text: str, extractor: str) -> str:
     try:
-        return EXTRACTORS[extractor].prose(text)
+        return sound(EXTRACTORS[extractor].prose(text))  # a mail's base64 may hide what is no text
     except ExtractionError as error:
         raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
 
@@ -147,7 +148,7 @@ def cut_into_parts(text: str, limit: int) -> list[str]:
     """
     parts, start = [], 0
     while len(text) - start > limit:
-        end = part_end(text, start, start + limit)
+        end = part_end(text, start, start + limit, _ENDS)
         if not end:
             raise UnusableError(
                 "too_long", f"{len(text)} characters, no white space within {limit} of them"
@@ -157,26 +158,28 @@ def cut_into_parts(text: str, limit: int) -> list[str]:
     return [part for part in (*parts, text[start:]) if part and not part.isspace()]
 
 
-def part_end(text: str | bytes | bytearray, start: int, stop: int) -> int:
-    """Where to cut `text` between `start` and `stop`: after a paragraph, a line, a sentence or a
-    word, if possible in the second half; 0 where there is no such place.
+def part_end(text: Any, start: int, stop: int, ends: Sequence[Any]) -> int:
+    """Where to cut `text`, or bytes, between `start` and `stop`: after the first of `ends` that is
+    there, if possible in the second half; 0 where there is no such place.
     """
     for first in ((start + stop) // 2, start):
-        for end in _ENDS:
-            sign = end if isinstance(text, str) else end.encode()
-            place = text.rfind(sign, first, stop)  # type: ignore[arg-type]
+        for sign in ends:
+            place: int = text.rfind(sign, first, stop)
             if place >= 0:
                 return place + len(sign)
     return 0
 
 
 @cache
-def can_be_cut_as_bytes(options: ReadOptions, extension: str) -> bool:
-    """Whether a file may be cut before it is decoded: its ends are ASCII, and nothing else is
-    to be looked for in it.
+def byte_ends(options: ReadOptions, extension: str) -> tuple[bytes, ...]:
+    """Where a file may be cut before it is decoded: at ASCII, if that is ASCII alone in its
+    encoding, and nothing else is to be looked for in it.
     """
-    return (
-        extractor_for(options.extract, extension) == NONE
-        and not options.quality
-        and encoding.keeps_lines(options.encoding)
-    )
+    if (
+        extractor_for(options.extract, extension) != NONE
+        or options.quality
+        or not encoding.keeps_lines(options.encoding)
+    ):
+        return ()
+    is_utf8 = options.encoding == encoding.UTF8
+    return tuple(end.encode() for end in _ENDS if is_utf8 or end.isascii())

@@ -16,11 +16,11 @@ from pipelines import fields, preparing
 from pipelines.files import CODECS, FileSlice, content, share
 from pipelines.finding import match, short_names
 from pipelines.parquet import Row, rows
-from pipelines.preparing import ReadOptions, can_be_cut_as_bytes, part_end, prepared
+from pipelines.preparing import ReadOptions, byte_ends, part_end, prepared
 from ppt.base.text import cut
 from ppt.corpus.records import Document, Reject, UnusableError, document_text
 from ppt.errors import ConfigError, InputError, unknown_name
-from ppt.text.encoding import keeps_lines
+from ppt.text.encoding import by_mark, keeps_lines
 from ppt.text.extract import EXTRACTORS
 
 __all__ = [
@@ -148,13 +148,13 @@ def _recognise(path: str, input_format: str) -> tuple[str, str]:
 def _whole(part: FileSlice, options: ReadOptions) -> Records:
     """The file is the one record; one that is too long to be held is cut into several."""
     limit = FORMATS[part.format].most_bytes(options)
-    can_be_cut = can_be_cut_as_bytes(options, _extension(part.name))
+    ends = byte_ends(options, _extension(part.name))
     held, start = bytearray(), 0
     try:
         for block in content(part):
             held += block
             while len(held) > limit:
-                end = part_end(held, 0, limit) if can_be_cut else 0
+                end = 0 if by_mark(held) and not start else part_end(held, 0, limit, ends)
                 if not end:
                     raise UnusableError("too_long", f"a file of more than {limit} bytes")
                 yield start, bytes(held[:end]).removeprefix(_BOM)

@@ -40,11 +40,8 @@ Line = dict[str, str | int]
 def shard_digest(found: Records, config: BuildConfig) -> str:
     """Equal digests mean equal files: what lets a rerun keep a finished shard."""
     state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
-    for document in found.documents:
-        place = f"{document.id}\0{document.source}\0{document.offset}\0{document.cluster}"
-        state.update(document.key + place.encode("utf-8", "replace"))
-    for reject in found.rejects:
-        state.update(json.dumps(reject.as_dict(), sort_keys=True).encode())
+    for record in (*found.documents, *found.rejects):
+        state.update(repr(record).encode())  # with the sentences, as splitters learn
     state.update(found.repeated.tobytes())
     return state.hexdigest()
 

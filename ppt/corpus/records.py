@@ -73,9 +73,14 @@ def document_text(value: object, field: str) -> str:
         raise UnusableError("not_a_string", f"{field!r} is {type(value).__name__}")
     if not value or value.isspace():
         raise UnusableError("blank")
-    if "\0" in value:
-        raise UnusableError("nul_bytes", f"at character {value.index(chr(0))}")
-    return encodable(value)
+    return sound(value)
+
+
+def sound(text: str) -> str:
+    """The text, if it is one: without NULs, and UTF-8 can hold it. Raises UnusableError."""
+    if "\0" in text:
+        raise UnusableError("nul_bytes", f"at character {text.index(chr(0))}")
+    return encodable(text)
 
 
 def encodable(value: str) -> str:

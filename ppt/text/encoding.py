@@ -47,9 +47,8 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
     """
     if encoding != AUTO:
         return data.decode(encoding), encoding
-    for mark, name in _MARKS.items():
-        if data.startswith(mark):
-            return data.decode(name), name
+    if name := by_mark(data):
+        return data.decode(name), name
     try:
         return data.decode(), UTF8
     except UnicodeDecodeError:
@@ -57,6 +56,11 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
         if found is None:
             raise
         return data.decode(found), found
+
+
+def by_mark(data: bytes | bytearray) -> str:
+    """The encoding that a byte-order mark other than UTF-8's tells; "" where there is none."""
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
 
 
 def _detected(data: bytes) -> str | None:

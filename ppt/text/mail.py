@@ -4,6 +4,8 @@ The message's parts are read by Python's own `email`; what quoting looks like is
 here. Every rule looks at whole lines, once.
 """
 
+import codecs
+import quopri
 import re
 from email import message_from_string
 from email.message import Message
@@ -28,14 +30,20 @@ _SIGNATURE = re.compile(r"--[ \t]*$")
 _FOOTER = re.compile(r"_{20,}$|-{3,}[ \t]*(?:original message|forwarded message|"
     r"ursprüngliche nachricht|message d'origine|mensaje original)", re.IGNORECASE)  # fmt: skip
 _ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
+_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Codecs of Python's own; of a long text punycode takes hours."""
 
 
 def prose_of_mail(text: str) -> str:
     """What was written in a mail, with headers or without. Raises ExtractionError."""
     try:
         return _written(_body(message_from_string(text)) if _HEADER.match(text) else text)
+    except ExtractionError:
+        raise
     except RecursionError:
         raise ExtractionError("the mail's parts are nested too deeply") from None
+    except (LookupError, TypeError, ValueError) as error:  # its parser's, of a header's parameters
+        raise ExtractionError(f"the mail's headers cannot be read: {error}") from error
 
 
 def _body(message: Message) -> str:
@@ -50,13 +58,16 @@ def _body(message: Message) -> str:
 
 
 def _decoded(part: Message) -> str:
-    """A part's text. Only what was transferred as ASCII still hides its bytes."""
+    """A part's text. Only what was transferred as ASCII still hides its bytes, all or some."""
     transfer = str(part.get("content-transfer-encoding", "")).strip().lower()
-    if transfer not in ("quoted-printable", "base64"):
-        payload = part.get_payload()
+    payload, charset = part.get_payload(), part.get_content_charset("utf-8")
+    if not isinstance(payload, str) or transfer not in ("quoted-printable", "base64"):
         return payload if isinstance(payload, str) else ""
-    data, charset = part.get_payload(decode=True), part.get_content_charset("utf-8")
     try:
+        if codecs.lookup(charset).name in _NO_CHARSETS:
+            raise LookupError("no charset of mails")
+        raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else charset)
+        data = part.get_payload(decode=True) if transfer == "base64" else quopri.decodestring(raw)
         return data.decode(charset) if isinstance(data, bytes) else ""
     except (LookupError, ValueError) as error:
         raise ExtractionError(f"the mail's text is not {charset!r}: {error}") from error

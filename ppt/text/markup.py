@@ -29,6 +29,8 @@ _LINE_ENDS = {"softbreak", "hardbreak"}
 _NO_PROSE_ELEMENTS = ["pre", "code.block", "table", "nav", "form", "svg", "math", "button"]
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
+_OPENED_AGAIN = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
+"""Elements that HTML opens again in each block after the one in which they were not closed."""
 _ENDS_ITSELF = frozenset(
     """
     area base br col embed hr img input link meta param source track wbr p li dt dd tr td th
@@ -110,9 +112,11 @@ def prose_of_html(text: str) -> str:
     _refuse_longer(text)
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
-    depth = _depth(text)
+    depth, elements = _size(text)
     if depth > DEEPEST_HTML:
         raise ExtractionError(f"{depth} elements within each other, {DEEPEST_HTML} at most")
+    if elements > LONGEST_MARKUP:
+        raise ExtractionError(f"{elements} elements, {LONGEST_MARKUP} at most")
     from resiliparse.extract.html2text import extract_plain_text
 
     found: str = extract_plain_text(
@@ -127,14 +131,20 @@ def prose_of_html(text: str) -> str:
     return "\n\n".join(filter(None, lines))
 
 
-def _depth(html: str) -> int:
-    """How deep elements nest, at most: as if none were closed but by its own end tag."""
-    depth = deepest = 0
+def _size(html: str) -> tuple[int, int]:
+    """How deep elements nest and how many there are, at most: as if none were closed but by its
+    own end tag.
+    """
+    depth = deepest = again = elements = 0
     for closing, name in _TAG.findall(html):
-        if name.lower() not in _ENDS_ITSELF:
-            depth = max(depth - 1, 0) if closing else depth + 1
+        name, step = name.lower(), -1 if closing else 1
+        if name not in _ENDS_ITSELF:
+            depth = max(depth + step, 0)
             deepest = max(deepest, depth)
-    return deepest
+        if name in _OPENED_AGAIN:
+            again = max(again + step, 0)
+        elements += 1 + again
+    return deepest, elements
 
 
 def _refuse_longer(text: str) -> None:

@@ -93,13 +93,13 @@ def join_markers(sentences: Sequence[str]) -> list[str]:
     Splitters take their period for the end of a sentence. One that nothing follows stays.
     """
     joined: list[str] = []
-    held = ""
+    held: list[str] = []
     for sentence in sentences:
-        held = f"{held} {sentence}" if held else sentence
+        held.append(sentence)
         if len(sentence) > LONGEST_MARKER or not _MARKER.fullmatch(sentence):
-            joined.append(held)
-            held = ""
-    return [*joined, held] if held else joined
+            joined.append(" ".join(held))
+            held.clear()
+    return [*joined, " ".join(held)] if held else joined
 
 
 def better_splitter(text: str, n_sentences: int) -> str:
