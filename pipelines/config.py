@@ -186,7 +186,7 @@ class BuildConfig:
         text = json.dumps(
             [self.formats, self.as_manifest(), self.versions()], sort_keys=True, ensure_ascii=False
         )
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=16).hexdigest()
 
     def versions(self) -> dict[str, str]:
         """Versions of what decides the bytes."""

@@ -51,7 +51,7 @@ def dataset_card(manifest: Manifest) -> str:
         f"rejected + {documents['duplicates']:,} duplicates",
         **_relations(manifest),
         "sentences": f"{sentences['read']:,} read, {sentences['usable']:,} usable",
-        "splitter, labeller": f"{config['splitter']}, {config['labeller']}",
+        "splitter, labeller": visible(f"{config['splitter']}, {config['labeller']}"),
         "seed": config["seed"],
         **mixed,
         **shortcuts,

@@ -23,10 +23,16 @@ _OF_PAIRS = dict(zip(PAIR_LABELS, _CURES, strict=True))
 def lacks(manifest: Manifest) -> Iterator[str]:
     """A line for each: rows at all, a validation split, a label word, a share of the mixture."""
     known, rows = FORMATS[manifest.format], manifest.rows
+    share = manifest.config["validation_fraction"]
+    if not rows["train"] and rows["validation"]:
+        yield (
+            f"no training row: the documents are too few for --validation_fraction {share}; "
+            "lower it, or give more documents"
+        )
+        return
     if not rows["train"]:
         yield f"no training row: {_cause(manifest, known.kinds[0])}"
         return
-    share = manifest.config["validation_fraction"]
     if share and not rows["validation"]:
         yield (
             f"no validation row: the documents are too few for --validation_fraction {share}; "

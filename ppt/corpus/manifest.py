@@ -68,7 +68,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The file's text: the same for the same corpus, whatever built it."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        text = json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return text.encode(errors="backslashreplace").decode()  # names need not be UTF-8
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":

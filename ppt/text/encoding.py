@@ -21,12 +21,22 @@ _MARKS = {
 """Byte-order marks, the longer first."""
 
 
-def is_known(encoding: str) -> bool:
-    """Whether it is `AUTO` or an encoding of text that Python knows."""
+_NO_CHARSETS = ("idna", "punycode", "undefined")
+"""Codecs of Python's own; of a long text punycode takes hours."""
+
+
+def is_charset(name: str) -> bool:
+    """Whether it is an encoding of text that Python knows."""
     try:
-        return encoding == AUTO or codecs.lookup(encoding)._is_text_encoding
+        codec = codecs.lookup(name)
     except (LookupError, ValueError):
         return False
+    return codec._is_text_encoding and codec.name not in _NO_CHARSETS
+
+
+def is_known(encoding: str) -> bool:
+    """Whether it is `AUTO` or an encoding of text that Python knows."""
+    return encoding == AUTO or is_charset(encoding)
 
 
 def keeps_lines(encoding: str) -> bool:

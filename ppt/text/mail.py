@@ -4,12 +4,12 @@ The message's parts are read by Python's own `email`; what quoting looks like is
 here. Every rule looks at whole lines, once.
 """
 
-import codecs
 import quopri
 import re
 from email import message_from_string
 from email.message import Message
 
+from ppt.text.encoding import is_charset
 from ppt.text.markup import ExtractionError, prose_of_html
 
 _HEADER = re.compile(
@@ -30,8 +30,6 @@ _SIGNATURE = re.compile(r"--[ \t]*$")
 _FOOTER = re.compile(r"_{20,}$|-{3,}[ \t]*(?:original message|forwarded message|"
     r"ursprüngliche nachricht|message d'origine|mensaje original)", re.IGNORECASE)  # fmt: skip
 _ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
-_NO_CHARSETS = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
-"""Codecs of Python's own; of a long text punycode takes hours."""
 
 
 def prose_of_mail(text: str) -> str:
@@ -64,8 +62,8 @@ def _decoded(part: Message) -> str:
     if not isinstance(payload, str) or transfer not in ("quoted-printable", "base64"):
         return payload if isinstance(payload, str) else ""
     try:
-        if codecs.lookup(charset).name in _NO_CHARSETS:
-            raise LookupError("no charset of mails")
+        if not is_charset(charset):
+            raise LookupError("nobody knows it")
         raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else charset)
         data = part.get_payload(decode=True) if transfer == "base64" else quopri.decodestring(raw)
         return data.decode(charset) if isinstance(data, bytes) else ""
