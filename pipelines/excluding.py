@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import ExcludedSource
+from ppt.base.text import normalise
 from ppt.corpus.exclusion import Excluded
 from ppt.errors import ConfigError, InputError, did_you_mean
 from ppt.tasks.cells import BadRow
@@ -39,7 +40,7 @@ def read_excluded(
             raise InputError(f"--exclude {given}: {table.source} has no texts: expected rows.")
         told[name] = (len(found), sum(isinstance(row, BadRow) for _, row in table.rows))
         places += [(name, place) for place, _ in found]
-        texts += [text for _, text in found]
+        texts += [normalise(text) for _, text in found]  # as documents are
     excluded = Excluded.of(places, texts)
     sources = [
         ExcludedSource(name, *counts, excluded.digest(name)) for name, counts in told.items()

@@ -259,6 +259,24 @@ def test_changed_documents_are_not_taken_for_finished(tmp_path, monkeypatch):
     assert not any("sleeps" in text for text in rows["text_a"].to_pylist())
 
 
+def test_documents_that_split_otherwise_are_not_taken_for_finished(tmp_path, monkeypatch):
+    """Of the same size, and equal but for white space."""
+    records = [{**one, "text": one["text"].replace(". ", ".\n")} for one in good_documents(6)]
+    source = write_jsonl(tmp_path / "in.jsonl", records)
+    flags = ["--input", source, "--splitter", "lines", "--formats", "sentence_pair",
+             "--min_sentence_chars", "5"]  # fmt: skip
+    from pipelines import finishing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="division"):
+            build(*flags, "--output", tmp_path / "c")
+    source.write_text(source.read_text().replace(" while", "\\nwhile").replace(".\\n", ".  "))
+    build(*flags, "--output", tmp_path / "c")
+    build(*flags, "--output", tmp_path / "anew")
+    assert digests(tmp_path / "c") == digests(tmp_path / "anew")
+
+
 def test_finished_corpora_are_refused_and_overwritten_on_request(tmp_path, capsys):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
     folder = tmp_path / "c"

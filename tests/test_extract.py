@@ -232,6 +232,8 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
         (f"Subject: x\nContent-Transfer-Encoding: quoted-printable\n\n{MAIL_BODY}",
          "Grüße an alle, und ein langer Satz, der umgebrochen wird."),
         ("Subject: x\nContent-Transfer-Encoding: base64\n\nWWVzLg==\n", "Yes."),
+        ("Subject: x\nContent-Transfer-Encoding: quoted-printable\n\n中文 =E2=80=94 café, caf=C3=A9",
+         "中文 — café, café"),  # some of its bytes were sent as they are
         ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
          "text/html\n\n<p>No.</p>\n--b\nContent-Type: text/plain\n\nYes.\n--b--\n", "Yes."),
         ("Subject: x\nContent-Type: text/html\n\n<p>Only this.</p>", "Only this."),
@@ -254,6 +256,14 @@ def test_mails(raw, expected):
         ("mail", "Subject: x\nContent-Type: image/png\n\nxx", "no text in the mail.*image/png"),
         ("mail", "Subject: x\nContent-Type: text/plain; charset=no-such\n"
          "Content-Transfer-Encoding: base64\n\n/w==", "not 'no-such'"),
+        ("mail", "Subject: x\nContent-Type: text/plain; charset=punycode\n"
+         "Content-Transfer-Encoding: base64\n\nYQ==", "not 'punycode'"),
+        ("mail", "Subject: x\nContent-Transfer-Encoding: base64\n\n中文", "not 'utf-8': 'ascii'"),
+        *(("mail", f"Subject: x\nContent-Disposition: inline; {name}\n\nx", "headers cannot be read")
+          for name in ("filename*=idna''a", "filename*=utf-8''a; filename*0=b",
+                       f"filename*{'9' * 5000}=a")),
+        ("html", "<p>" + "".join(f"<b id={n}>" for n in range(500)) + "</p>" + "<p>x" * 4000,
+         "2130252 elements, 2000000 at most"),
         ("html", "<div>" * 600 + "x", "600 elements within each other, 512 at most"),
         ("html", "x" * (markup.LONGEST_MARKUP + 1), "2000001 characters of markup"),
         ("markdown", "x" * (markup.LONGEST_MARKUP + 1), "2000001 characters of markup"),

@@ -226,6 +226,11 @@ def test_parts_end_at_paragraphs_and_else_at_lines_and_words():
         cut_into_parts("x" * 10, 9)
 
 
+HIDING = (
+    "Subject: x\nContent-Type: text/plain; charset={}\nContent-Transfer-Encoding: base64\n\n{}\n"
+)
+
+
 def document(text, name="in.txt"):
     return Document("id", text, name, 7)
 
@@ -246,6 +251,8 @@ def test_parts_have_ids_of_their_own_and_share_the_place():
     [
         (ReadOptions(extract="html"), "<div>" * 600, "not_extracted"),
         (ReadOptions(extract="markdown"), "```\ncode\n```", "no_prose"),
+        (ReadOptions(extract="mail"), HIDING.format("utf-8", "YQBi"), "nul_bytes"),
+        (ReadOptions(extract="mail"), HIDING.format("utf-7", "KzJBQS0="), "lone_surrogate"),
         (ReadOptions(languages=("de",)), NOVEL, "language"),
         (ReadOptions(quality=("c4",)), "One line of words. Two.", "c4_too_few_sentences"),
     ],
@@ -261,6 +268,8 @@ def test_what_is_not_wanted_has_its_reason(options, text, reason):
     [
         ({"encoding": "utf-9"}, ConfigError, "--encoding: got 'utf-9', expected 'auto' or"),
         ({"encoding": "hex"}, ConfigError, "--encoding: got 'hex'"),
+        ({"encoding": "undefined"}, ConfigError, "--encoding: got 'undefined'"),
+        ({"encoding": "punycode"}, ConfigError, "--encoding: got 'punycode'"),
         ({"extract": "markdwon"}, UnknownNameError, "Did you mean 'markdown'"),
         ({"quality": ("gopher",)}, UnknownNameError, "unknown filter in --quality 'gopher'"),
     ],

@@ -266,6 +266,11 @@ def test_an_id_that_is_asked_for_must_be_there() -> None:
             "missing_field",
             "no 'text'; there are ['body', 'id']",
         ),
+        (
+            pa.Table.from_arrays([pa.array(["a", "b"])] * 2, names=["text", "text"]),
+            "missing_field",
+            "several 'text'; there are ['text', 'text']",
+        ),
         ({"text": [1, 2]}, "not_a_string", "column 'text' is int64"),
         ({"text": [["a"], ["b"]]}, "not_a_string", "column 'text' is list<element: string>"),
     ],
@@ -527,6 +532,19 @@ def test_a_text_file_that_is_too_long_is_cut_while_it_is_read(tmp_path: Path) ->
     assert brief(read(part, ReadOptions(max_document_chars=1000, encoding="utf-16"))) == [
         (0, "<too_long>")
     ]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8", "utf-16", "auto"])
+def test_a_file_is_cut_where_its_encoding_can_be(encoding: str) -> None:
+    """In GB 18030 the bytes that are "。" in UTF-8 stand within 銆 and 傚; UTF-16 has no ends."""
+    text = "她在銆傚厖满阳光的房间里读书。\n" * 50
+    data = text.encode("utf-16" if encoding == "auto" else encoding)
+    options = ReadOptions(max_document_chars=100, encoding=encoding)
+    found = list(read_bytes("a.txt", data, options))
+    if encoding in ("gb18030", "utf-8"):
+        assert "".join(one.text for one in found if isinstance(one, Document)) == text
+    else:
+        assert brief(found) == [(0, "<too_long>")]
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from pipelines.build_corpus import main
+from pipelines.excluding import read_excluded
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import open_corpus
 from tests.builds import (
@@ -191,6 +192,13 @@ def test_what_is_tested_on_is_left_out_counted_and_listed(tmp_path, related, cap
     assert checked(tmp_path / "c", texts, [lines[0]]).faults
 
 
+def test_rows_are_known_in_every_normal_form_and_with_half_a_pair(tmp_path):
+    rows = write_jsonl(tmp_path / "a.jsonl", [{"a": "Le cafe\u0301 d'ici", "b": ["\ud800 x"]}])
+    excluded, (told,) = read_excluded([str(rows)], None)
+    assert (told.texts, told.unreadable) == (2, 0)
+    assert excluded.hits(["Le caf\u00e9 d’ici.", "X!", "Le cafe d'ici"]).tolist() == [0, 1, -1]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -222,3 +230,15 @@ def test_what_editions_share_is_kept_once(tmp_path):
     build(*flags, "--near_duplicates", "drop", "--overwrite")
     assert ledger_holds(tmp_path / "c")["rejected"] == {"near_duplicate": 80}
     assert manifest(tmp_path / "c")["sentences"]["usable"] == 40 * 11
+
+
+def test_names_that_are_no_utf8_stand_in_manifest_and_card(tmp_path):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
+    rows = tmp_path / "\udcff.txt"
+    rows.write_text("a row\n")
+    build("--input", source, "--output", tmp_path / "c", "--exclude", rows, "--formats",
+          "sentence_pair", "--validation_fraction", 0)  # fmt: skip
+    assert manifest(tmp_path / "c")["config"]["excluded"][0]["name"] == rows.name
+    assert r"0 sentences that share words with \udcff.txt" in (
+        tmp_path / "c/sentence_pair/README.md"
+    ).read_text()

@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,6 +79,12 @@ def test_markers_of_letters_and_romans_and_of_two_levels():
         assert join_markers([sentence, "And then it went on."])[0] == sentence, sentence
 
 
+def test_a_page_of_nothing_but_markers_takes_linear_time():
+    start = time.process_time()
+    assert join_markers(["1."] * 500_000) == [" ".join(["1."] * 500_000)]
+    assert time.process_time() - start < 4  # quadratic it was 10 s
+
+
 def listed(mark, documents=24):
     return [
         {"id": f"list-{d}",
@@ -134,6 +141,16 @@ def test_what_a_corpus_lacks_is_told_in_summary_manifest_and_card(tmp_path, caps
             assert f"Warning: {warning}" in card
     assert inspect([str(tmp_path / "c/sentence_pair"), "-n", "0"]) == 0
     assert "warning: no validation row" in capsys.readouterr().out
+
+
+def test_a_training_split_that_nothing_fell_to_is_told(tmp_path, capsys):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(1))
+    build("--input", source, "--output", tmp_path / "c", "--formats", "sentence_pair",
+          "--validation_fraction", 0.99, expect=2)  # fmt: skip
+    assert capsys.readouterr().err == (
+        "error: nothing could be trained on this. sentence_pair: no training row: the documents "
+        "are too few for --validation_fraction 0.99; lower it, or give more documents.\n"
+    )
 
 
 def test_a_mixture_that_is_not_reached_is_told(tmp_path):

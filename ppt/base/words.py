@@ -105,7 +105,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _codes(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 def _polynomials(signs: NDArray[np.uint32], starts: Indices) -> Bits:
