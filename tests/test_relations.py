@@ -239,6 +239,7 @@ def test_names_that_are_no_utf8_stand_in_manifest_and_card(tmp_path):
     build("--input", source, "--output", tmp_path / "c", "--exclude", rows, "--formats",
           "sentence_pair", "--validation_fraction", 0)  # fmt: skip
     assert manifest(tmp_path / "c")["config"]["excluded"][0]["name"] == rows.name
-    assert r"0 sentences that share words with \udcff.txt" in (
-        tmp_path / "c/sentence_pair/README.md"
-    ).read_text()
+    assert (
+        r"0 sentences that share words with \udcff.txt"
+        in (tmp_path / "c/sentence_pair/README.md").read_text()
+    )

@@ -136,8 +136,8 @@ def _size(html: str) -> tuple[int, int]:
     own end tag.
     """
     depth = deepest = again = elements = 0
-    for closing, name in _TAG.findall(html):
-        name, step = name.lower(), -1 if closing else 1
+    for closing, name in _TAG.findall(html.lower()):
+        step = -1 if closing else 1
         if name not in _ENDS_ITSELF:
             depth = max(depth + step, 0)
             deepest = max(deepest, depth)
