@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.flags import KEEP
-from pipelines.packets import KeyedDocument, Records, by_place
+from pipelines.packets import REJECT_CHARACTERS, KeyedDocument, Records, by_place
 from pipelines.stores import Stored, is_local
 from ppt.base.text import content_keys, document_key, normalise
 from ppt.corpus.records import Document, Reject
@@ -27,7 +27,8 @@ _HELD_CHARACTERS = 500_000
 
 
 class Gathering:
-    """Documents and rejects of `shards`, as if each document were alone, and `characters` of text.
+    """Documents and rejects of `shards`, as if each document were alone, and `characters` of text;
+    `size` are these and what rejects take.
 
     Of equal documents the first alone is split. Those of too few sentences, which their shard
     will reject, relate to none.
@@ -35,7 +36,7 @@ class Gathering:
 
     def __init__(self, config: BuildConfig, splitter: Splitter) -> None:
         self.shards: dict[ShardKey, Records] = defaultdict(Records)
-        self.characters = 0
+        self.characters = self.size = 0
         self._config, self._splitter = config, splitter
         self._is_foreign = config.foreign_to_labeller()
         self._seen: dict[bytes, int] = {}
@@ -49,6 +50,7 @@ class Gathering:
         if isinstance(record, Reject):
             shard = self._config.reject_shard(record.source, record.offset)
             self.shards[shard].rejects.append(record)
+            self.size += REJECT_CHARACTERS
             return
         text = normalise(record.text)
         document = KeyedDocument(
@@ -58,6 +60,7 @@ class Gathering:
         shard = self._config.shard_in(self._config.split_of(document.number), document.number)
         documents = self.shards[shard].documents
         self.characters += len(text)
+        self.size += len(text)
         place = self._seen.get(document.key)
         if place is None or by_place(document) < by_place(documents[place]):
             if place is not None:  # the first in order alone is split, whenever it is read

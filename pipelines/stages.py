@@ -25,6 +25,7 @@ from pipelines.ledger import ShardResult
 from pipelines.local import Board
 from pipelines.metrics import count, each_timed, timed, told
 from pipelines.packets import (
+    REJECT_CHARACTERS,
     Packet,
     Records,
     Spool,
@@ -88,7 +89,7 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
         if isinstance(part, Bundle):
             for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
                 found.add(record)
-                if found.characters >= _PACKET_CHARACTERS:
+                if found.size >= _PACKET_CHARACTERS:
                     yield found
                     found = Gathering(self._config, self._splitter)
         else:
@@ -170,7 +171,8 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
             raise InputError(
                 f"shard {key[0]}-{key[1]} has {characters / 1e6:,.0f} MB of text, expected at most "
                 f"{self._most / 1e6:,.0f}, {CROWDED} times --shard_mb: the files hold more than "
-                f"their sizes tell; give --num_shards {shards}, or a larger --shard_mb."
+                f"their sizes tell (a reject takes the place of {REJECT_CHARACTERS} characters); "
+                f"give --num_shards {shards}, or a larger --shard_mb."
             )
 
 

@@ -319,6 +319,19 @@ def test_small_files_of_many_texts_are_told_how_many_shards_they_need(tmp_path, 
     assert ledger_holds(tmp_path / "c")["read"] == 60
 
 
+def test_rejects_without_end_are_told_how_many_shards_they_need(tmp_path, capsys):
+    write_jsonl(tmp_path / "a.jsonl", good_documents(6))
+    with gzip.open(tmp_path / "b.jsonl.gz", "wt") as file:
+        file.write("1\n" * 6000)
+    flags = ["--input", tmp_path / "*", "--output", tmp_path / "c", "--formats", "sentence_pair",
+             "--validation_fraction", 0, "--shard_mb", 0.02]  # fmt: skip
+    build(*flags, expect=2)
+    (cure,) = re.findall(r"has 0 MB of text.* give --num_shards (\d+)", capsys.readouterr().err)
+    assert cure == "13"  # of (6000 rejects x 40 + 3,148 characters) / 20 kB
+    build(*flags, "--num_shards", cure)
+    assert ledger_holds(tmp_path / "c")["rejected"] == {"not_an_object": 6000}
+
+
 def test_a_compressed_parquet_file_is_held_on_disk_and_not_without_end(tmp_path, monkeypatch):
     from pipelines import files
     from pipelines.readers import ReadOptions, expand, read
