@@ -223,6 +223,16 @@ show a line twice.
     assert EXTRACTORS["subtitles"].prose(raw) == "Captions that roll\nshow a line twice."
 
 
+def test_a_blank_line_ends_no_cue_of_subrip():
+    raw = (
+        "1\n00:00:01,000 --> 00:00:02,000\n\nRock &amp; roll\nsince 1984.\n\nYes.\n\n"
+        "2\n00:00:03,000 --> 00:00:04,000\n\n\n3\n00:00:04,000 --> 00:00:05,000\n1984\n\n4\n"
+        "00:00:05,000 --> 00:00:06,000\nEnd.\n"
+    )
+    found = EXTRACTORS["subtitles"].prose(raw)
+    assert found == "Rock & roll\nsince 1984.\nYes.\n1984\nEnd."
+
+
 MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwird."
 
 

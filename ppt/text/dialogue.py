@@ -7,6 +7,7 @@ that stands in several cues come together. Every rule looks at a bounded part of
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from html import unescape
 
 PAUSE_SECONDS = 5.0
 """A silence this long between two cues parts paragraphs."""
@@ -17,7 +18,6 @@ _TAG = re.compile(r"<[^<>\n]{0,200}>|\{\\?[^{}\n]{0,200}\}")
 _SOUND = re.compile(r"\[[^\[\]\n]{0,200}\]|\([^()\n]{0,200}\)|[♪♫]")
 _SPEAKER_CAPS = re.compile(r"[A-Z][A-Z0-9 .'’-]{0,29}:\s")
 _DASH = re.compile(r"\s{0,9}[-–—]\s{0,9}(?=\S)")
-_NO_CUES = ("WEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
 
 
 def prose_of_subtitles(text: str) -> str:
@@ -38,7 +38,7 @@ def prose_of_subtitles(text: str) -> str:
             if name := _SPEAKER_CAPS.match(said):
                 said = said[name.end() :]
                 paragraphs.append([])
-            said = said.strip()
+            said = unescape(said).strip()
             if said and said != said_last:  # captions that roll show a line twice
                 paragraphs[-1].append(said)
                 said_last = said
@@ -46,14 +46,17 @@ def prose_of_subtitles(text: str) -> str:
 
 
 def _cues(text: str) -> Iterator[tuple[float, float, list[str]]]:
-    """(start, end, lines) of each cue: what stands below a line of times, up to a blank one."""
+    """(start, end, lines) of each cue: what stands below a line of times, up to the next one; in
+    WebVTT, which has notes between cues, up to a blank one.
+    """
     times: tuple[float, float] | None = None
     lines: list[str] = []
-    for line in (*text.split("\n"), ""):
-        timing = _TIMING.match(line)
-        if timing or not line.strip():
+    blank_ends = text.startswith("WEBVTT")
+    for line in (*text.split("\n"), None):
+        timing = _TIMING.match(line) if line else None
+        if timing or line is None or (blank_ends and not line.strip()):
             if times and timing and lines and lines[-1].strip().isdigit():
-                lines.pop()  # no blank line stands before this cue's number
+                lines.pop()  # the number of the cue that begins here
             if times:
                 yield *times, lines
             times, lines = None, []
