@@ -22,7 +22,7 @@ _MARKS = {
 
 
 _NO_CHARSETS = ("idna", "punycode", "undefined")
-"""Codecs of Python's own; of a long text punycode takes hours."""
+"""Codecs of Python's own; punycode takes quadratic time."""
 
 
 def is_charset(name: str) -> bool:
