@@ -58,9 +58,10 @@ def _body(message: Message) -> str:
 def _decoded(part: Message) -> str:
     """A part's text. Only what was transferred as ASCII still hides its bytes, all or some."""
     transfer = str(part.get("content-transfer-encoding", "")).strip().lower()
-    payload, charset = part.get_payload(), part.get_content_charset("utf-8")
+    payload = part.get_payload()
     if not isinstance(payload, str) or transfer not in ("quoted-printable", "base64"):
         return payload if isinstance(payload, str) else ""
+    charset = part.get_content_charset("utf-8")
     try:
         if not is_charset(charset):
             raise LookupError("nobody knows it")
