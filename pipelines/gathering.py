@@ -30,8 +30,8 @@ class Gathering:
     """Documents and rejects of `shards`, as if each document were alone, and `characters` of text;
     `size` are these and what rejects take.
 
-    Of equal documents the first alone is split. Those of too few sentences, which their shard
-    will reject, relate to none.
+    Of equal documents the first of enough sentences alone keeps them. Those of too few, which
+    their shard will reject, relate to none.
     """
 
     def __init__(self, config: BuildConfig, splitter: Splitter) -> None:
@@ -61,17 +61,20 @@ class Gathering:
         documents = self.shards[shard].documents
         self.characters += len(text)
         self.size += len(text)
-        place = self._seen.get(document.key)
-        if place is None or by_place(document) < by_place(documents[place]):
-            if place is not None:  # the first in order alone is split, whenever it is read
-                documents[place] = documents[place]._replace(sentences=())
-            self._seen[document.key] = len(documents)
+        place = self._seen.setdefault(document.key, len(documents))
+        first = documents[place] if place < len(documents) else None
+        if first is None or by_place(document._replace(few=False)) < by_place(first):
             document = self._split(document, text)
+            if first and by_place(document) < by_place(first):
+                documents[place], self._seen[document.key] = first.emptied(), len(documents)
+            elif first:
+                document = document.emptied()
         documents.append(document)
 
     def _split(self, document: KeyedDocument, text: str) -> KeyedDocument:
         sentences = join_markers(self._splitter(text))
-        if len(sentences) >= self._config.min_sentences:
+        few = len(sentences) < self._config.min_sentences
+        if not few:
             self._held.append((document.number, text, content_keys(sentences)))
             self._held_characters += len(text)
             if self._held_characters >= _HELD_CHARACTERS:
@@ -80,6 +83,7 @@ class Gathering:
             sentences=sentences,
             hint=better_splitter(text, len(sentences)),
             foreign=self._is_foreign(text),
+            few=few,
         )
 
     def _note(self) -> None:

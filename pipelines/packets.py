@@ -31,7 +31,8 @@ class KeyedDocument(NamedTuple):
 
     `cluster` is that of its near duplicates, None for one that has none or is not placed yet;
     `characters` of its normalised text; `hint` is the splitter that it calls for, `foreign` its
-    language where the labeller does not know that, or ""; `notes` of how it was read, as JSON.
+    language where the labeller does not know that, or ""; `notes` of how it was read, as JSON;
+    `few` whether it has too few sentences, or was not split.
     """
 
     key: bytes
@@ -44,11 +45,16 @@ class KeyedDocument(NamedTuple):
     foreign: str = ""
     notes: str = "[]"
     cluster: int | None = None
+    few: bool = True
 
     @property
     def number(self) -> int:
         """64 bits of its key: its name in rows' ids, and all that its place depends on."""
         return document_number(self.key)
+
+    def emptied(self) -> "KeyedDocument":
+        """The same as one that equals another."""
+        return self._replace(sentences=(), few=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ _DOCUMENT_COLUMNS = pa.schema(
         ("foreign", pa.string()),
         ("notes", pa.large_string()),
         ("cluster", pa.uint64()),
+        ("few", pa.bool_()),
     ]
 )
 REJECT_CHARACTERS = 40
@@ -148,15 +155,16 @@ def decode(packets: Iterable[bytes]) -> Records:
             else:
                 other = document
             if other is not None:
-                documents.append(other._replace(sentences=()))
+                documents.append(other.emptied())
     documents.extend(first.values())
     documents.sort(key=by_place)
     rejects.sort(key=attrgetter("source", "offset", "reason"))
     return Records(documents, rejects, np.unique(np.concatenate(repeated)))
 
 
-by_place = attrgetter("key", "source", "offset", "id")
-"""The order of documents, in which the first of equal ones is kept."""
+by_place = attrgetter("key", "few", "source", "offset", "id")
+"""The order of documents, in which the first of equal ones is kept; they differ in white space,
+which may part it into too few sentences."""
 
 
 def _documents(table: pa.Table) -> Iterator[KeyedDocument]:

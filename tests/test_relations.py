@@ -243,3 +243,23 @@ def test_names_that_are_no_utf8_stand_in_manifest_and_card(tmp_path):
         r"0 sentences that share words with \udcff.txt"
         in (tmp_path / "c/sentence_pair/README.md").read_text()
     )
+
+
+@pytest.mark.parametrize("names", ["abc", "bac", "cba"])
+def test_of_equal_texts_one_that_splits_is_kept(tmp_path, names):
+    """On one line, a line each, and all but the last line; whichever is read first."""
+    rng = random.Random(6)
+    lines = [sentence(rng) for _ in range(12)]
+    texts = {"one": " ".join(lines), "many": "\n".join(lines), "most": "\n".join(lines[:-1])}
+    others = good_documents(6)
+    for name, (what, text) in zip(names, texts.items(), strict=True):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"id": what, "text": text}, *others])
+        others = []
+    build("--input", tmp_path / "*.jsonl", "--output", tmp_path / "c", "--splitter", "lines",
+          "--near_duplicates", "drop", "--formats", "sentence_pair", "--min_sentences", 2,
+          "--validation_fraction", 0)  # fmt: skip
+    told = ledger_holds(tmp_path / "c")
+    assert told["duplicates"] == 1
+    assert told["rejected"] == {"near_duplicate": 1, "too_few_sentences": 6}
+    rows = open_corpus(tmp_path / "c/sentence_pair").read("train")
+    assert {*rows["document_id"].to_pylist()} == {"many"}
