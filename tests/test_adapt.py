@@ -150,7 +150,7 @@ def test_every_record_is_a_document_or_a_reject_with_its_reason(tmp_path):
         ("a.jsonl", "blank"), ("a.jsonl", "invalid_json"), ("a.jsonl", "invalid_utf8"),
         ("a.jsonl", "lone_surrogate"), ("a.jsonl", "missing_field"), ("a.jsonl", "not_a_string"),
         ("a.jsonl", "not_an_object"), ("a.jsonl", "nul_bytes"), ("b.jsonl.gz", "corrupt_file"),
-        ("e.parquet", "missing_field"), ("f.parquet", "corrupt_file"),
+        ("e.parquet", "missing_field"), ("f.parquet", "missing_field"),
         ("g.parquet", "corrupt_file"),
     ]  # fmt: skip
     places = {one.reason: one.offset for one in rejects if one.source == "a.jsonl"}

@@ -240,8 +240,8 @@ def test_a_state_whose_number_was_changed_is_not_gone_on_from(tmp_path):
     (path / VALUES).write_text(text.replace('"step": 4', '"step": 5'))
     with pytest.raises(InputError, match=r"not as it was written.*remove that folder"):
         load_state(path)
-    (path / VALUES).write_text(text.replace('"version": 3', '"version": 2'))
-    with pytest.raises(InputError, match="state version 2, this program reads 3"):
+    (path / VALUES).write_text(text.replace('"version": 4', '"version": 2'))
+    with pytest.raises(InputError, match="state version 2, this program reads 4"):
         load_state(path)
 
 

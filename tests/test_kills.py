@@ -137,7 +137,7 @@ TRAINING = [
 
 GUARD = "ppt.base.output_folder"
 CLEARING = [
-    *((f"{GUARD}:shutil.rmtree", call) for call in (1, 3)),
+    *(("ppt.base.files:shutil.rmtree", call) for call in (1, 3)),
     *((f"{GUARD}:Path.unlink", call) for call in (1, 2, 4)),
 ]
 
@@ -188,9 +188,9 @@ ADAPTING = [
     ("ppt.training.keeper:save_state", 1),
     ("ppt.training.keeper:save_state", 3),
     ("ppt.training.adapting:save_model", 1),
-    ("ppt.training.adapting:os.fsync", 2),
-    ("ppt.training.windows:write_atomically", 1),
-    ("ppt.training.windows:shutil.rmtree", 2),
+    ("ppt.base.files:os.fsync", 2),
+    ("ppt.training.folder:write_atomically", 2),
+    ("ppt.training.folder:remove", 1),
     ("ppt.training.adapting:write_atomically", 2),
 ]
 

@@ -1,6 +1,8 @@
 """Models from nothing: a config, random weights, and a tokenizer that is trained on documents."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from ppt.prompts.encoder import SENTINELS
 from ppt.prompts.foreign import read_object
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+ENDLESS = re.compile(r"\S{256}|\s{256}")
 
 CHARACTERS = 20_000_000
 """Of documents that a tokenizer is trained on; more hardly change what is frequent."""
@@ -37,7 +41,7 @@ def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(texts, trainer)
+    core.train_from_iterator(chain.from_iterable(map(cut, texts)), trainer)
     if core.get_vocab_size() < size:
         raise InputError(
             f"--train_tokenizer {size}: the documents have only {core.get_vocab_size()} pieces that"
@@ -48,6 +52,18 @@ def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
             single=f"$A {END}", special_tokens=[(END, core.token_to_id(END))]
         )
     return core
+
+
+def cut(text: str) -> Iterator[str]:
+    """A text, cut where it goes on and on without a space (or with nothing else).
+
+    Training takes time by the square of a word's length: hours for a megabyte.
+    """
+    start = 0
+    for run in ENDLESS.finditer(text):
+        yield text[start : run.end()]
+        start = run.end()
+    yield text[start:]
 
 
 def wrapped(core: Any) -> Any:
@@ -66,6 +82,11 @@ def read_new_config(file: str) -> Any:
     from transformers import AutoConfig
 
     values = read_object(Path(file))
+    if "quantization_config" in values:
+        raise InputError(
+            f"--config {file} has a quantization_config, but a new model is trained in float32:"
+            " remove that key."
+        )
     kind = values.pop("model_type", None)
     try:
         config = AutoConfig.for_model(kind, **values)
@@ -94,8 +115,9 @@ def new_backbone(
             model = (
                 family_of(config).auto_class(config).from_config(config, trust_remote_code=False)
             )
-        except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
+        except Exception as error:  # each model fails in a way of its own
             raise ConfigError(
-                f"no model can be made of --config {name} ({first_line(error)}): mend it."
+                f"no model can be made of --config {name} ({type(error).__name__}:"
+                f" {first_line(error)}): mend it."
             ) from error
     return as_backbone(model.to(where), tokenizer, name)

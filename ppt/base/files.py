@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ppt.errors import OutputError
+from ppt.errors import OutputError, first_line
 
 SCRATCH = ".ppt-scratch-"
 """How the names of scratch files and folders begin; whose they are follows (`owner`)."""
@@ -29,11 +29,19 @@ TO_GO_ON = "free some space and run the same command again to go on"
 
 @contextmanager
 def writing(what: Path | str, cure: str) -> Iterator[None]:
-    """Turn an OSError of what writes into an OutputError of one line."""
+    """Turn an OSError of what writes into an OutputError of one line.
+
+    Libraries in Rust (safetensors, tokenizers) tell of one in an error of their own.
+    """
     try:
         yield
-    except OSError as error:
-        raise OutputError(f"cannot write {what}: {error.strerror or error}: {cure}.") from error
+    except OutputError:
+        raise  # told already
+    except Exception as error:
+        why = getattr(error, "strerror", None) or first_line(error)
+        if not (isinstance(error, OSError) or "(os error " in why):
+            raise
+        raise OutputError(f"cannot write {what}: {why}: {cure}.") from error
 
 
 @contextmanager
@@ -48,13 +56,26 @@ def appearing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield scratch
-        if path.is_dir() and scratch.is_dir():
-            shutil.rmtree(path)
+        if scratch.is_dir() and os.path.lexists(path):
+            remove(path)
         os.replace(scratch, path)
     except BaseException:
         _remove(scratch)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def appearing_folder(path: Path) -> Iterator[Path]:
+    """Lend a scratch path, as `appearing` does, for a folder of files that libraries write.
+
+    They wait for no disk, so it is done here; raises OutputError.
+    """
+    with writing(path, TO_GO_ON), appearing(path) as scratch:
+        yield scratch
+        for file in scratch.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
 
 
 @contextmanager
@@ -102,6 +123,11 @@ def save_figure(path: Path, figure: Any, **look: Any) -> Path:
     figure.savefig(data, format=path.suffix[1:], **look)
     write_atomically(path, data.getvalue())
     return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; of a link the link alone."""
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def sweep(folder: Path) -> None:

@@ -179,8 +179,9 @@ def _parser(command: type[Command], prog: str, description: str, epilog: str) ->
 
 
 def to_json(command: Command) -> str:
-    """The file's text: one key a field."""
-    return json.dumps(asdict(command), indent=2, ensure_ascii=False) + "\n"
+    """The file's text: one key a field. Bytes of a path that are no UTF-8 are JSON's escapes."""
+    text = json.dumps(asdict(command), indent=2, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace").decode()
 
 
 def from_json(command: type[C], text: str) -> C:

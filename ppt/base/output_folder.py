@@ -6,14 +6,13 @@ nothing else in a folder is ever removed.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ppt.base.files import require_writable, sweep
+from ppt.base.files import remove, require_writable, sweep
 from ppt.base.flags import Command, differing, from_json
 from ppt.errors import ConfigError, OutputError
 
@@ -34,14 +33,15 @@ class Kind:
     names: tuple[str, ...]
     pattern: str = "(?!)"
 
+    def owns(self, name: str) -> bool:
+        """Whether the command leaves something of that name."""
+        known = (self.end, *self.names, CONFIG)
+        return name in known or re.fullmatch(self.pattern, name) is not None
+
     def ours(self, folder: Path) -> list[Path]:
         """What of it is in `folder`: the end first, the proof last."""
         order = {self.end: 0, CONFIG: 2}
-        known = (self.end, *self.names, CONFIG)
-        found = [
-            path for path in folder.glob("*")
-            if path.name in known or re.fullmatch(self.pattern, path.name)
-        ]  # fmt: skip
+        found = [path for path in folder.glob("*") if self.owns(path.name)]
         return sorted(found, key=lambda path: (order.get(path.name, 1), path.name))
 
     def previous(self, folder: Path, command: type[C], *, overwrite: bool) -> C | None:
@@ -71,7 +71,7 @@ class Kind:
         """Remove what the command left: what is cut off meanwhile is unfinished, and still ours."""
         try:
             for path in self.ours(folder):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                remove(path)
         except OSError as error:
             raise OutputError(
                 f"cannot clear {folder}: {error}: give another --output_dir."

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -65,6 +65,20 @@ def shortened(text: str, limit: int) -> str:
     """The text, or its two ends where it is longer than `limit` characters."""
     half = limit // 2
     return text if len(text) <= limit else f"{text[:half]} […] {text[-half:]}"
+
+
+def in_parts(text: str, most: int) -> Iterator[str]:
+    """The text in parts of up to `most` characters, each but the first from a space on.
+
+    So words stay whole; where there is no space, they do not.
+    """
+    start = 0
+    while len(text) - start > most:
+        space = text.rfind(" ", start + 1, start + most)
+        end = start + most if space < 0 else space
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def has_uncommon_space(text: str) -> bool:

@@ -25,6 +25,9 @@ N = TypeVar("N", int, float)
 Initialiser = Callable[[tuple[int, int], torch.Generator], Tensor]
 """`(shape, generator) -> [P, H]` for the shape (P, H)."""
 
+LARGEST = 1e30
+"""What follows a name at most: float32 holds it, and sums of it."""
+
 COMMON_TOKENS = 5000
 """Lester et al. 2021 sample from this many. Vocabularies list common tokens first."""
 
@@ -97,8 +100,9 @@ def class_labels(vocabulary: Vocabulary) -> Initialiser:
 
 def text(vocabulary: Vocabulary, words: str) -> Initialiser:
     """The tokens of `words` from the first on: cut after P, or begun again until P are filled."""
-    ids = vocabulary.tokenizer(words, add_special_tokens=False)["input_ids"]
-    if not ids:
+    known = words.encode(errors="ignore").decode()
+    ids = vocabulary.tokenizer(known, add_special_tokens=False)["input_ids"]
+    if not ids or known != words:
         raise ConfigError(f"init 'text:{words}' has no tokens: give words, as in text:Is it good?")
 
     def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
@@ -152,7 +156,7 @@ def _number(name: str, argument: str, default: N) -> N:
         number = kind(argument or default)
     except ValueError:
         number = kind(-1)
-    if not 0 < number < float("inf"):
+    if not 0 < number <= LARGEST:
         what = "a whole number" if kind is int else "a number"
         raise ConfigError(f"init '{name}:{argument}': expected {what} above 0, as {default}.")
     return number

@@ -8,10 +8,11 @@ each in turn, so that the head of a corpus is a sample of it.
 import glob
 import io
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ppt.base.pages import LargePageError, batches
 from ppt.base.streams import seed_bits
@@ -24,6 +25,9 @@ Records = Iterator[tuple[int, Any]]
 
 SIDE_BY_SIDE = 16
 """Files that are open at once."""
+
+MARK = "\ufeff"
+"""The byte-order mark, which is no text."""
 
 LONGEST = 64 << 20
 """Bytes of a record; a long novel has a fortieth."""
@@ -54,7 +58,7 @@ def find_documents(patterns: str, flag: str = "--corpus") -> list[Path]:
                 f"{flag}: {path} is read by nobody: expected {known}, or with"
                 f" {', '.join(PACKINGS)} after it."
             )
-    return sorted(found, key=lambda path: (seed_bits(0, path.name), str(path)))
+    return sorted(found, key=lambda path: (seed_bits(0, os.fsencode(path.name)), str(path)))
 
 
 def documents(paths: Sequence[Path], field: str, reject: Callable[[Reject], None]) -> Iterator[str]:
@@ -83,7 +87,7 @@ def _of_file(path: Path, field: str, reject: Callable[[Reject], None]) -> Iterat
                     raise record
                 yield _text(record, field, is_json=_kind(path) in JSON)
             except UnusableError as error:
-                reject(Reject(name, offset, *error.args))
+                reject(Reject(name, offset, error.reason, error.detail, error.records))
     except (InputError, LargePageError) as error:
         reject(Reject(name, at, "corrupt_file", first_line(error)))
 
@@ -104,7 +108,7 @@ def _text(record: Any, field: str, *, is_json: bool) -> str:
         if field not in value:
             raise UnusableError("missing_field", f"no {field!r}; there are {list(value)}")
         value = value[field]
-    return document_text(value, field)
+    return document_text(value.removeprefix(MARK) if isinstance(value, str) else value, field)
 
 
 def _kind(path: Path) -> str:
@@ -135,26 +139,47 @@ def _whole(path: Path, _field: str) -> Records:
 
 
 def _rows(path: Path, field: str) -> Records:
-    """A record a row."""
+    """A record a row. Strings come as bytes: Parquet does not promise that they are UTF-8."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    packed = bool(packing(path))
-    source: AbstractContextManager[IO[bytes]] = (
-        nullcontext(io.BytesIO(whole(path, MAX_BYTES))) if packed else opened(path)
-    )
+    number, rows = 0, 1
     try:
-        with source as file:
-            names = pq.read_schema(file).names
-            if field not in names:
-                raise InputError(f"no column {field!r}; there are {', '.join(names[:20])}")
-            number = 0
+        packed = io.BytesIO(whole(path, MAX_BYTES)) if packing(path) else None
+        with nullcontext(packed) if packed else opened(path) as file:
+            table = pq.ParquetFile(file)
+            kinds, rows = (
+                {one.name: one.type for one in table.schema_arrow},
+                table.metadata.num_rows,
+            )
+            if not _is_text(kinds.get(field)):
+                what = f"column {field!r} is {kinds[field]}" if field in kinds else (
+                    f"no {field!r}; there are {[*kinds][:20]}"
+                )  # fmt: skip
+                reason = "not_a_string" if field in kinds else "missing_field"
+                yield 0, UnusableError(reason, what, max(rows, 1))
+                return
             for batch in batches(file, [field], rows=64):
-                for value in batch.column(0).to_pylist():
-                    yield number, value
+                for value in batch.column(0).cast(pa.large_binary()):
+                    yield number, value.as_py()
                     number += 1
-    except pa.ArrowException as error:
-        raise InputError(f"it is no whole Parquet file: {first_line(error)}") from None
+    except (pa.ArrowException, InputError, LargePageError, OSError) as error:
+        yield number, UnusableError("corrupt_file", first_line(error), max(rows - number, 1))
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether values of an Arrow type are text, or bytes that may be."""
+    import pyarrow.types as of
+
+    if kind is None:
+        return False
+    kind = kind.value_type if of.is_dictionary(kind) else kind
+    return any(
+        fits(kind) for fits in (
+            of.is_string, of.is_large_string, of.is_string_view, of.is_binary, of.is_large_binary,
+            of.is_binary_view, of.is_null,
+        )
+    )  # fmt: skip
 
 
 READERS: dict[str, Callable[[Path, str], Records]] = {

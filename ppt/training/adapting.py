@@ -1,7 +1,6 @@
 """Adapting a language model to raw documents, from read flags to what is kept."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -15,19 +14,20 @@ from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train
 from ppt.backbones.loading import load_backbone
 from ppt.backbones.sources import base_model
 from ppt.base.extras import left_out
-from ppt.base.files import TO_GO_ON, appearing, write_atomically, writing
+from ppt.base.files import appearing_folder, write_atomically, write_synced
 from ppt.prompts.files import ADAPTER
+from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.card import draw_loss, model_card, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.folder import CARD, MODEL, RESULT, begin_run
+from ppt.training.folder import CARD, MODEL, RESULT, begin_run, remove_tokens
 from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.log import LOSS_PNG
 from ppt.training.processes import Processes
 from ppt.training.trainables import Weights, everything, lora
-from ppt.training.windows import TOKENS, Reading, remove_tokens
+from ppt.training.windows import TOKENS, Reading
 
 TOKENIZER = "tokenizer.json"
 """Where a new tokenizer is kept, beside the tokens that it made, until the model is saved."""
@@ -57,12 +57,13 @@ def adapt(
     `tell` hears what users should know meanwhile.
     """
     processes = processes or Processes()
-    backbone = beginning(config, reading, folder, processes)
+    backbone = beginning(config, reading, processes, folder if goes_on else None)
     backbone.require_room(0, config.max_length, 1, "lower --max_length")
 
     def begin(tokens: Path) -> None:
         if config.config:
-            backbone.tokenizer.backend_tokenizer.save(str(tokens / TOKENIZER))
+            core = backbone.tokenizer.backend_tokenizer.to_str()
+            write_synced(tokens / TOKENIZER, core.encode())
         begin_run(folder, config, goes_on=goes_on)
 
     with TRAINS[config.trains](backbone, config.seed) as weights:
@@ -84,9 +85,12 @@ def adapt(
 
 
 def beginning(
-    config: AdaptConfig, reading: Reading, folder: Path, processes: Processes
+    config: AdaptConfig, reading: Reading, processes: Processes, folder: Path | None
 ) -> Backbone:
-    """The model that training begins from, found or made of nothing."""
+    """The model that training begins from, found or made of nothing.
+
+    A run that goes on in `folder` has its tokenizer there, unless it was killed at its very end.
+    """
     device = processes.device or config.device
     if config.model is not None:
         return load_backbone(
@@ -96,9 +100,10 @@ def beginning(
 
     assert config.config is not None, "flags are checked, and resolved"
     fields = read_new_config(config.config)
-    kept = folder / TOKENS / TOKENIZER
-    if kept.is_file():
-        core = Tokenizer.from_file(str(kept))
+    kept = folder and folder / TOKENS / TOKENIZER
+    if kept and kept.is_file():
+        with readable(kept):
+            core = Tokenizer.from_file(str(kept))
     else:
         assert config.train_tokenizer is not None, "flags are checked"
         texts = reading.training_texts(CHARACTERS)
@@ -153,9 +158,6 @@ def finish(
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write a folder that transformers reads, whole or not at all."""
-    with writing(folder, TO_GO_ON), without_bars(), appearing(folder) as scratch:
+    with without_bars(), appearing_folder(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        for file in scratch.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.table import Table
 
 from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
+from ppt.errors import visible
+from ppt.prompts.foreign import readable
 from ppt.training.evaluation import Evaluation
 from ppt.training.log import LOSS_PNG, METRICS
 
@@ -87,7 +90,7 @@ The folder `{place}/` is a PEFT adapter; the backbone stays as it is.
 ```python
 from peft import PeftModel
 
-model = PeftModel.from_pretrained(backbone, "{place}")  # backbone: {base_model}
+model = PeftModel.from_pretrained(backbone, "{place}")  # backbone: {visible(base_model)}
 ```"""
     return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
 
@@ -125,7 +128,7 @@ def _card(
     )
     image = f"\n![loss and accuracy]({LOSS_PNG})\n" if drawn else ""
     shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
-    base = f"base_model: {base_model}\n" if base_model else ""
+    base = yaml.safe_dump({"base_model": base_model}, allow_unicode=True) if base_model else ""
     return f"""---
 {base}{tags}
 ---
@@ -146,8 +149,9 @@ def _card(
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics.jsonl; a half-written last line is left out."""
-    lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    with readable(folder / METRICS):
+        lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
 
 
 def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Path:
@@ -157,7 +161,7 @@ def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Pa
     train = [row for row in rows if row["split"] == "train"]
     validation = [row for row in rows if row["split"] == "validation"]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(visible(title), parse_math=False)
     losses, accuracies = figure.subplots(1, 2)
     for axes, name in ((losses, "loss"), (accuracies, "accuracy")):
         _line(axes, train, name, "train (smoothed)", smooth=True)

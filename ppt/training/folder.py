@@ -1,8 +1,11 @@
 """The run folder: new, interrupted (goes on), finished (refused), or none of ours (refused)."""
 
+import os
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
-from ppt.base.files import write_atomically
+from ppt.base.files import SCRATCH, remove, write_atomically
 from ppt.base.flags import Command, differing, to_json
 from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
@@ -33,6 +36,11 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
     holds something else. Nothing is changed yet, so that a mistake found later
     (an unknown model, say) costs nothing.
     """
+    for one in fields(config):
+        value = getattr(config, one.name)
+        is_name = not isinstance(value, str) or one.metadata["choices"]
+        if not is_name and one.name not in ("output_dir", "resume_from_checkpoint"):
+            require_apart(folder, f"--{one.name}", [Path(value.removeprefix("checkpoint:"))])
     begun = RUN.previous(folder, type(config), overwrite=overwrite)
     finished = begun is not None and (folder / RESULT).is_file()
     if overwrite:
@@ -48,6 +56,19 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
     old = read_config(source, type(config))
     require_same(f"the interrupted run in {source} has", old, config, "to go on")
     return True
+
+
+def require_apart(folder: Path, flag: str, paths: Iterable[Path]) -> None:
+    """Refuse to read what this run itself will remove or write; raises OutputError."""
+    home = Path(os.path.realpath(folder))
+    for path in paths:
+        place = Path(os.path.realpath(path))
+        inside = place.parts[len(home.parts) :] if place.is_relative_to(home) else ("",)
+        if os.path.lexists(path) and (not inside or RUN.owns(inside[0])):
+            raise OutputError(
+                f"{flag}: {path} is in --output_dir {folder}, of what runs leave and begin anew:"
+                " give another --output_dir, or a copy."
+            )
 
 
 def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:
@@ -72,3 +93,12 @@ def _home(state: Path, folder: Path) -> Path:
             f"{folder} has states of its own beside {state}: give another --output_dir."
         )
     return state.parent
+
+
+def remove_tokens(folder: Path) -> None:
+    """Keep of a finished run's documents only what was rejected of them."""
+    if (folder / TOKENS).is_dir():
+        write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())
+        aside = folder / f"{SCRATCH}{TOKENS}"  # swept, where we are killed now
+        os.replace(folder / TOKENS, aside)
+        remove(aside)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ppt.base.signals import StopRequest
-from ppt.errors import ConfigError, TrainingError
-from ppt.prompts.early import EARLY, read_start, save_early
+from ppt.errors import ConfigError, InputError, TrainingError
+from ppt.prompts.early import EARLY, read_early, read_start, save_early
 from ppt.prompts.files import FOLDER
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
@@ -17,7 +17,7 @@ from ppt.training.objective import OneRun
 from ppt.training.settings import TrainSettings
 from ppt.training.state import (
     State,
-    drop_after,
+    keep_states,
     latest,
     load_state,
     optimizer_state,
@@ -67,12 +67,14 @@ class Keeper(OnlyLane):
         """Take up the state that `which` names (`train`), if any, and open the log."""
         path = {"auto": latest(self.folder), "none": None}.get(which, Path(which))
         state = load_state(path) if path else None
-        if state:
+        if path and state:
             self._take_up(loop, state, path)
         loop.processes.wait()
         if not loop.processes.first:
             return
-        drop_after(self.folder, loop.step if state else -1)
+        if path and loop.step:
+            self._take_up_early(path, loop.step)
+        keep_states(self.folder, loop.step if state else -1, self.settings.save_total_limit)
         settings, objective = self.settings, self._objective(loop)
         plan = Plan(
             steps=settings.max_steps,
@@ -131,6 +133,24 @@ class Keeper(OnlyLane):
         value = loop.trainable.value(0)[0]
         save_early(file, step, *([value] if not loop.step else [read_start(file), value]))
 
+    def _take_up_early(self, path: Path, step: int) -> None:
+        """Have what the run of a state kept of its start, maybe in another folder."""
+        early = self.settings.early_step
+        if early is None:
+            return
+        file = path.parent / FOLDER / EARLY
+        try:
+            kept = read_early(file)
+            start = kept.start if kept else read_start(file)
+            if step > early and kept is None:
+                raise InputError(f"{file} has no prompt of step {early}.")
+        except InputError as error:
+            raise InputError(
+                f"the state {path} is of step {step}, but its run lacks what --embedding_steps"
+                f" {early} keeps ({error}): begin anew with --resume_from_checkpoint none."
+            ) from error
+        save_early(self.folder / FOLDER / EARLY, early, start, kept.value if kept else None)
+
     def _objective(self, loop: Loop[Evaluation]) -> OneRun:
         assert isinstance(loop.objective, OneRun), "only its position can be kept"
         return loop.objective
@@ -150,7 +170,7 @@ class Keeper(OnlyLane):
         kept = {f"best.{i}": tensor for i, tensor in enumerate(best)}
         return State({**loop.trainable.state(), **memory, **rng_states(), **kept}, values)
 
-    def _take_up(self, loop: Loop[Evaluation], state: State, path: Path | None) -> None:
+    def _take_up(self, loop: Loop[Evaluation], state: State, path: Path) -> None:
         for key, value in self.identity.items():
             if state.values["identity"].get(key) != value:
                 raise ConfigError(

@@ -25,7 +25,8 @@ from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, nex
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
-from ppt.training.material import Material
+from ppt.training.folder import require_apart
+from ppt.training.material import Material, origin
 from ppt.training.objective import OneRun, Watch
 from ppt.training.processes import Processes
 from ppt.training.reading import LM
@@ -197,6 +198,8 @@ def language_run(
         backbone.aim_at("word")  # what must be said is all that the decoder says
     needed = most or config.max_steps * config.local_batch_size * processes.world
     limits = {TRAIN: needed, HELD_OUT: config.max_eval_examples or sys.maxsize}
+    if folder and not (goes_on and (folder / TOKENS).is_dir()):
+        require_apart(folder, "--corpus or --eval_corpus", reading.paths)
     if processes.first or folder is None:
         windows = windows_in(
             folder, reading, encoder, length, limits, begin=begin, goes_on=goes_on,
@@ -208,4 +211,4 @@ def language_run(
     made = LanguageWindows(trainable, windows, objective, config, processes)
     facts = windows.told()
     told = f"{facts['windows']}; documents: {facts['documents']}"
-    return Material(made, facts, windows.identity, told)
+    return Material(made, facts, {**windows.identity, "model": origin(backbone)}, told)

@@ -21,7 +21,7 @@ from ppt.training.card import adapter_card, draw_loss, read_metrics
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples
-from ppt.training.folder import CARD, RESULT, begin_run, check_run
+from ppt.training.folder import CARD, RESULT, begin_run, check_run, remove_tokens
 from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.log import LOSS_PNG
@@ -32,7 +32,7 @@ from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.starts import Beginning, started
 from ppt.training.trainables import PromptBank, Trainable
-from ppt.training.windows import Reading, remove_tokens
+from ppt.training.windows import Reading
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,9 @@ def card_of(
         "backbone": config.model, "format": config.format, "style": config.style,
     }  # fmt: skip
     if renderer is None:
-        return {**card, "tokens_sha256": identity["tokens"]}
+        return {
+            **card, "embedding_step": config.embedding_steps, "tokens_sha256": identity["tokens"],
+        }  # fmt: skip
     return {
         **card,
         "layout": renderer.pattern.layout,

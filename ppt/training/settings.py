@@ -241,7 +241,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )  # fmt: skip
     residual: int = flag(
         "bottleneck of the residual network (Razdaibiedina et al. 2023), folded into the prompt "
-        "when it is saved; 0: none", group=PROMPT, default=0, rule=at_least(0),
+        "when it is saved; 0: none", group=PROMPT, default=0, rule=between(0, 10_000),
     )  # fmt: skip
     embedding_steps: int | None = flag(
         "keep the prompt of this early step too, by which python -m ppt.transfer knows its task",
@@ -259,6 +259,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             ("residual", prompt or not self.residual, "--trains=prompt"),
             ("prompt_kind", prompt or self.prompt_kind == KINDS[0], "--trains=prompt"),
             ("token_dropout", kv or not self.token_dropout, "--prompt_kind=kv"),
+            ("init", prompt or self.init == "vocabulary", "--trains=prompt"),
             ("init", kv or self.init != EXAMPLES, "--prompt_kind=kv"),
             ("init", self.format != LM or self.init != EXAMPLES, "corpora of labelled rows"),
         ):

@@ -9,7 +9,6 @@ moment, or a full disk, leaves the states before it as they were.
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import TO_GO_ON, appearing, sweep, write_synced, writing
+from ppt.base.files import TO_GO_ON, appearing, remove, sweep, write_synced, writing
 from ppt.errors import InputError
 from ppt.prompts.foreign import read_bytes, read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
-STATE_VERSION = 3
-"""3 added the digest."""
+STATE_VERSION = 4
+"""3 added the digest, 4 the model."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -58,8 +57,7 @@ def save_state(folder: Path, state: State, keep: int) -> Path:
             scratch.mkdir()
             for name, data in files.items():
                 write_synced(scratch / name, data)
-    for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    keep_states(folder, state.step, keep)
     return target
 
 
@@ -150,8 +148,15 @@ def restore_rng(state: State) -> None:
             torch.cuda.set_rng_state(state.tensors[f"rng.cuda.{i}"], i)
 
 
-def drop_after(folder: Path, step: int) -> None:
-    """Remove the states past `step`, which a run that goes on from there would take for its own."""
-    for path in checkpoints(folder):
-        if step_of(path) > step:
-            shutil.rmtree(path)
+def keep_states(folder: Path, step: int, keep: int) -> None:
+    """Remove all states but the newest `keep` up to `step`.
+
+    Later ones a run that goes on from there would take for its own; of older ones a kill may
+    have left some, in part.
+    """
+    found = checkpoints(folder)
+    kept = [path for path in found if step_of(path) <= step][-keep:]
+    with writing(folder, "remove its states yourself, and run the same command again"):
+        for path in found:
+            if path not in kept:
+                remove(path)

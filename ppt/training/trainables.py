@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ppt.backbones.base import Backbone
 from ppt.base.arrays import Indices
 from ppt.base.extras import need
+from ppt.base.files import appearing_folder
 from ppt.errors import InputError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
@@ -177,8 +178,9 @@ class Weights(Trainable):
         if self._adapted is None:
             return super().save(lane, folder, base, card)
         self._adapted.peft_config["default"].base_model_name_or_path = base
-        self._adapted.save_pretrained(str(folder), save_embedding_layers=False)
-        save_card(folder, {"model": base, "kind": self.backbone.kind, **card})
+        with appearing_folder(folder) as scratch:
+            self._adapted.save_pretrained(str(scratch), save_embedding_layers=False)
+            save_card(scratch, {"model": base, "kind": self.backbone.kind, **card})
         return True
 
     def merged(self) -> Any:

@@ -7,33 +7,31 @@ split a document is in depends on its content alone; equal ones are never in bot
 
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from ppt.base.files import (
-    SCRATCH,
     TO_GO_ON,
     appearing,
+    file_digest,
     synced,
-    write_atomically,
     write_synced,
     writing,
 )
-from ppt.base.text import document_key, document_number, normalise
+from ppt.base.text import document_key, document_number, in_parts, normalise
 from ppt.corpus.records import REASONS, Reject
-from ppt.errors import InputError
+from ppt.errors import InputError, visible
 from ppt.prompts.encoder import Encoder, Ids
+from ppt.prompts.foreign import read_object
 from ppt.prompts.spans import Tokens
 from ppt.tasks.documents import documents, find_documents
 from ppt.training.reading import DocumentSettings
@@ -57,13 +55,28 @@ class Windows:
 
     @classmethod
     def of(cls, folder: Path, length: int) -> "Windows":
-        """The windows that `Packing` wrote, mapped."""
+        """The windows that `write_windows` wrote, mapped."""
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         train, held_out = (
             np.memmap(folder / name, np.int32, "r").reshape(-1, length)
             for name in (TRAIN, HELD_OUT)
         )
         return cls(train, held_out, facts)
+
+    @classmethod
+    def kept(cls, folder: Path, length: int) -> "Windows":
+        """Those of a run that goes on; raises InputError where they were changed since."""
+        try:
+            digests = read_object(folder / FACTS)["sha256"]
+            same = all(file_digest(folder / one) == digests[one] for one in (TRAIN, HELD_OUT))
+        except (OSError, InputError, LookupError, TypeError):
+            same = False
+        if not same:
+            raise InputError(
+                f"the tokens in {folder} are not as they were written: remove that folder, and run"
+                " the same command again to read the documents anew."
+            )
+        return cls.of(folder, length)
 
     def copied(self) -> "Windows":
         """The same in memory."""
@@ -101,11 +114,14 @@ class Reading:
     counts: Counter[str] = field(default_factory=Counter)
     note: Callable[[Reject], None] = lambda _: None
     """Told of each reject."""
+    rejected: str = ""
+    """What a message tells of rejects: the first."""
 
     def __post_init__(self) -> None:
         own = self.settings.eval_corpus
         self._paths = find_documents(self.corpus)
         self._own = find_documents(own, "--eval_corpus") if own else []
+        self.paths = self._own + self._paths
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """(split, normalised text) of each document; those of ``--eval_corpus`` come first."""
@@ -137,6 +153,8 @@ class Reading:
 
     def _reject(self, one: Reject) -> None:
         self.note(one)
+        told = visible(f"{one.reason}, {one.detail:.200}")
+        self.rejected = self.rejected or f" (not read: {one.source} at {one.offset}, {told})"
         self.counts[one.reason] += one.records
 
 
@@ -157,16 +175,23 @@ def write_windows(
     places = [folder / name for name in (TRAIN, HELD_OUT, REJECTS)]
     with synced(places[0]) as train, synced(places[1]) as held_out, synced(places[2]) as rejects:
         reading.note = lambda one: _write_line(rejects, one)
-        splits = {TRAIN: _Split(train, length), HELD_OUT: _Split(held_out, length)}
-        for split, ids in _encoded(reading, encoder, lambda name: _full(splits, limits, name)):
-            splits[split].add(chain(encoder.start, ids, end), limits[split])
+        splits = {
+            TRAIN: _Split(train, length, limits[TRAIN]),
+            HELD_OUT: _Split(held_out, length, limits[HELD_OUT]),
+        }
+        for part, ids in _encoded(reading, encoder, splits):
+            own = splits[part.split]
+            if part.first:
+                reading.counts["not needed" if own.full else part.split] += 1
+            own.add(encoder.start * part.first, ids, end * part.last)
             on_window(splits[TRAIN].windows)
     for name, one in splits.items():
         if not one.windows:
             raise InputError(
                 f"{reading.counts[name]} documents of {reading.corpus} are of the split {name}, and"
-                f" have {len(one.rest)} tokens, fewer than --max_length {length}: give more"
-                " documents, a lower --max_length, or another --held_out or --eval_corpus."
+                f" have {len(one.rest)} tokens, fewer than --max_length {length}{reading.rejected}:"
+                " give more documents, a lower --max_length, or another --held_out, --eval_corpus"
+                " or --text_field."
             )
     facts = {
         "corpus": reading.corpus,
@@ -176,15 +201,6 @@ def write_windows(
         "sha256": {name: one.digest.hexdigest() for name, one in splits.items()},
     }
     write_synced(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-
-
-def remove_tokens(folder: Path) -> None:
-    """Keep of a finished run's documents only what was rejected of them."""
-    if (folder / TOKENS).is_dir():
-        write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())
-        aside = folder / f"{SCRATCH}{TOKENS}"  # swept, where we are killed now
-        os.replace(folder / TOKENS, aside)
-        shutil.rmtree(aside)
 
 
 def _write_line(file: BinaryIO, one: Reject) -> None:
@@ -213,8 +229,9 @@ def windows_in(
             return Windows.of(Path(scratch), length).copied()
     place = folder / TOKENS
     if goes_on and place.is_dir():
+        windows = Windows.kept(place, length)
         begin(place)
-        return Windows.of(place, length)
+        return windows
     bar = tqdm(desc="windows", total=limits[TRAIN], disable=not progress)
     with bar, writing(place, TO_GO_ON), appearing(place) as scratch:
         scratch.mkdir()
@@ -226,16 +243,21 @@ def windows_in(
 
 
 class _Split:
-    """A file of whole windows, and the tokens that fill none yet."""
+    """A file of up to `most` whole windows, and the tokens that fill none yet."""
 
-    def __init__(self, file: BinaryIO, length: int) -> None:
-        self.file, self.length, self.windows = file, length, 0
+    def __init__(self, file: BinaryIO, length: int, most: int) -> None:
+        self.file, self.length, self.most, self.windows = file, length, most, 0
         self.rest, self.digest = array("i"), hashlib.sha256()
 
-    def add(self, ids: Iterable[int], most: int) -> None:
-        """Write what windows the ids fill, up to `most` in all."""
-        self.rest.extend(ids)
-        count = min(len(self.rest) // self.length, most - self.windows)
+    @property
+    def full(self) -> bool:
+        """Whether no more is needed."""
+        return self.windows >= self.most
+
+    def add(self, *ids: Ids) -> None:
+        """Write what windows the ids fill."""
+        self.rest.extend(chain(*ids))
+        count = min(len(self.rest) // self.length, self.most - self.windows)
         data = self.rest[: count * self.length].tobytes()
         self.file.write(data)
         self.digest.update(data)
@@ -243,31 +265,36 @@ class _Split:
         del self.rest[: count * self.length]
 
 
-def _full(splits: Mapping[str, _Split], limits: Mapping[str, int], name: str) -> bool:
-    return splits[name].windows >= limits[name]
+class _Part(NamedTuple):
+    """A document, or a part of a long one."""
+
+    split: str
+    text: str
+    first: bool
+    last: bool
 
 
 def _encoded(
-    reading: Reading, encoder: Encoder, full: Callable[[str], bool]
-) -> Iterator[tuple[str, Ids]]:
-    """The tokens of the documents that are needed, with their splits; ends where none is."""
-    held: list[tuple[str, str]] = []
-    size = 0
+    reading: Reading, encoder: Encoder, splits: Mapping[str, _Split]
+) -> Iterator[tuple[_Part, Ids]]:
+    """The tokens of the documents that are needed; ends where none is."""
+    held, size = list[_Part](), 0
 
-    def flush() -> Iterator[tuple[str, Ids]]:
-        ids = encoder.encode([text for _, text in held])
-        yield from zip([split for split, _ in held], ids, strict=True)
+    def flush() -> Iterator[tuple[_Part, Ids]]:
+        yield from zip(held, encoder.encode([part.text for part in held]), strict=True)
         held.clear()
 
     for split, text in reading.texts():
-        wanted = split in (TRAIN, HELD_OUT) and not full(split)
-        reading.counts[split if wanted or split not in (TRAIN, HELD_OUT) else "not needed"] += 1
-        if wanted:
-            held.append((split, text))
-            size += len(text)
-        if size >= CHARACTERS_AT_ONCE:
-            yield from flush()
-            size = 0
-            if full(TRAIN) and full(HELD_OUT):
-                return
+        if split not in splits or splits[split].full:
+            reading.counts["not needed" if split in splits else split] += 1
+            continue
+        parts = [*in_parts(text, CHARACTERS_AT_ONCE)]
+        for number, part in enumerate(parts, start=1):
+            held.append(_Part(split, part, first=number == 1, last=number == len(parts)))
+            size += len(part)
+            if size >= CHARACTERS_AT_ONCE:
+                yield from flush()
+                size = 0
+                if all(one.full for one in splits.values()):
+                    return
     yield from flush()
