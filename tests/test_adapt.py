@@ -1,6 +1,7 @@
 """Adapting a model to raw documents, from files to the folder that transformers loads."""
 
 import gzip
+import io
 import json
 import math
 
@@ -16,10 +17,12 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 import ppt.backbones.base as base
 from ppt.adapt import main
+from ppt.backbones.fresh import cut
 from ppt.backbones.loading import load_backbone
-from ppt.base.text import document_key, document_number, normalise
+from ppt.base.files import writing
+from ppt.base.text import document_key, document_number, in_parts, normalise
 from ppt.corpus.records import Reject
-from ppt.errors import InputError
+from ppt.errors import InputError, OutputError
 from ppt.pretrain import main as pretrain
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import load_prompt
@@ -27,6 +30,7 @@ from ppt.prompts.spans import next_tokens
 from ppt.tasks.documents import documents, find_documents
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.language import CUTS, LanguageWindows, batch_of, cut_for
+from ppt.training.loop import Loop
 from ppt.training.processes import Processes
 from ppt.training.trainables import PromptBank
 from ppt.training.windows import HELD_OUT, TRAIN, Reading, Windows, write_windows
@@ -415,3 +419,104 @@ def test_what_is_read_and_said_has_a_row_each():
     assert batch.words.ids.tolist() == [[[7, 3]], [[9, 10]]]
     assert batch.words.lengths.tolist() == [[1], [2]]
     assert batch.allowed.all()
+
+
+# ---- what goes on, and what is messy
+
+
+class StoppedError(Exception):
+    """Ends a run as a kill would."""
+
+
+def stopped(monkeypatch, argv, at, command=main):
+    real = Loop._step
+
+    def step(self, *rest):
+        if self.step == at:
+            raise StoppedError
+        return real(self, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "_step", step)
+        with pytest.raises(StoppedError):
+            command(argv)
+
+
+def test_a_run_that_begins_anew_trains_its_own_tokenizer(place, tmp_path, monkeypatch):
+    (tmp_path / "t5.json").write_text(json.dumps(NEW))
+    new = {"model": None, "config": tmp_path / "t5.json", "max_steps": 2}
+    stopped(monkeypatch, flags(place, tmp_path / "run", **new, train_tokenizer=420), 1)
+    assert main(flags(place, tmp_path / "run", **new, train_tokenizer=400)) == 0
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "run" / "model")) == 400
+
+
+def test_tokens_and_model_must_be_those_of_the_state(place, tmp_path, monkeypatch, capsys):
+    model, run = save_tiny(tmp_path / "m", initializer_range=0.1), tmp_path / "run"
+    argv = flags(place, run, "--trains=lora", model=model)
+    stopped(monkeypatch, argv, 7)
+    whole = (run / "tokens" / "train").read_bytes()
+    for broken in (whole[:-3], bytes(4) + whole[4:], b""):
+        (run / "tokens" / "train").write_bytes(broken)
+        capsys.readouterr()
+        assert "are not as they were written" in fails(capsys, argv)
+    (run / "tokens" / "train").write_bytes(whole)
+    save_tiny(tmp_path / "m", initializer_range=0.1, num_hidden_layers=2)
+    capsys.readouterr()
+    assert "was made with model" in fails(capsys, argv)
+
+
+def test_a_run_refuses_to_remove_what_it_reads(place, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(flags(place, run, max_steps=2)) == 0
+    capsys.readouterr()
+    assert "--model" in fails(capsys, flags(place, run, "--overwrite_output_dir", model=run))
+    argv = flags(place, run, "--overwrite_output_dir", corpus=f"{run}/*.jsonl")
+    assert "metrics.jsonl is in --output_dir" in fails(capsys, argv)
+    assert (run / "model").is_dir()
+
+
+def test_rows_of_parquet_are_told_apart(tmp_path):
+    bad = pa.array([b"good", b"\xff", b"after"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 3, bad.buffers())
+    for values, good, told in (
+        (text, ["good", "after"], [("invalid_utf8", 1, 1)]),
+        (pa.array([2**62, 1], pa.timestamp("us")), [], [("not_a_string", 0, 2)]),
+    ):
+        data = io.BytesIO()
+        pq.write_table(pa.table({"text": values}), data)
+        for name, made in (("a.parquet", bytes), ("a.parquet.gz", gzip.compress)):
+            (tmp_path / name).write_bytes(made(data.getvalue()))
+            rejects: list[Reject] = []
+            found = list(documents(find_documents(f"{tmp_path}/{name}"), "text", rejects.append))
+            assert found == good
+            assert [(one.reason, one.offset, one.records) for one in rejects] == told
+
+
+def test_documents_beyond_the_last_window_are_not_needed(place, tmp_path):
+    made = packed(place, tmp_path / "tokens", limits={TRAIN: 2, HELD_OUT: 2})
+    counts = made.facts["documents"]
+    assert counts[TRAIN] <= 2 * 24
+    assert sum(counts.values()) == len(TEXTS)
+    assert counts["not needed"] > len(TEXTS) // 2
+
+
+def test_a_long_word_takes_a_tokenizer_no_hours():
+    text = "ab" * 60_000
+    parts = list(cut(f"{text} end"))
+    assert "".join(parts) == f"{text} end"
+    assert max(map(len, parts)) == 256
+    assert list(cut(TEXTS[0])) == [TEXTS[0]]
+
+
+def test_a_long_document_is_encoded_in_parts():
+    words = "one two  three fourteen"
+    assert list(in_parts(words, 9)) == ["one two ", " three", " fourteen"]
+    assert list(in_parts("a" * 20, 8)) == ["a" * 8, "a" * 8, "a" * 4]
+
+
+def test_a_full_disk_is_told_whoever_writes():
+    full = RuntimeError("I/O error: No space left on device (os error 28)")
+    with pytest.raises(OutputError, match=r"cannot write x: .*No space left"), writing("x", "y"):
+        raise full
+    with pytest.raises(OutputError, match=r"^told$"), writing("x", "y"):
+        raise OutputError("told")

@@ -36,12 +36,12 @@ def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) ->
     holds something else. Nothing is changed yet, so that a mistake found later
     (an unknown model, say) costs nothing.
     """
-    for one in fields(config):
+    begun = RUN.previous(folder, type(config), overwrite=overwrite)
+    for one in fields(config) if begun else ():
         value = getattr(config, one.name)
         is_name = not isinstance(value, str) or one.metadata["choices"]
         if not is_name and one.name not in ("output_dir", "resume_from_checkpoint"):
             require_apart(folder, f"--{one.name}", [Path(value.removeprefix("checkpoint:"))])
-    begun = RUN.previous(folder, type(config), overwrite=overwrite)
     finished = begun is not None and (folder / RESULT).is_file()
     if overwrite:
         # what this very command began goes on: that ends in the same bits
