@@ -71,6 +71,12 @@ def _library(
             f"{lacking}: no early prompt was kept, so the best one stands for the task; SPoT found"
             " that to tell less (--embedding_steps keeps it)."
         )
+    if others := {one.early.step for one in kept if one.early} - {config.early_step}:
+        told = ", ".join(map(str, sorted(others)))
+        notes.append(
+            f"early prompts of --sources are of step {told}, those of targets of step"
+            f" {config.early_step}: --embedding_steps says which."
+        )
     if any(find_method(name).transfer == MIXTURE for name in names):
         library, more = with_data(config, library, tasks)
         notes += more
