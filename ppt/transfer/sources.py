@@ -137,7 +137,7 @@ def _unfit(prompt: Prompt, model: str) -> str:
     if prompt.card.get("style", "soft") != "soft":
         return f"it stands beside {prompt.card['style']} words"
     if not is_for(prompt, model):
-        return f"it was trained for {prompt.card.get('backbone')}"
+        return f"it was trained for {prompt.card.get('backbone') or prompt.card.get('model')}"
     return ""
 
 
