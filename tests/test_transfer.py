@@ -310,6 +310,19 @@ def test_several_tasks_are_trained_together(place, tmp_path, capsys):
     assert "nothing to run: all sources were trained on the very tasks" in fails(capsys, argv)
 
 
+def test_test_texts_that_another_task_trains_on_are_told(place, tmp_path, capsys):
+    lines = [(place / f"{side}.jsonl").read_text() for side in ("test", "train")]
+    (tmp_path / "train.jsonl").write_text(lines[0] + "".join(lines[1].splitlines(True)[:9]))
+    (tmp_path / "test.jsonl").write_text('{"text": "unlike", "label": "bad"}\n')
+    text = (place / "toy.yaml").read_text().replace("name: toy", "name: leak")
+    (tmp_path / "leak.yaml").write_text(text)
+    both = f"{place / 'toy.yaml'},{tmp_path / 'leak.yaml'}"
+    argv = flags(place, tmp_path / "out", task_file=both, sources=None, seeds=1, shots=4,
+                 methods="multitask_prompt")  # fmt: skip
+    assert main(argv) == 0
+    assert "note: 13 test texts of toy are training texts of leak" in capsys.readouterr().err
+
+
 def test_the_name_of_the_task_stands_before_its_text(place):
     from ppt.fewshot.views import TaskView
 
@@ -585,3 +598,13 @@ def test_a_target_without_errors_is_told(place, grid, tmp_path, capsys):
             f"--output_dir={tmp_path / 'out'}"]  # fmt: skip
     assert transfer(argv) == 0
     assert "toy, 8 shots: no gain to tell" in capsys.readouterr().err
+
+
+def test_runs_from_another_librarys_prompts_are_told(place, grid, tmp_path, capsys):
+    put_source(tmp_path / "library" / "pair", 2, place / "llama")
+    argv = [f"--results={grid}", f"--model={place / 'llama'}", f"--output_dir={tmp_path / 'out'}"]
+    assert transfer([str(tmp_path / "library"), *argv]) == 0
+    assert "began with other prompts" not in capsys.readouterr().err
+    put_source(tmp_path / "library" / "pair", 9, place / "llama")
+    assert transfer([str(tmp_path / "library"), *argv]) == 0
+    assert "note: runs from pair began with other prompts" in capsys.readouterr().err

@@ -138,13 +138,13 @@ def _one(asked: Asked) -> list[Loan]:
     (source,) = asked.borrowed.sources.sources
     if asked.bench.folder is not None:
         target_embedding(asked)
-    return [Loan(source.values, f"sources:{source.name}", source.name)]
+    return [Loan(source.values, f"sources:{source.name}", source)]
 
 
 def _best(asked: Asked) -> list[Loan]:
     """Each of the nearest for a member of its own; which is best their validation tells."""
     near = _near(asked)
-    return [Loan(source.values, _told(near), source.name) for source, _ in near]
+    return [Loan(source.values, _told(near), source) for source, _ in near]
 
 
 def _average(asked: Asked) -> list[Loan]:

@@ -110,7 +110,7 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
     from ppt.prompts.files import Prompt
     from ppt.results.report import read_results
     from ppt.results.selection import at_shots, distinct, shots_of
-    from ppt.transfer.comparison import compare
+    from ppt.transfer.comparison import compare, of_other_prompts
     from ppt.transfer.library import is_for
 
     folder = Path(config.results or USUAL)
@@ -124,6 +124,9 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
                 f"{folder} has runs of {name}, got --model {config.model}: give the backbone of"
                 " the results, and a library of its prompts."
             )
+    if others := of_other_prompts(sources, chosen, folder):
+        print(f"note: runs from {', '.join(others)} began with other prompts than the library has:"
+              " their gains are not those of its similarities.", file=sys.stderr)  # fmt: skip
     several = [
         compare(sources, at_shots(chosen, shots), folder, shots, config.similarity)
         for shots in shots_of(chosen)

@@ -11,6 +11,7 @@ import numpy as np
 from ppt.base.names import is_name
 from ppt.errors import InputError
 from ppt.prompts.early import read_early
+from ppt.prompts.files import read_card
 from ppt.results.folder import embedding_file
 from ppt.results.rows import BASELINE
 from ppt.results.run import Run
@@ -146,3 +147,14 @@ def compare(
         row = similarities([early.value], [one.embedding for one in sources], measure)[0]
         near |= {(task, one.name, seed): float(s) for one, s in zip(sources, row, strict=True)}
     return Comparison(shots, tuple(runs), tuple(gains(runs)), near, frozenset(steps))
+
+
+def of_other_prompts(sources: Sequence[Source], runs: Sequence[Run], folder: Path) -> list[str]:
+    """Sources whose runs began with another prompt than that of the library, by adapters' cards."""
+    known = {one.name: one.prompt.digest for one in sources}
+    begun = {(source_of(run), run.adapter) for run in runs if run.adapter}
+    told = (
+        (name, read_card(folder / adapter).get("source_digest"))
+        for name, adapter in sorted(begun, key=str) if name in known
+    )  # fmt: skip
+    return sorted({name for name, digest in told if digest not in {None, known[name]}})
