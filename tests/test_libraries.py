@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 import ppt
+from ppt.base.files import SCRATCH, owner
 from ppt.base.output_folder import locked
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.__main__ import main
@@ -178,6 +179,22 @@ def test_a_kill_leaves_no_early_prompt_of_another_run(place, tmp_path, monkeypat
     monkeypatch.undo()
     assert main(grown(place, tmp_path, library)) == 0
     assert read_early(library / "toy" / EARLY).step == 4
+
+
+def test_what_killed_processes_left_half_written_of_adapters_goes(place, tmp_path):
+    """They lie deeper than the folders that are swept when a grid begins."""
+    argv = flags(place, tmp_path / "results", methods="spot:pair", seeds=1, embedding_steps=4)
+    assert main(argv) == 0
+    (row,) = rows_of(tmp_path / "results")
+    (tmp_path / "results" / "results.jsonl").write_text("")
+    places = [tmp_path / "results" / row["adapter"], tmp_path / "results" / "embeddings" / "toy"]
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for folder in places:
+        for file in list(folder.iterdir()):
+            (folder / f"{SCRATCH}{owner(dead.pid)}-0-{file.name[-30:]}").write_bytes(b"half")
+    assert main(argv) == 0
+    assert not list((tmp_path / "results").rglob(f"{SCRATCH}*"))
 
 
 def test_a_mixture_that_was_trained_before_is_no_silent_lack(place, tmp_path, capsys):

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import appearing, write_synced
+from ppt.base.files import write_atomically
 from ppt.errors import InputError
 from ppt.prompts.files import PRECISIONS
 from ppt.prompts.foreign import read_bytes, readable
@@ -34,8 +34,7 @@ def save_early(file: Path, step: int, start: Tensor, value: Tensor | None = None
     tensors = {"start": start, "step": torch.tensor(step)}
     tensors |= {} if value is None else {"value": value}
     data = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
-    with appearing(file) as scratch:
-        write_synced(scratch, bytes(save(data, {"format": "pt"})))
+    write_atomically(file, bytes(save(data, {"format": "pt"})))
 
 
 def read_start(file: Path) -> Tensor:
