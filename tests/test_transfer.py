@@ -594,10 +594,14 @@ def test_a_target_without_errors_is_told(place, grid, tmp_path, capsys):
         return {**row, "test": right}
 
     folder = changed_results(grid, tmp_path / "perfect", perfect)
+    with (folder / "results.jsonl").open("a") as file:
+        file.write('{"run": "cut')
     argv = [str(place / "library"), f"--results={folder}", f"--model={place / 'llama'}",
             f"--output_dir={tmp_path / 'out'}"]  # fmt: skip
     assert transfer(argv) == 0
-    assert "toy, 8 shots: no gain to tell" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "toy, 8 shots: no gain to tell" in told
+    assert "The last line of results.jsonl was cut off" in told
 
 
 def test_runs_from_another_librarys_prompts_are_told(place, grid, tmp_path, capsys):

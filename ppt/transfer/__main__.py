@@ -117,13 +117,17 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
     if config.results is None and not (folder / RESULTS).is_file():
         print("note: no results, so no transfer matrix: give --results.", file=sys.stderr)
         return []
-    chosen = read_results(folder).selected()
-    for name in distinct(chosen, "model"):
-        if not is_for(Prompt({"backbone": name}), config.model):
-            raise InputError(
-                f"{folder} has runs of {name}, got --model {config.model}: give the backbone of"
-                " the results, and a library of its prompts."
-            )
+    results = read_results(folder)
+    for note in results.notes:
+        print(f"note: {note}", file=sys.stderr)
+    chosen = results.selected()
+    models = distinct(chosen, "model")
+    if others := [one for one in models if not is_for(Prompt({"backbone": one}), config.model)]:
+        told = f"{folder} has runs of {others[0]}, got --model {config.model}"
+        if config.results is not None:
+            raise InputError(f"{told}: give the backbone of the results, and its prompts.")
+        print(f"note: {visible(told)}, so no transfer matrix.", file=sys.stderr)
+        return []
     if others := of_other_prompts(sources, chosen, folder):
         print(f"note: runs from {', '.join(others)} began with other prompts than the library has:"
               " their gains are not those of its similarities.", file=sys.stderr)  # fmt: skip
