@@ -15,15 +15,18 @@ ppt.fewshot.
 import argparse
 import csv
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ppt.base.markdown import markdown_table
-from ppt.fewshot.__main__ import load_tasks
+from ppt.errors import exit_status
+from ppt.fewshot.__main__ import load, load_tasks
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.results.report import read_results
+from ppt.results.run import Run
 from ppt.results.statistics import Summary, summary
 from ppt.results.tables import interval, spread
 
@@ -68,17 +71,28 @@ def grids(name: str, flags: argparse.Namespace, rest: Sequence[str]) -> Scores:
         if any(len(pair) < 2 for pair in pairs):
             raise SystemExit("error: --models: expected steps=model, with commas between them")
         variants = {steps: (f"--model={model}",) for steps, model in pairs}
-    scores: Scores = {}
+        if len(variants) < len(pairs):
+            raise SystemExit("error: --models: got steps twice, expected each once")
+    found: list[tuple[str, Run]] = []
     for label, own in variants.items():
         folder = flags.output_dir / name / (label or "runs")
         methods = f"--methods={','.join(study.methods)}"
         if status := fewshot([*rest, *own, methods, f"--output_dir={folder}"]):
             raise SystemExit(status)
-        for run in read_results(folder).selected():
-            place = label or run.method
-            if run.method in study.methods:
-                scores.setdefault((run.task, place), []).append(run.test.accuracy)
+        runs = (run for run in read_results(folder).selected() if run.method in study.methods)
+        found += [(label or run.method, run) for run in runs]
+    names, scores = titles([run for _, run in found]), Scores()
+    for place, run in found:
+        scores.setdefault((names[run.task, run.shots], place), []).append(run.test.accuracy)
     return scores
+
+
+def titles(runs: Iterable[Run]) -> dict[tuple[str, int], str]:
+    """What a task at a number of shots is called: other numbers of shots are no other seeds."""
+    both = dict.fromkeys((run.task, run.shots) for run in runs)
+    counts = Counter(task for task, _ in both)
+    return {(task, shots): f"{task}, {shots} shots" if counts[task] > 1 else task
+            for task, shots in both}  # fmt: skip
 
 
 def between(flags: argparse.Namespace, rest: Sequence[str]) -> Scores:
@@ -86,25 +100,30 @@ def between(flags: argparse.Namespace, rest: Sequence[str]) -> Scores:
     import ppt
     from ppt.prompts.files import Prompt
 
-    folder = flags.output_dir / "interpolation" / "runs"
+    folder, config = flags.output_dir / "interpolation" / "runs", _config(rest)
+    seeds = config.seed_numbers[:2]
+    if len(seeds) < 2:
+        raise SystemExit("error: --seeds: got one seed, expected two or more: a line has two ends")
     if status := fewshot([*rest, f"--methods={TUNED}", f"--output_dir={folder}"]):
         raise SystemExit(status)
-    config = _config(rest)
-    found = [run for run in read_results(folder).selected() if run.adapter and run.method == TUNED]
-    backbone = ppt.load_backbone(config.model, threads=config.threads, device=config.device)
-    tasks, scores = load_tasks(config), Scores()
-    for task in dict.fromkeys(run.task for run in found):
+    backbone, tasks, scores = load(config), load_tasks(config), Scores()
+    found = [
+        run for run in read_results(folder).selected()
+        if run.method == TUNED and run.seed in seeds and run.task in tasks
+        and run.shots in config.shots_of(tasks[run.task].all_shots)
+    ]  # fmt: skip
+    names = ("max_length", "max_test_examples", "answers", "target", "dtype")
+    settings = {name: getattr(config, name) for name in names}
+    for (task, shots), title in titles(found).items():
         one, other = (ppt.load_prompt(folder / str(run.adapter)) for run in found
-                      if run.task == task and run.seed in config.seed_numbers[:2])  # fmt: skip
+                      if (run.task, run.shots) == (task, shots))  # fmt: skip
         card = {key: value for key, value in one.card.items() if key != "task"}
         for share in SHARES:
             mixed = one.values().lerp(other.values(), share)
-            results = ppt.tune(
-                tasks[task], backbone, methods=["pretrained"], prompts=[Prompt(card, tensor=mixed)],
-                shots=found[0].shots, seeds=1, max_length=config.max_length,
-                max_test_examples=config.max_test_examples,
-            )  # fmt: skip
-            scores[task, f"{share:g}"] = [results.runs[0].test.accuracy]
+            prompt = Prompt({**card, "answers": config.answers}, tensor=mixed)
+            results = ppt.tune(tasks[task], backbone, methods=["pretrained"], prompts=[prompt],
+                               shots=shots, seeds=1, **settings)  # fmt: skip
+            scores[title, f"{share:g}"] = [results.runs[0].test.accuracy]
     return scores
 
 
@@ -170,6 +189,10 @@ def draw(path: Path, study: Study, found: Sequence[tuple[str, str, Summary]]) ->
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a study, and print its table."""
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ppt.base.files import write_atomically
 from ppt.base.markdown import markdown_table
+from ppt.errors import ConfigError, InputError, exit_status
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.methods import METHODS, PRETRAINED
 from ppt.results.lines import read_lines
@@ -26,6 +27,7 @@ from ppt.results.report import Results, results_of
 from ppt.results.rows import Row
 from ppt.results.selection import RESULTS
 from ppt.results.tables import interval, spread
+from ppt.results.trial import place_of
 
 ROOT = Path(__file__).parents[1]
 KEPT, PAGE = ROOT / "benchmarks/study", ROOT / "docs/results.md"
@@ -172,17 +174,24 @@ def _table(rows: Rows, task: str, shots: int) -> str:
 
 
 def written(text: str) -> str:
-    """A page with the tables of now between its marks."""
-    head, _, rest = text.partition(BEGIN)
-    return f"{head}{BEGIN}\n\n{page()}\n\n{END}{rest.partition(END)[2]}"
+    """A page with the tables of now between its marks; raises InputError where it has none."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"{PAGE} lacks {BEGIN} and {END} after it: put these where tables go.")
+    return f"{head}{BEGIN}\n\n{page()}\n\n{END}{tail}"
 
 
 def keep(folder: Path, grid: str) -> None:
-    """Put a grid's finished rows beside those that are kept, and write the page."""
+    """Put a grid's finished rows beside those that are kept, and write the page.
+
+    One of another id at a place that has one was made anew, and takes it: of the two no score
+    may be chosen.
+    """
     KEPT.mkdir(exist_ok=True)
     before = kept(grid)
-    runs = {run.run: run for run in before.runs} if before else {}
-    runs |= read_lines(folder / RESULTS).runs
+    runs = {place_of(run): run for run in before.runs} if before else {}
+    runs |= {place_of(run): run for run in read_lines(folder / RESULTS).runs.values()}
     text = "".join(f"{run.line()}\n" for run in runs.values())
     write_atomically(KEPT / f"{grid}.jsonl", text.encode())
     write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
@@ -203,6 +212,10 @@ def argv_of(part: Slice, flags: argparse.Namespace, folder: Path) -> Iterator[st
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing, slice by slice, and write the page after each."""
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -223,9 +236,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.page:
         write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
         return 0
-    chosen = [int(one) for one in flags.slices.split(",")] if flags.slices else range(len(SLICES))
+    known = {str(number): part for number, part in enumerate(SLICES)}
+    chosen = flags.slices.split(",") if flags.slices else list(known)
+    if strange := [one for one in chosen if one not in known]:
+        raise ConfigError(
+            f"--slices: got {strange[0]!r}, expected numbers from 0 to {len(SLICES) - 1}: --list"
+            " shows them."
+        )
     began = time.monotonic()
-    for part in (SLICES[number] for number in chosen):
+    for part in (known[number] for number in chosen):
         if time.monotonic() - began > flags.seconds:
             print("time is up: the same command goes on")
             break

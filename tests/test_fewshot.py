@@ -51,9 +51,9 @@ def without_time(rows):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-def fails(capsys, argv):
+def fails(capsys, argv, command=main):
     """The one line that the command prints."""
-    assert main([str(arg) for arg in argv]) == 2
+    assert command([str(arg) for arg in argv]) == 2
     error = capsys.readouterr().err
     lines = [line for line in error.split("\n") if line.startswith("error: ")]
     assert len(lines) == 1

@@ -52,3 +52,22 @@ def test_the_line_between_two_prompts_ends_at_both(place, tmp_path):
 def test_what_is_no_model_is_told(place, tmp_path):
     with pytest.raises(SystemExit, match="--models: expected steps=model"):
         run(place, tmp_path, "adaptation", "--models=smollm2-135m")
+    with pytest.raises(SystemExit, match="--models: got steps twice"):
+        run(place, tmp_path, "adaptation", "--models=0=a,0=b")
+
+
+def test_other_numbers_of_shots_are_no_other_seeds(place, tmp_path, monkeypatch):
+    """Nor are runs of a command before, in the same folder."""
+    monkeypatch.setattr(lester, "SHARES", (0.0, 1.0))
+    for shots in (4, 6):
+        assert run(place, tmp_path, "interpolation", f"--shots={shots}") == 0
+        found = read_results(tmp_path / "interpolation" / "runs").selected()
+        own = [one.test.accuracy for one in found if one.shots == shots]
+        rows = table(tmp_path / "interpolation")
+        assert [(row["task"], float(row["mean"])) for row in rows] == [("toy", one) for one in own]
+    assert set(lester.titles(found).values()) == {"toy, 4 shots", "toy, 6 shots"}
+
+
+def test_a_line_has_two_ends(place, tmp_path):
+    with pytest.raises(SystemExit, match="--seeds: got one seed"):
+        run(place, tmp_path, "interpolation", seeds=1)

@@ -84,3 +84,26 @@ def test_a_failed_slice_ends_the_study_and_no_row_is_lost(rows, tmp_path, monkey
     before = (tmp_path / "sst2.jsonl").read_bytes()
     assert study.main(["--output_dir", str(tmp_path / "out")]) == 2
     assert (tmp_path / "sst2.jsonl").read_bytes() == before
+
+
+def test_rows_that_were_made_anew_take_the_place_of_the_old(rows, tmp_path, monkeypatch):
+    """Of two rows of one cell the better validated would be chosen, whatever flags it had."""
+    monkeypatch.setattr(study, "PAGE", tmp_path / "page.md")
+    study.PAGE.write_text(f"{study.BEGIN}{study.END}")
+    (tmp_path / "anew").mkdir()
+    anew = [{**row, "run": f"anew{place}"} for place, row in enumerate(rows[:3])]
+    lines = "".join(f"{json.dumps(row)}\n" for row in anew)
+    (tmp_path / "anew" / "results.jsonl").write_text(lines)
+    study.keep(tmp_path / "anew", "sst2")
+    kept = [json.loads(line)["run"] for line in (tmp_path / "sst2.jsonl").open()]
+    assert kept == [row["run"] for row in [*anew, *rows[3:]]]
+
+
+def test_mistakes_are_one_line(rows, tmp_path, monkeypatch, capsys):
+    for given in ("99", "-1", "a"):
+        assert study.main([f"--slices={given}"]) == 2
+        assert f"--slices: got '{given}', expected numbers from 0 to 0" in capsys.readouterr().err
+    monkeypatch.setattr(study, "PAGE", tmp_path / "page.md")
+    study.PAGE.write_text(f"mine {study.BEGIN} mine\n")
+    assert study.main(["--page"]) == 2
+    assert study.PAGE.read_text().endswith("mine\n")

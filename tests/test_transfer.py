@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import ppt
-from ppt.errors import ConfigError, UnknownNameError
+from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.fewshot.mixture import Mixture, Portion, drawn, shares
 from ppt.methods import BEST, METHODS, find_method
@@ -24,10 +24,12 @@ from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.results.folder import embedding_file
 from ppt.results.lines import read_lines
 from ppt.results.page import html_page
+from ppt.results.selection import selected
 from ppt.results.transfer import correlation, gains
 from ppt.tasks.spec import Columns, Label, Rows, Task
 from ppt.training.trainables import PromptBank
 from ppt.transfer.__main__ import main as transfer
+from ppt.transfer.comparison import compare
 from ppt.transfer.library import find_prompts
 from ppt.transfer.similarity import clustered, similarities, weights
 from ppt.transfer.sources import Sources, as_sources
@@ -308,6 +310,19 @@ def test_several_tasks_are_trained_together(place, tmp_path, capsys):
     assert "nothing to run: all sources were trained on the very tasks" in fails(capsys, argv)
 
 
+def test_test_texts_that_another_task_trains_on_are_told(place, tmp_path, capsys):
+    lines = [(place / f"{side}.jsonl").read_text() for side in ("test", "train")]
+    (tmp_path / "train.jsonl").write_text(lines[0] + "".join(lines[1].splitlines(True)[:9]))
+    (tmp_path / "test.jsonl").write_text('{"text": "unlike", "label": "bad"}\n')
+    text = (place / "toy.yaml").read_text().replace("name: toy", "name: leak")
+    (tmp_path / "leak.yaml").write_text(text)
+    both = f"{place / 'toy.yaml'},{tmp_path / 'leak.yaml'}"
+    argv = flags(place, tmp_path / "out", task_file=both, sources=None, seeds=1, shots=4,
+                 methods="multitask_prompt")  # fmt: skip
+    assert main(argv) == 0
+    assert "note: 13 test texts of toy are training texts of leak" in capsys.readouterr().err
+
+
 def test_the_name_of_the_task_stands_before_its_text(place):
     from ppt.fewshot.views import TaskView
 
@@ -476,9 +491,6 @@ def test_the_command_shows_and_writes_all(place, grid, tmp_path, capsys):
 
 def test_the_best_of_the_nearest_in_the_table_is_that_of_the_method(place, grid):
     """`spot_best:2` and the table of retrieval, which chooses among runs that exist, agree."""
-    from ppt.results.selection import selected
-    from ppt.transfer.comparison import compare
-
     sources, _ = as_sources(find_prompts([str(place / "library")]), str(place / "llama"))
     runs = selected(read_lines(grid / "results.jsonl").runs.values())
     top = compare(sources, runs, grid, 8, "means").top("toy", 2)
@@ -528,3 +540,75 @@ def test_labels_of_tasks_in_memory_may_differ(place):
                     max_steps=1, eval_steps=1, max_length=48)  # fmt: skip
     assert [run.method for run in done.runs] == ["spot:pair", "spot:toy"]
     assert replace(done.runs[0], seconds=0.0).init == "sources:pair"
+
+
+# --- results that others changed --------------------------------------------------------
+
+
+def compared(place, grid, runs, measure="means"):
+    sources, _ = as_sources(find_prompts([str(place / "library")]), str(place / "llama"))
+    return compare(sources, runs, grid, 8, measure)
+
+
+def test_errors_by_retrieval_are_over_the_same_seeds(place, grid):
+    runs = selected(read_lines(grid / "results.jsonl").runs.values())
+    lacking = [run for run in runs if (run.method, run.seed) != ("spot:pair", 1)]
+    one = compared(place, grid, lacking)
+    (base,) = [run for run in runs if (run.method, run.seed) == ("prompt_tuning", 0)]
+    for k in (1, 3, None):
+        assert one.top("toy", k).seeds == 1
+        assert one.top("toy", k).before == pytest.approx(1 - base.test.accuracy)
+    assert one.top("toy", 4) is None
+
+
+def test_a_strangers_task_names_no_file_elsewhere(place, grid, tmp_path):
+    runs = [replace(run, task="../out") for run in read_lines(grid / "results.jsonl").runs.values()]
+    save_early(tmp_path / "out" / "shots-8-seed-0.safetensors", 2, prompt_of(2), 2 * prompt_of(2))
+    (tmp_path / "embeddings").mkdir()
+    assert compared(place, tmp_path, runs).near == {}
+
+
+def changed_results(grid, folder, change):
+    folder.mkdir()
+    lines = [json.dumps(change(row)) + "\n" for row in rows_of(grid)]
+    (folder / "results.jsonl").write_text("".join(lines))
+    return folder
+
+
+def test_results_of_another_backbone_are_refused(place, grid, tmp_path, capsys):
+    folder = changed_results(grid, tmp_path / "other", lambda row: {**row, "model": "gpt2"})
+    argv = [str(place / "library"), f"--results={folder}", f"--model={place / 'llama'}",
+            f"--output_dir={tmp_path / 'out'}"]  # fmt: skip
+    assert "has runs of gpt2, got --model" in fails(capsys, argv, transfer)
+    wide = torch.ones(LENGTH, 16)
+    save_early(embedding_file(folder, "toy", 8, 0), 2, wide, 2 * wide)
+    with pytest.raises(InputError, match="hidden size 16, the sources have 32"):
+        compared(place, folder, read_lines(grid / "results.jsonl").runs.values())
+
+
+def test_a_target_without_errors_is_told(place, grid, tmp_path, capsys):
+    def perfect(row):
+        right = (
+            {**row["test"], "accuracy": 1.0} if row["method"] == "prompt_tuning" else row["test"]
+        )
+        return {**row, "test": right}
+
+    folder = changed_results(grid, tmp_path / "perfect", perfect)
+    with (folder / "results.jsonl").open("a") as file:
+        file.write('{"run": "cut')
+    argv = [str(place / "library"), f"--results={folder}", f"--model={place / 'llama'}",
+            f"--output_dir={tmp_path / 'out'}"]  # fmt: skip
+    assert transfer(argv) == 0
+    told = capsys.readouterr().err
+    assert "toy, 8 shots: no gain to tell" in told
+    assert "The last line of results.jsonl was cut off" in told
+
+
+def test_runs_from_another_librarys_prompts_are_told(place, grid, tmp_path, capsys):
+    put_source(tmp_path / "library" / "pair", 2, place / "llama")
+    argv = [f"--results={grid}", f"--model={place / 'llama'}", f"--output_dir={tmp_path / 'out'}"]
+    assert transfer([str(tmp_path / "library"), *argv]) == 0
+    assert "began with other prompts" not in capsys.readouterr().err
+    put_source(tmp_path / "library" / "pair", 9, place / "llama")
+    assert transfer([str(tmp_path / "library"), *argv]) == 0
+    assert "note: runs from pair began with other prompts" in capsys.readouterr().err

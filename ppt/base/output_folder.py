@@ -96,8 +96,9 @@ def require_same(what: str, old: C, new: C, aim: str) -> None:
 
 
 @contextmanager
-def locked(folder: Path | None, flag: str = "--output_dir") -> Iterator[None]:
-    """Keep all other processes out of `folder`, if there is one; a second gets one line at once.
+def locked(folder: Path | None, flag: str = "--output_dir", patience: float = 0) -> Iterator[None]:
+    """Keep all other processes out of `folder`, if there is one; a second gets one line, at once
+    or after so many seconds of `patience`.
 
     The system ends the lock with its process, however that ends. Folders that are made
     and stay empty go again, so that a refusal leaves nothing. Raises OutputError.
@@ -109,7 +110,7 @@ def locked(folder: Path | None, flag: str = "--output_dir") -> Iterator[None]:
 
     require_writable(folder, flag)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=patience)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -73,7 +73,7 @@ def _tune(config: FewshotConfig, folder: Path) -> None:
     if missing:
         run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
-    for place in add_to_library(config, folder, [store.runs[one.id] for one in trials]):
+    for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):
         print(f"in the library: {place}")
     tell(folder, store.notes)
 

@@ -41,8 +41,10 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
         backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
         beginning = Beginning(method, backbone, view, train, [0], config)
         if isinstance(begin, Borrowed):
-            loans = [Loan(one.values, "") for one in begin.sources.sources[:1]]
-            beginning = replace(beginning, loans=loans)
+            size, kind = backbone.hidden_size, backbone.kind
+            sources = [one.prompt for one in begin.sources.sources]
+            loans = [Loan(one.values(hidden_size=size, kind=kind), "") for one in sources]
+            beginning = replace(beginning, loans=loans[:1])
         else:
             beginning = replace(beginning, prompt=begin)
         with started(beginning):
@@ -134,7 +136,7 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | Non
     stay in memory.
     """
     base, lanes = base_model(bench.config.model), finished.lanes(trial)
-    name = trial.method.replace(":", "-")  # no sign of a path on Windows
+    name = trial.method.replace(":", "-", 1)  # no sign of a path on Windows, where no source has it
     path = f"{ADAPTERS}/{trial.task}/{name}/shots-{trial.shots}-seed-{trial.seed}"
     if trial.learning_rate is not None:
         path += f"-lr-{trial.learning_rate}"

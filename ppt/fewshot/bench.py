@@ -28,8 +28,8 @@ class Workbench:
     """The results folder, if there is one."""
     kept: dict[str, tuple[Prompt, ...]] = field(default_factory=dict)
     """Tuned prompts by trial, where no folder keeps them."""
-    targets: dict[tuple[str, int, int], Early] = field(default_factory=dict)
-    """What targets are known by, by task, shots and seed."""
+    targets: dict[tuple[str, int, int, int], Early] = field(default_factory=dict)
+    """What targets are known by, by task, shots, seed and length: sources may be of several."""
     mixed: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
     """Prompts [P, H] of mixtures, by what they are trained on."""
     _views: dict[tuple[object, ...], TaskView] = field(default_factory=dict)

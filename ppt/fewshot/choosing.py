@@ -1,6 +1,7 @@
 """What the methods of each task begin with: a pre-trained prompt, others' prompts, nothing."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from ppt.errors import InputError
 from ppt.fewshot.loans import Borrowed, Library, borrow, expanded, with_data
@@ -9,6 +10,7 @@ from ppt.methods import ALL, MIXTURE, PRETRAINED, find_method
 from ppt.prompts.files import Prompt
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
+from ppt.tasks.rows import content_id
 from ppt.transfer.library import WHAT, choose_prompt, described, serves
 from ppt.transfer.sources import as_sources
 
@@ -52,7 +54,29 @@ def choose_methods(
             f" {' or '.join(sorted(suiting))}, got {described(prompts)}: pre-train one"
             " (python -m ppt.pretrain --format=unified), or leave --prompt out."
         )
-    return chosen, notes
+    return chosen, [*notes, *_shared(chosen, tasks)]
+
+
+def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
+    """Notes on test texts of a target that stand in the training data of what it borrows."""
+    known = dict(tasks)
+    pairs: dict[tuple[str, str], None] = {}
+    for (task, _), begin in chosen.items():
+        if isinstance(begin, Borrowed):
+            read = [data for data in begin.data.values() if isinstance(data, TaskData)]
+            known |= {data.task.name: data for data in read}
+            names = [name for one in begin.sources.sources for name in one.tasks]
+            pairs |= dict.fromkeys((task, name) for name in (*(d.task.name for d in read), *names))
+    ids = cache(lambda name, side: {content_id(row) for row in getattr(known[name], side)})
+    counts = {
+        (task, name): len(ids(task, "test") & ids(name, "train"))
+        for task, name in pairs if name in known and name != task
+    }  # fmt: skip
+    return [
+        f"{count:,} test texts of {task} are training texts of {name}, which it begins with: their"
+        " scores say too much."
+        for (task, name), count in counts.items() if count
+    ]  # fmt: skip
 
 
 def _library(
@@ -70,6 +94,12 @@ def _library(
         notes.append(
             f"{lacking}: no early prompt was kept, so the best one stands for the task; SPoT found"
             " that to tell less (--embedding_steps keeps it)."
+        )
+    if others := {one.early.step for one in kept if one.early} - {config.early_step}:
+        told = ", ".join(map(str, sorted(others)))
+        notes.append(
+            f"early prompts of --sources are of step {told}, those of targets of step"
+            f" {config.early_step}: --embedding_steps says which."
         )
     if any(find_method(name).transfer == MIXTURE for name in names):
         library, more = with_data(config, library, tasks)

@@ -49,9 +49,9 @@ class Library:
 
 
 def expanded(names: Sequence[str], library: Library) -> list[str]:
-    """Names of methods, with ``spot:all`` as one for each source."""
+    """Names of methods, with ``spot:all`` as one for each source, if there are any."""
     each = [f"spot:{one.name}" for one in library.sources]
-    return [one for name in names for one in (each if name == f"spot:{ALL}" else [name])]
+    return [one for name in names for one in (each if each and name == f"spot:{ALL}" else [name])]
 
 
 def borrow(

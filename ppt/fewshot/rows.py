@@ -122,6 +122,7 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
     method, renderer = find_method(trial.method), finished.view.renderer
     lane = finished.lanes(trial)[0]
     result = finished.lane_results[lane]
+    source = finished.start.loans[lane].source if finished.start.loans else None
     return {
         "backbone": finished.config.model,
         "task": trial.task,
@@ -132,7 +133,8 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
         "patterns_version": PATTERNS_VERSION,
         "label_words": list(renderer.verbalizer.words.values()),
         "init": finished.start.told(lane),
-        "source": finished.start.loans[lane].source if finished.start.loans else None,
+        "source": source and source.name,
+        "source_digest": source and source.prompt.digest,
         "steps": result.course.step,
         "best_step": result.best.step,
         "validation": {"accuracy": result.best.accuracy, "loss": result.best.loss},

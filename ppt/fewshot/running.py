@@ -45,10 +45,10 @@ def tune(
     tasks: TaskData | Sequence[TaskData],
     backbone: Backbone,
     *,
-    methods: Sequence[str] | None = None,
-    prompts: Sequence[Prompt | Path | str] = (),
-    sources: Sequence[Prompt | Path | str] = (),
-    shots: int | Sequence[int] = 32,
+    methods: str | Sequence[str] | None = None,
+    prompts: Prompt | Path | str | Sequence[Prompt | Path | str] = (),
+    sources: Prompt | Path | str | Sequence[Prompt | Path | str] = (),
+    shots: int | str | Sequence[int | str] = 32,
     seeds: int | Sequence[int] = 5,
     output_dir: Path | str | None = None,
     progress: bool = False,
@@ -62,27 +62,34 @@ def tune(
     `output_dir` all stays in memory; with it, finished runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
-    several = [tasks] if isinstance(tasks, TaskData) else list(tasks)
+    several = _several(tasks)
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
     values = {
         "tasks": ",".join(known),
         "model": backbone.name,
-        "methods": methods if methods is None else ",".join(methods),
-        "shots": ",".join(map(str, [shots] if isinstance(shots, int) else shots)),
+        "methods": methods if methods is None else ",".join(_several(methods)),
+        "shots": ",".join(map(str, _several(shots))),
         "seeds": seeds if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
-    if twice := settings.keys() & {*values, "prompt", "task_file", "data_dir", "sources"}:
+    if twice := settings.keys() & {*values, "prompt", "task_file", "sources"}:
         raise ConfigError(f"got {min(twice)} as a setting: it has an argument of its own.")
     config = from_values(FewshotConfig, {**values, **settings})
+    if config.library and output_dir is None:
+        raise ConfigError("got a library and no output_dir, whose adapters it takes: give both.")
     given, lent = (
-        [one if isinstance(one, Prompt) else load_prompt(one) for one in some]
+        [one if isinstance(one, Prompt) else load_prompt(one) for one in _several(some)]
         for some in (prompts, sources)
     )
     folder = None if output_dir is None else Path(output_dir)
     with locked(folder):
         return _tuned(config, backbone, known, given, lent, folder, progress=progress)
+
+
+def _several(given: Any) -> list[Any]:
+    """What is given as one or as several: a text is one, and no list of letters."""
+    return [given] if isinstance(given, str | int | Path | Prompt | TaskData) else list(given)
 
 
 def _tuned(
@@ -109,7 +116,7 @@ def _tuned(
         store.write_predictions()
     runs = [store.runs[one.id] for one in trials]
     if folder:
-        add_to_library(config, folder, runs)
+        add_to_library(config, folder, runs, chosen)
     results = results_of(runs, (*notes, *store.notes))
     return Tuning(results.runs, results.notes, kept | _on_disk(store, runs))
 

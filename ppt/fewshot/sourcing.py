@@ -90,30 +90,39 @@ def lent(
 
 
 def target_embedding(asked: Asked) -> Early:
-    """What the target is known by; kept in the results folder, for ``python -m ppt.transfer``."""
-    bench, trial, config = asked.bench, asked.trial, asked.bench.config
-    key = trial.task, trial.shots, trial.seed
-    if key in bench.targets:
-        return bench.targets[key]
+    """What the target is known by; kept in the results folder, for ``python -m ppt.transfer``.
+
+    It is as long as the sources. What is kept is written each time: of several lengths that of
+    the last method stays, also where those before it had been run already.
+    """
+    bench, trial = asked.bench, asked.trial
+    length = len(asked.borrowed.sources.sources[0].embedding)
+    place = trial.task, trial.shots, trial.seed
+    found = bench.targets.get((*place, length)) or _tuned_target(asked, length)
+    bench.targets[(*place, length)] = found
+    if bench.folder is not None:
+        save_early(embedding_file(bench.folder, *place), found.step, found.start, found.value)
+    return found
+
+
+def _tuned_target(asked: Asked, length: int) -> Early:
+    """A prompt of so many tokens at the early step on the target's rows."""
+    bench, config = asked.bench, asked.bench.config
     step = config.early_step
     settings = replace(
         config.steps, max_steps=step, eval_steps=step, lr_scheduler_type="constant",
         warmup_steps=0, early_stopping_patience=0,
     )  # fmt: skip
-    sources = asked.borrowed.sources.sources
-    start = asked.plain_start(EMBEDDING_SEED, len(sources[0].embedding))
-    lane = Lane(
-        asked.draw.train.tokens, asked.draw.validation.tokens, config.prompt_rate(), trial.seed
-    )
+    start = asked.plain_start(EMBEDDING_SEED, length)
+    rate, draw = config.prompt_rate(), asked.draw
     (result,) = tune(
-        PromptBank(bench.backbone, [start]), [lane], settings, asked.beginning.view.words,
+        PromptBank(bench.backbone, [start]),
+        [Lane(draw.train.tokens, draw.validation.tokens, rate, asked.trial.seed)],
+        settings, asked.beginning.view.words,
         tokens_at_once=config.tokens_at_once, on_step=asked.on_step, keep_step=step,
     )  # fmt: skip
     assert result.early is not None
-    found = bench.targets[key] = Early(step, *result.early)
-    if bench.folder is not None:
-        save_early(embedding_file(bench.folder, *key), step, found.start, found.value)
-    return found
+    return Early(step, *result.early)
 
 
 def _near(asked: Asked) -> list[tuple[Source, float]]:
@@ -129,13 +138,13 @@ def _one(asked: Asked) -> list[Loan]:
     (source,) = asked.borrowed.sources.sources
     if asked.bench.folder is not None:
         target_embedding(asked)
-    return [Loan(source.values, f"sources:{source.name}", source.name)]
+    return [Loan(source.values, f"sources:{source.name}", source)]
 
 
 def _best(asked: Asked) -> list[Loan]:
     """Each of the nearest for a member of its own; which is best their validation tells."""
     near = _near(asked)
-    return [Loan(source.values, _told(near), source.name) for source, _ in near]
+    return [Loan(source.values, _told(near), source) for source, _ in near]
 
 
 def _average(asked: Asked) -> list[Loan]:
@@ -180,8 +189,9 @@ def _tasks(asked: Asked) -> list[Loan]:
         asked.bench.mixed[key] = value
         if asked.trial.seed == asked.bench.config.seed_numbers[0]:
             shelve_mixture(
-                asked.bench.config, names, asked.bench.backbone.kind, value, early, course
-            )
+                asked.bench.config, names, asked.borrowed.digest, asked.bench.backbone.kind,
+                value, early, course,
+            )  # fmt: skip
     return [Loan(asked.bench.mixed[key], f"tasks:{','.join(names)}")]
 
 

@@ -27,6 +27,7 @@ from ppt.prompts.soft import (
 )
 from ppt.training.deep import DeepPrompts, shown_examples
 from ppt.training.trainables import PromptBank, Trainable, everything, lora
+from ppt.transfer.sources import Source
 
 INIT_TEXT = "Choose the right word: {words}."
 """What `prompt_tuning_text` begins with where ``--init_text`` says nothing."""
@@ -38,7 +39,7 @@ class Loan:
 
     values: Tensor
     told: str
-    source: str | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True)

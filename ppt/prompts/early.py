@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import appearing, write_synced
+from ppt.base.files import write_atomically
 from ppt.errors import InputError
+from ppt.prompts.files import PRECISIONS
 from ppt.prompts.foreign import read_bytes, readable
 
 EARLY = "task_embedding.safetensors"
@@ -33,13 +34,13 @@ def save_early(file: Path, step: int, start: Tensor, value: Tensor | None = None
     tensors = {"start": start, "step": torch.tensor(step)}
     tensors |= {} if value is None else {"value": value}
     data = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
-    with appearing(file) as scratch:
-        write_synced(scratch, bytes(save(data, {"format": "pt"})))
+    write_atomically(file, bytes(save(data, {"format": "pt"})))
 
 
 def read_start(file: Path) -> Tensor:
     """The start [P, H] that `save_early` wrote; raises InputError where it is not there."""
-    return _tensors(file)["start"]
+    with readable(file):
+        return _tensors(file)["start"]
 
 
 def read_early(file: Path) -> Early | None:
@@ -47,14 +48,18 @@ def read_early(file: Path) -> Early | None:
     tensors = _tensors(file) if file.exists() else {}
     if not {"value", "start", "step"} <= tensors.keys():
         return None
-    start, value = tensors["start"].float(), tensors["value"].float()
-    finite = bool(start.isfinite().all() and value.isfinite().all())
-    if value.ndim != 2 or start.shape != value.shape or not finite:
+    start, value, step = (tensors[name] for name in ("start", "value", "step"))
+    both = (start, value)
+    is_prompt = value.ndim == 2 and value.numel() and start.shape == value.shape
+    is_prompt = is_prompt and all(one.dtype in PRECISIONS for one in both)
+    is_prompt = is_prompt and all(bool(one.float().isfinite().all()) for one in both)
+    if not is_prompt or step.dtype != torch.int64 or step.numel() != 1 or int(step) < 1:
+        told = " and ".join(f"{list(one.shape)} {one.dtype}" for one in both)
         raise InputError(
-            f"{file} holds {list(start.shape)} and {list(value.shape)}, expected two finite"
-            " [P, H] of one prompt: make it anew (--embedding_steps), or remove the file."
+            f"{file} holds {told}, expected two finite [P, H] of one prompt, and a step from 1 on:"
+            " make it anew (--embedding_steps), or remove the file."
         )
-    return Early(int(tensors["step"]), start, value)
+    return Early(int(step), start.float(), value.float())
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import TO_GO_ON, appearing, file_digest, write_synced, writing
+from ppt.base.files import TO_GO_ON, appearing, file_digest, sweep_dead, write_synced, writing
 from ppt.errors import InputError
 from ppt.prompts.deep import DeepShape
 from ppt.prompts.foreign import read_bytes, read_object, readable, told
@@ -159,10 +159,10 @@ def save_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    with writing(f"the prompt to {folder}", TO_GO_ON):
-        for name, data in files.items():
-            with appearing(folder / name) as scratch:
-                write_synced(scratch, data)
+    for name, data in files.items():
+        with writing(f"the prompt to {folder}", TO_GO_ON), appearing(folder / name) as scratch:
+            sweep_dead(folder / name)
+            write_synced(scratch, data)
 
 
 def read_values(

@@ -14,6 +14,9 @@ from ppt.results.transfer import gains, matrix
 CELL, LETTER = (0.62, 0.3), 0.068
 """Inches of a cell, and of a letter of a name."""
 
+WIDEST = 60.0
+"""Inches of all cells: where more do not fit each is smaller, the smallest without a number."""
+
 MORE, LESS = COLOURS[0], COLOURS[3]
 """Of values above and below 0."""
 
@@ -35,19 +38,21 @@ def heat_map(
     """
     names = 0.25 + LETTER * max(len(plain(one)) for one in (*rows, ""))
     below = 0.25 + LETTER * max(len(plain(one)) for one in (*columns, ""))
-    size = (CELL[0] * len(columns), CELL[1] * len(rows))
+    share = min(1.0, WIDEST / (CELL[0] * max(len(columns), len(rows))))
+    size = (share * CELL[0] * len(columns), share * CELL[1] * len(rows))
     figure, (ax,) = panels(1, 1, size, Space(left=names, bottom=below), title, note)
     ax.pcolormesh(values, edgecolor=FAINT, linewidth=0.5).set(
         array=None, facecolor=_colours(values).reshape(-1, 4)
     )
     for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            ax.text(column + 0.5, row + 0.5, f"{value:.{digits}f}", ha="center", va="center")
+        if np.isfinite(value) and share > 0.5:
+            ax.text(column + 0.5, row + 0.5, f"{value:.{digits}f}", ha="center", va="center",
+                    fontsize=8 * share)  # fmt: skip
     ax.set_yticks(np.arange(len(rows)) + 0.5, [plain(one) for one in rows])
     ax.set_xticks(np.arange(len(columns)) + 0.5, [plain(one) for one in columns], rotation=90)
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, labelsize=8 * share)
     return figure
 
 

@@ -78,7 +78,15 @@ class TaskData:
 
     @property
     def all_shots(self) -> int:
-        """The rows that train where all do, but for those that validate (``--shots all``)."""
+        """The rows that train where all do, but for those that validate (``--shots all``).
+
+        Raises InputError where one row is all there is.
+        """
+        if len(self.train) < 2:
+            raise InputError(
+                f"task {self.task.name}: got one row to train, expected 2 at least (one to train,"
+                " one to validate): add rows."
+            )
         return len(self.train) - held_out(len(self.train))
 
     def few_shot(self, shots: int, seed: int) -> FewShot:
@@ -105,7 +113,7 @@ class TaskData:
         """Which rows of `train` train and validate; raises InputError if there are too few."""
         ids = [row["id"] for row in self.train]
         try:
-            if shots == self.all_shots and 2 * shots > len(ids):
+            if shots == self.all_shots and 2 * shots >= len(ids):
                 return draw_all(seed, ids)
             return draw(
                 [row["label"] for row in self.train],

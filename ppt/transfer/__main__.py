@@ -11,7 +11,7 @@ from ppt.base.extras import left_out
 from ppt.base.files import save_figure, write_atomically
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.output_folder import CONFIG, Kind, locked
-from ppt.errors import InputError, exit_status
+from ppt.errors import InputError, exit_status, visible
 from ppt.results.selection import RESULTS
 
 if TYPE_CHECKING:
@@ -93,34 +93,54 @@ def _compare(config: TransferConfig, folder: Path) -> None:
     if lacking := [one.name for one in sources if one.early is None]:
         print(f"note: {', '.join(lacking)}: no early prompt was kept, the best one stands for it.",
               file=sys.stderr)  # fmt: skip
-    if len(steps := {one.early.step for one in sources if one.early}) > 1:
-        print(f"note: early prompts are of several steps ({', '.join(map(str, sorted(steps)))}).",
-              file=sys.stderr)  # fmt: skip
     embeddings = [one.embedding for one in sources]
     likeness = similarities(embeddings, embeddings, config.similarity)
     order = clustered(likeness)
     several = _comparisons(config, sources)
+    steps = {one.early.step for one in sources if one.early}.union(*(one.steps for one in several))
+    if len(steps) > 1:
+        print(f"note: early prompts, of sources and targets, are of several steps"
+              f" ({', '.join(map(str, sorted(steps)))}).", file=sys.stderr)  # fmt: skip
     names, ordered = [sources[i].name for i in order], likeness[order][:, order]
     _write(config, folder, names, ordered, several)
 
 
 def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["Comparison"]:
     """A comparison for each number of shots that has transfer; none without results."""
+    from ppt.prompts.files import Prompt
     from ppt.results.report import read_results
-    from ppt.results.selection import at_shots, shots_of
-    from ppt.transfer.comparison import compare
+    from ppt.results.selection import at_shots, distinct, shots_of
+    from ppt.transfer.comparison import compare, of_other_prompts
+    from ppt.transfer.library import is_for
 
     folder = Path(config.results or USUAL)
     if config.results is None and not (folder / RESULTS).is_file():
         print("note: no results, so no transfer matrix: give --results.", file=sys.stderr)
         return []
-    chosen = read_results(folder).selected()
+    results = read_results(folder)
+    for note in results.notes:
+        print(f"note: {note}", file=sys.stderr)
+    chosen = results.selected()
+    models = distinct(chosen, "model")
+    if others := [one for one in models if not is_for(Prompt({"backbone": one}), config.model)]:
+        told = f"{folder} has runs of {others[0]}, got --model {config.model}"
+        if config.results is not None:
+            raise InputError(f"{told}: give the backbone of the results, and its prompts.")
+        print(f"note: {visible(told)}, so no transfer matrix.", file=sys.stderr)
+        return []
+    if others := of_other_prompts(sources, chosen, folder):
+        print(f"note: runs from {', '.join(others)} began with other prompts than the library has:"
+              " their gains are not those of its similarities.", file=sys.stderr)  # fmt: skip
     several = [
         compare(sources, at_shots(chosen, shots), folder, shots, config.similarity)
         for shots in shots_of(chosen)
     ]
+    for one in several:
+        for task in one.untold:
+            print(f"note: {visible(task)}, {one.shots} shots: no gain to tell: prompt_tuning has no"
+                  " runs of the same seeds, or made no error.", file=sys.stderr)  # fmt: skip
     found = [one for one in several if one.gains]
-    if not found:
+    if not found and not any(one.untold for one in several):
         print(f"note: {folder} has no runs of prompt_tuning and of spot:<source> on one task, so no"
               " transfer matrix.", file=sys.stderr)  # fmt: skip
     return found

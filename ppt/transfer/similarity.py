@@ -60,20 +60,23 @@ def clustered(likeness: Matrix) -> list[int]:
     Average linkage: the two groups that are most alike on average become one, again and
     again (Sokal and Michener 1958); each is turned so that the ends that meet are alike.
     """
-    groups = [[place] for place in range(len(likeness))]
-    while len(groups) > 1:
-        pairs = [(a, b) for b in range(len(groups)) for a in range(b)]
-        a, b = max(pairs, key=lambda pair: _between(likeness, groups, *pair))
+    count = len(likeness)
+    groups = {place: [place] for place in range(count)}
+    sums, sizes = likeness.copy(), np.ones(count)  # of all pairs of members; members
+    apart = np.tri(count, k=-1, dtype=bool)  # b and a before it are both still groups
+    for _ in range(count - 1):
+        means = np.where(apart, sums / np.outer(sizes, sizes), -np.inf)
+        b, a = divmod(int(means.argmax()), count)
         turned = [
             [*left, *right]
             for left in (groups[a], groups[a][::-1])
             for right in (groups[b], groups[b][::-1])
         ]
         seam = len(groups[a])
-        joint = max(turned, key=lambda order: likeness[order[seam - 1], order[seam]])
-        groups = [joint if i == a else group for i, group in enumerate(groups) if i != b]
+        groups[a] = max(turned, key=lambda order: likeness[order[seam - 1], order[seam]])
+        del groups[b]
+        apart[b] = apart[:, b] = False
+        sums[a] += sums[b]
+        sums[:, a] += sums[:, b]
+        sizes[a] += sizes[b]
     return groups[0] if groups else []
-
-
-def _between(likeness: Matrix, groups: Sequence[Sequence[int]], a: int, b: int) -> float:
-    return float(likeness[np.ix_(groups[a], groups[b])].mean())

@@ -5,18 +5,25 @@ whatever it was trained on: a task, a self-supervised format, language modelling
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from torch import Tensor
 
+from ppt.base import names
 from ppt.base.names import check_name
 from ppt.errors import InputError, unknown_name
 from ppt.prompts.early import EARLY, Early, read_early
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
+from ppt.results.transfer import FROM
 from ppt.transfer.library import is_for
 from ppt.transfer.similarity import similarities
+
+LONGEST = names.LONGEST - len(FROM)
+"""Bytes of a source's name: a method is named after it, and folders after methods."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +35,16 @@ class Source:
 
     @cached_property
     def early(self) -> Early | None:
-        """The prompt at its start and at the early step, if these were kept."""
-        return read_early(self.prompt.folder / EARLY) if self.prompt.folder else None
+        """The prompt at its start and at the early step, if these were kept; InputError where they
+        are another prompt's.
+        """
+        found = read_early(self.prompt.folder / EARLY) if self.prompt.folder else None
+        if found and found.value.shape != self.values.shape:
+            raise InputError(
+                f"{self.prompt} holds a prompt {list(self.values.shape)} and an early one"
+                f" {list(found.value.shape)}, expected one prompt's: remove its {EARLY}."
+            )
+        return found
 
     @cached_property
     def values(self) -> Tensor:
@@ -86,7 +101,8 @@ class Sources:
 def as_sources(prompts: Iterable[Prompt], model: str) -> tuple[list[Source], list[str]]:
     """Those of `prompts` that can begin a soft prompt of the backbone, and notes on the others.
 
-    A name is that of the folder in the library. Raises InputError where two have one name.
+    A name is that of the folder in the library. Raises InputError where two have one name, or
+    prompts are of several hidden sizes.
     """
     kept: dict[str, Source] = {}
     notes = []
@@ -100,8 +116,9 @@ def as_sources(prompts: Iterable[Prompt], model: str) -> tuple[list[Source], lis
                 " the folders another name."
             )
         else:
-            check_name(name, "the name of a source")
+            check_name(name, "the name of a source", LONGEST)
             kept[name] = Source(name, prompt)
+    _of_one(list(kept.values()), 1, f"--model {model}", "hidden sizes", "numbers a token")
     return list(kept.values()), notes
 
 
@@ -109,7 +126,7 @@ def source_name(prompt: Prompt, place: int = 0) -> str:
     """The name of its run folder; of a prompt in memory its task's or format's."""
     if prompt.folder is None:
         return str(prompt.card.get("task") or prompt.card.get("format") or f"prompt-{place}")
-    folder = prompt.folder.resolve()
+    folder = Path(os.path.normpath(prompt.folder.absolute()))  # by the name of a link, if it is one
     return folder.parent.name if folder.name in (FOLDER, ADAPTER) else folder.name
 
 
@@ -120,7 +137,7 @@ def _unfit(prompt: Prompt, model: str) -> str:
     if prompt.card.get("style", "soft") != "soft":
         return f"it stands beside {prompt.card['style']} words"
     if not is_for(prompt, model):
-        return f"it was trained for {prompt.card.get('backbone')}"
+        return f"it was trained for {prompt.card.get('backbone') or prompt.card.get('model')}"
     return ""
 
 
@@ -134,9 +151,13 @@ def find_source(sources: Sequence[Source], name: str) -> Source:
 
 def of_one_length(sources: Sequence[Source], purpose: str) -> None:
     """Refuse prompts of several lengths, which cannot stand for one another."""
-    lengths = {len(one.values): one for one in sources}
-    if len(lengths) > 1:
-        told = " and ".join(f"{one.name} {length}" for length, one in sorted(lengths.items())[:2])
+    _of_one(sources, 0, purpose, "lengths", "tokens")
+
+
+def _of_one(sources: Sequence[Source], axis: int, purpose: str, what: str, unit: str) -> None:
+    sizes = {one.values.shape[axis]: one for one in sources}
+    if len(sizes) > 1:
+        told = " and ".join(f"{one.name} {size}" for size, one in sorted(sizes.items())[:2])
         raise InputError(
-            f"{purpose}: the sources have several lengths ({told} tokens): give those of one."
+            f"{purpose}: the sources have several {what} ({told} {unit}): give those of one."
         )

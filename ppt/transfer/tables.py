@@ -20,8 +20,8 @@ NEAREST = (1, 3, None)
 """Numbers of sources that a table of retrieval has; None: all of them."""
 
 TOP_NOTE = (
-    "Per cent of test rows that are wrong, mean over seeds; of the k nearest the one that validates"
-    " best counts."
+    "Per cent of test rows that are wrong, mean over the seeds that were run from the most sources;"
+    " of the k nearest the one that validates best counts."
 )
 
 
