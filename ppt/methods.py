@@ -34,6 +34,10 @@ PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 """A start that is good already is left more slowly: 2e-3 was measured, 0.1 keeps the ratio."""
 
+ACCURACY, ALONE = "accuracy", "accuracy_alone"
+"""What a step is chosen by (``--metric_for_best_model``): of a start that is good already the
+earliest of equal accuracies, as the loss of a few rows is no reason to leave it."""
+
 KV_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 KV_PRETRAINED_RATES = {"adamw": 1e-3, "adafactor": 0.05}
 """AdamW's are among those that the authors of Context Tuning tried, 3e-4 to 5e-3."""
@@ -69,7 +73,7 @@ class Method:
     other starts, `combine` makes one. `transfer` is how other tasks lead to the start: from the
     `nearest` of ``--sources``, or the one that `source` names. `named` texts begin with the
     task's name. `token_dropout` is the share of a deep prompt's positions that a step of
-    training leaves unread.
+    training leaves unread. The `metric` chooses the best step.
     """
 
     summary: str
@@ -87,6 +91,7 @@ class Method:
     source: str | None = None
     named: bool = False
     token_dropout: float = 0.0
+    metric: str = ACCURACY
 
     def __post_init__(self) -> None:
         assert self.init == PRETRAINED or (self.trains in PROMPTS) == (self.init is not None), self
@@ -145,6 +150,11 @@ def _untrained(
     )
 
 
+def _begun(summary: str, **more: Any) -> Method:
+    """A method that goes on from what was pre-trained."""
+    return Method(summary, init=PRETRAINED, metric=ALONE, **{"rates": PRETRAINED_RATES, **more})
+
+
 def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
     return Method(
         summary,
@@ -182,15 +192,10 @@ METHODS: dict[str, Method] = {
     "lora_pretrained": Method(
         "pre-trained low-rank adapters as they are",
         trains="lora", style="hard", init=PRETRAINED, rates={}),
-    "ppt": Method(
-        "a soft prompt that was pre-trained on the task's format (Gu et al. 2022)",
-        init=PRETRAINED, rates=PRETRAINED_RATES),
-    "hybrid_ppt": Method(
-        "the same beside hard words, pre-trained with them",
-        style="hybrid", init=PRETRAINED, rates=PRETRAINED_RATES),
-    "unified_ppt": Method(
-        "the task as multiple choice, from the one prompt for all tasks",
-        unified=True, init=PRETRAINED, rates=PRETRAINED_RATES),
+    "ppt": _begun("a soft prompt that was pre-trained on the task's format (Gu et al. 2022)"),
+    "hybrid_ppt": _begun("the same beside hard words, pre-trained with them", style="hybrid"),
+    "unified_ppt": _begun(
+        "the task as multiple choice, from the one prompt for all tasks", unified=True),
     "kv_tuning": Method(
         "keys and values of every layer, from those of sampled vocabulary (Li and Liang 2021)",
         trains="kv", rates=KV_RATES),
@@ -203,12 +208,12 @@ METHODS: dict[str, Method] = {
         "from those of the training examples, beside hard words; none reads its own, a share is"
         " left unread in each step (Lu et al. 2025)",
         trains="kv", style="hybrid", init=EXAMPLES, rates=KV_RATES, token_dropout=TOKEN_DROPOUT),
-    "kv_ppt": Method(
+    "kv_ppt": _begun(
         "keys and values that were pre-trained on the task's format",
-        trains="kv", init=PRETRAINED, rates=KV_PRETRAINED_RATES),
-    "hybrid_kv_ppt": Method(
+        trains="kv", rates=KV_PRETRAINED_RATES),
+    "hybrid_kv_ppt": _begun(
         "the same beside hard words, pre-trained with them",
-        trains="kv", style="hybrid", init=PRETRAINED, rates=KV_PRETRAINED_RATES),
+        trains="kv", style="hybrid", rates=KV_PRETRAINED_RATES),
     "ensemble_vote": Method(
         f"{ENSEMBLE_SIZE} prompts from other starts, majority vote (Lester et al. 2021)",
         members=ENSEMBLE_SIZE, combine="vote"),
@@ -233,9 +238,9 @@ METHODS: dict[str, Method] = {
     "lora": Method(
         "low-rank adapters of all linear layers through PEFT (Hu et al. 2022), hard words",
         trains="lora", style="hard", init=None, rates=LORA_RATES),
-    "lora_ppt": Method(
+    "lora_ppt": _begun(
         "the same from adapters that were pre-trained on the task's format",
-        trains="lora", style="hard", init=PRETRAINED, rates=LORA_RATES),
+        trains="lora", style="hard", rates=LORA_RATES),
     "fine_tuning": Method(
         "every weight, in float32, hard words",
         trains="everything", style="hard", init=None, rates=FULL_RATES),

@@ -44,11 +44,11 @@ def id_of(method="ppt", config=None, content="c", prompt="p", rate=0.002, **plac
 
 
 GOLDEN = {
-    "ppt": "843a164f18699ce5",
+    "ppt": "1469ced5c95dc7c9",
     "zero_shot": "41da97654c044ceb",
     "ensemble_vote": "c880f5eb858cff6a",
     "lora": "b8259063e1cd9ebf",
-    "flags": "4dd17b0947f19e4d",
+    "flags": "a1ee52cc86f6d117",
     "content": "19142dd09e1bacb3",
     "content of an own pattern": "62488b6fa0a9130c",
 }
@@ -80,7 +80,7 @@ DEFAULTS = {
         "lr_scheduler_type": "constant", "warmup_steps": 0, "weight_decay": None,
         "pull": 0.0, "max_grad_norm": 1.0, "per_device_train_batch_size": 16, "max_steps": 48,
         "eval_steps": 8,
-        "metric_for_best_model": "accuracy", "early_stopping_patience": 0,
+        "metric_for_best_model": "method", "early_stopping_patience": 0,
         "max_test_examples": None, "max_length": 256, "model": "smollm2-135m",
         "context_length": 1024, "prompt_length": 20, "init_text": None, "answers": "letters",
         "residual": 0, "target": "cloze",
@@ -89,7 +89,7 @@ DEFAULTS = {
         "trains": "prompt", "style": "soft", "unified": False, "init": "vocabulary",
         "demonstrations": False, "calibrated": False, "members": 1, "combine": None,
         "transfer": None, "nearest": 0, "source": None, "named": False,
-        "token_dropout": 0.0,
+        "token_dropout": 0.0, "metric": "accuracy",
     },
     Task: {"language": "en", "balance": "equal", "patterns": {}},
     Label: {},

@@ -74,7 +74,7 @@ def run_bank(
         ]
         budget = config.tokens_at_once
         results = tune(
-            start.trainable, lanes, config.steps, view.words, tokens_at_once=budget,
+            start.trainable, lanes, config.steps_of(method), view.words, tokens_at_once=budget,
             on_step=on_step, keep_step=config.kept_step,
         )  # fmt: skip
         seconds = (time.perf_counter() - began) / len(lanes)

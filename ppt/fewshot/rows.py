@@ -45,7 +45,7 @@ class Finished:
         if find_method(trial.method).combine != BEST:
             return lanes
         outcomes = [self.lane_results[lane].best for lane in lanes]
-        best = best_of(outcomes, self.config.metric_for_best_model)
+        best = best_of(outcomes, self.config.metric_of(self.bank.method))
         return [lanes[next(i for i, one in enumerate(outcomes) if one is best)]]
 
     def tested(self, trial: Trial) -> Predictions:

@@ -9,7 +9,17 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, flag
 from ppt.errors import ConfigError
 from ppt.fewshot.transfer import EARLY_STEP, TRANSFER, TransferSettings
-from ppt.methods import ALL, GRID, METHODS, PRETRAINED, PROMPT_RATES, Method, find_method
+from ppt.methods import (
+    ACCURACY,
+    ALL,
+    ALONE,
+    GRID,
+    METHODS,
+    PRETRAINED,
+    PROMPT_RATES,
+    Method,
+    find_method,
+)
 from ppt.results.trial import changed
 from ppt.training.machine import MACHINE, MachineSettings
 from ppt.training.reading import DATA
@@ -145,7 +155,12 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     )
     max_steps: int = again(StepSettings, "max_steps", 48)
     eval_steps: int = again(StepSettings, "eval_steps", 8)
-    metric_for_best_model: str = again(StepSettings, "metric_for_best_model", "accuracy")
+    metric_for_best_model: str = again(
+        StepSettings, "metric_for_best_model", BY_METHOD,
+        help="what the best step goes by; of equal accuracies the lower loss wins, or the earlier"
+        f" step ({ALONE}); method: {ALONE} for those that begin pre-trained, {ACCURACY} for others",
+        choices=(BY_METHOD, "loss", ACCURACY, ALONE),
+    )  # fmt: skip
     early_stopping_patience: int = again(StepSettings, "early_stopping_patience", 0)
     side_by_side: int = flag(
         "runs of one task and method (seeds, rates) that are trained as one batch",
@@ -225,11 +240,16 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
         factors = GRID if self.grid == BY_METHOD else (1.0,)
         return sorted(self.rates or [own * factor for factor in factors])
 
-    @property
-    def steps(self) -> StepSettings:
+    def metric_of(self, method: Method) -> str:
+        """What the best step of a method goes by."""
+        own = self.metric_for_best_model
+        return method.metric if own == BY_METHOD else own
+
+    def steps_of(self, method: Method) -> StepSettings:
         """What the loop reads; its learning rate is that of no run yet."""
         known = {one.name: getattr(self, one.name) for one in fields(StepSettings)}
-        return StepSettings(**{**known, "learning_rate": None})
+        own = {"learning_rate": None, "metric_for_best_model": self.metric_of(method)}
+        return StepSettings(**{**known, **own})
 
     def decisive(self) -> dict[str, Any]:
         """The flags that a run's numbers depend on, where they are not the defaults."""

@@ -110,8 +110,8 @@ def _tuned_target(asked: Asked, length: int) -> Early:
     bench, config = asked.bench, asked.bench.config
     step = config.early_step
     settings = replace(
-        config.steps, max_steps=step, eval_steps=step, lr_scheduler_type="constant",
-        warmup_steps=0, early_stopping_patience=0,
+        config.steps_of(asked.method), max_steps=step, eval_steps=step,
+        lr_scheduler_type="constant", warmup_steps=0, early_stopping_patience=0,
     )  # fmt: skip
     start = asked.plain_start(EMBEDDING_SEED, length)
     rate, draw = config.prompt_rate(), asked.draw
@@ -228,8 +228,9 @@ def _train(
     asked: Asked, trainable: Trainable, portions: Sequence[Portion], rate: float
 ) -> tuple[Course[Outcome], Curves]:
     config = asked.bench.config
+    settings = mixture_settings(config.steps_of(asked.method), config.mixture_steps, rate)
     return train_mixture(
-        trainable, portions, mixture_settings(config.steps, config.mixture_steps, rate),
+        trainable, portions, settings,
         cap=config.mixture_cap, seed=asked.trial.seed, tokens_at_once=config.tokens_at_once,
         on_step=asked.on_step, keep_step=config.kept_step,
     )  # fmt: skip
