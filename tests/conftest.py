@@ -1,5 +1,6 @@
 """Settings of all tests, and the count of what each promise was put to (docs/reliability.md)."""
 
+import gc
 import json
 import os
 from collections import defaultdict
@@ -50,6 +51,10 @@ def pytest_collection():
     """Test files import all that there is, and none of it is garbage."""
     with quick_imports():
         return (yield)
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # else duckdb says as the process ends what was not taken down
 
 
 def pytest_addoption(parser):
