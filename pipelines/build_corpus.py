@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
 from pipelines.logs import quiet
@@ -29,7 +28,7 @@ def _run(argv: Sequence[str] | None) -> int:
         BuildFlags, argv, prog="python -m pipelines.build_corpus", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
-    with quick_imports() if argv is None else nullcontext():
+    with quick_imports(argv):
         from pipelines.job import run
         from pipelines.options import job_of  # Beam comes in here: --help is quick
 

@@ -188,6 +188,11 @@ class BuildConfig:
         )
         return hashlib.blake2b(text.encode(errors="backslashreplace"), digest_size=16).hexdigest()
 
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Modules that local workers import as they start."""
+        return find_labeller(self.labeller)[0].ahead if self.needs_labels else ()
+
     def versions(self) -> dict[str, str]:
         """Versions of what decides the bytes."""
         labelling = find_labeller(self.labeller)[0].libraries if self.needs_labels else ()

@@ -189,14 +189,14 @@ def build(job: Job, plan: Plan, output: Output, options: PipelineOptions, folder
 
     Raises the workers' PPTError as it was raised there.
     """
-    local, log = None, None
+    local, log, ahead = None, None, plan.config.ahead
     if job.local:
         local = Local(f"{folder}/progress", f"{folder}/spool", plan.workers)
         log = None if job.verbose else f"{folder}/workers.log"
     n_shards = len(plan.config.all_shards())
     with (
         plain_errors(job.runner, traced=job.verbose),
-        local_runner(plan.workers, log) if job.local else nullcontext() as runner,
+        local_runner(plan.workers, log, *ahead) if job.local else nullcontext() as runner,
         shown(local.progress if local else None, n_shards, plain_console(stderr=True)),
         _pipeline(runner, options, folder) as pipeline,
     ):

@@ -28,7 +28,7 @@ class Labeller:
     sentences; `check` raises PPTError, before any work, if that text cannot be used.
     `foreign` names the language of a text, by its words or script, where the labeller does not
     know it, else "". `thresholds` of confidence are used where none are given. The labels
-    depend on the versions of `libraries`.
+    depend on the versions of `libraries`. Local workers import the modules `ahead` as they start.
     """
 
     form: str
@@ -37,6 +37,7 @@ class Labeller:
     thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
     libraries: tuple[str, ...] = ()
     foreign: Callable[[str], str] = lambda _: ""
+    ahead: tuple[str, ...] = ()
 
 
 def by_function(label: Callable[[list[str]], Probabilities]) -> beam.PTransform:
@@ -84,6 +85,7 @@ def _of_torch(form: str, handler: str, thresholds: tuple[float, ...]) -> Labelle
         lambda model: known().check(model),
         thresholds,
         ("torch", "transformers"),
+        ahead=("pipelines.model_labellers",),
     )
 
 

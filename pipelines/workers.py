@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO, cast
@@ -47,17 +48,17 @@ _GRACE = 5.0
 
 
 @contextmanager
-def local_runner(workers: int, log: str | None) -> Iterator[FnApiRunner]:
+def local_runner(workers: int, log: str | None, *ahead: str) -> Iterator[FnApiRunner]:
     """Beam's local runner, named outright: its `DirectRunner` looks for another to download.
 
-    More than one worker means processes; what they log goes to the file `log`, or to stderr
-    without one. Raises WorkerError where one of them dies.
+    More than one worker means processes, which import the modules `ahead` as they start; what
+    they log goes to the file `log`, else to stderr. Raises WorkerError where one of them dies.
     """
     if workers == 1:
         yield FnApiRunner()
         return
     crew = _Crew(workers, log)
-    crew.gather()
+    crew.gather(*ahead)
     WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
         with _loopback_only(), _quiet_threads():
@@ -97,9 +98,9 @@ class _Crew:
         self._idle: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
-    def gather(self) -> None:
+    def gather(self, *ahead: str) -> None:
         """Start all."""
-        command = [sys.executable, "-m", __name__, str(os.getpid())]
+        command = [sys.executable, "-m", __name__, str(os.getpid()), *ahead]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with Path(self.log or os.devnull).open("ab") as log:
             for _ in range(self.size):
@@ -276,14 +277,15 @@ class _Forgiving:
             self._stream.flush()
 
 
-def main(launcher: int) -> None:
+def main(launcher: int, *ahead: str) -> None:
     """Be a worker of the process `launcher`, and end soon after it, however it ended."""
     sys.stderr = cast("TextIO", _Forgiving(sys.stderr))
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     with quick_imports():
         from apache_beam.runners.worker import sdk_worker_main
 
-        import pipelines.stages  # noqa: F401 - what it will be asked for
+        for name in ("pipelines.stages", *ahead):  # what it will be asked for
+            import_module(name)
     told = sys.stdin.buffer.read()
     if not told:
         return  # there is no work
@@ -295,4 +297,4 @@ def main(launcher: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
+from ppt.base.imports import quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import exit_status
@@ -56,16 +57,19 @@ def _run(argv: Sequence[str] | None) -> int:
         need("peft", "--trains=lora")
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
-    from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
+    with quick_imports(argv):  # torch comes in here: --help and most errors are quick
+        from ppt.training.processes import join
 
     processes, folder = join(config.device), Path(config.output_dir)
     with locked(folder if processes.first else None):
-        _adapt(config, folder, processes)
+        _adapt(config, folder, processes, argv)
         processes.leave()
     return 0
 
 
-def _adapt(config: AdaptConfig, folder: Path, processes: "Processes") -> None:
+def _adapt(
+    config: AdaptConfig, folder: Path, processes: "Processes", argv: Sequence[str] | None
+) -> None:
     """Train in a folder that is locked, and show the scores."""
     from rich.console import Console
 
@@ -78,6 +82,8 @@ def _adapt(config: AdaptConfig, folder: Path, processes: "Processes") -> None:
         folder, config, overwrite=config.overwrite_output_dir, resume=config.resume_from_checkpoint
     )
     processes.wait()
+    with quick_imports(argv):
+        import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
     course = adapt(
         config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
         progress="bar" if sys.stderr.isatty() else "lines", tell=print,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
+from ppt.base.imports import quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.corpus.storage import Corpus, open_corpus
@@ -63,17 +64,22 @@ def _run(argv: Sequence[str] | None) -> int:
     )  # fmt: skip
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
-    from ppt.training.processes import join  # torch comes in here: --help and most errors are quick
+    with quick_imports(argv):  # torch comes in here: --help and most errors are quick
+        from ppt.training.processes import join
 
     processes, folder = join(config.device), Path(str(config.output_dir))
     with locked(folder if processes.first else None):
-        _pretrain(config, corpus, folder, processes)
+        _pretrain(config, corpus, folder, processes, argv)
         processes.leave()
     return 0
 
 
 def _pretrain(
-    config: PretrainConfig, corpus: Corpus | None, folder: Path, processes: "Processes"
+    config: PretrainConfig,
+    corpus: Corpus | None,
+    folder: Path,
+    processes: "Processes",
+    argv: Sequence[str] | None,
 ) -> None:
     """Train in a folder that is locked, and show the scores."""
     from rich.console import Console
@@ -91,6 +97,8 @@ def _pretrain(
         resume=config.resume_from_checkpoint,
     )
     processes.wait()
+    with quick_imports(argv):
+        import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
     read = corpus or Reading(str(config.corpus), config)
     backbone = load_backbone(
         config.model,

@@ -1,5 +1,6 @@
 """Settings of all tests, and the count of what each promise was put to (docs/reliability.md)."""
 
+import gc
 import json
 import os
 from collections import defaultdict
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from matplotlib.figure import Figure
+
+from ppt.base.imports import quick_imports
+from ppt.corpus import histograms
 
 # A slow machine is no failing property. The tests of a change see the same examples each time;
 # `make fuzz`, which sets PPT_FUZZ, sees others each time.
@@ -18,9 +22,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Tests run side by side: threads of one would take the cores of another, which waits for its own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Half the time of a small build or run goes to drawing its plots, which few tests look at: those
+# Most of the time of a small build or run goes to drawing its plots, which few tests look at: those
 # ask for `drawn`. Commands in processes of their own, and pages, draw all the same.
-DRAW = Figure.savefig
+DRAW, HISTOGRAMS = Figure.savefig, histograms.figure_of
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -32,12 +36,25 @@ def save_at_once(figure, file, **look):
 
 
 Figure.savefig = save_at_once
+histograms.figure_of = lambda _: Figure()
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Plots are drawn, pixel by pixel."""
     monkeypatch.setattr(Figure, "savefig", DRAW)
+    monkeypatch.setattr(histograms, "figure_of", HISTOGRAMS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Test files import all that there is, and none of it is garbage."""
+    with quick_imports():
+        return (yield)
+
+
+def pytest_unconfigure():
+    gc.unfreeze()  # else duckdb says as the process ends what was not taken down
 
 
 def pytest_addoption(parser):

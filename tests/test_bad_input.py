@@ -166,7 +166,8 @@ def test_ids_that_two_texts_share_are_told_and_both_kept(tmp_path, capsys):
 
 def test_a_document_of_50_mb_is_cut_or_whole_as_the_limit_says(tmp_path):
     big = " ".join(
-        f"The {'abcdefghij'[n % 10]}{n:x} thing number {n} stands here." for n in range(1_250_000)
+        f"The {'abcdefghij'[n % 10] * 350}{n:x} thing number {n} stands here."
+        for n in range(130_000)
     )
     assert len(big) > 50_000_000
     (tmp_path / "in").mkdir()

@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import random
 import re
 import subprocess
 import time
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -31,8 +33,8 @@ from pipelines.ledger import (
 from pipelines.packets import Spool
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
-from ppt.corpus.histograms import HISTOGRAMS
-from ppt.corpus.storage import MANIFEST, Shard, open_corpus
+from ppt.corpus.histograms import HISTOGRAMS, histograms
+from ppt.corpus.storage import MANIFEST, Shard, open_corpus, statistics
 from ppt.errors import ConfigError, CorpusError
 from ppt.inspect import main as inspect
 from ppt.prompts.patterns import rendered_text, standard_pattern
@@ -86,9 +88,16 @@ def test_the_checker_can_fail(reference):
     assert Checker(reference, Source(shifted)).check(["sentence_pair"]).faults
 
 
-def test_more_processes_give_the_same_bytes(tmp_path, inputs, reference):
-    build(*inputs, "--output", tmp_path / "c", *FLAGS, "--workers", 3)
-    assert digests(tmp_path / "c") == digests(reference)
+@pytest.fixture(scope="module")
+def by_three(tmp_path_factory, inputs):
+    """What three processes built, and the seconds that they took."""
+    folder, started = tmp_path_factory.mktemp("three") / "c", time.monotonic()
+    build_apart(*inputs, "--output", folder, *FLAGS, "--workers", "3")
+    return folder, time.monotonic() - started
+
+
+def test_more_processes_give_the_same_bytes(by_three, reference):
+    assert digests(by_three[0]) == digests(reference)
 
 
 def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(drawn, tmp_path, reference):
@@ -100,6 +109,15 @@ def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(drawn, tmp_pa
     assert manifests["unified"] == open_corpus(reference / "unified").manifest
     for name in FORMATS:
         assert np.ptp(imread(tmp_path / "c" / name / HISTOGRAMS)[..., :3]) > 0.5, name
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_histograms_are_drawn_of_what_lacks_rows_too(drawn, reference, name):
+    corpus = open_corpus(reference / name)
+    found, none = corpus.manifest, statistics(corpus.read("train").slice(0, 0), name)
+    for train in (found.stats["train"], none):
+        png = histograms(replace(found, stats={"train": train, "validation": none}))
+        assert np.ptp(imread(io.BytesIO(png))[..., :3]) > 0.5
 
 
 def test_the_job_of_the_manual_runs_as_it_stands(tmp_path, monkeypatch):
@@ -179,13 +197,11 @@ def test_input_order_and_packing_do_not_matter(tmp_path, reference):
 
 
 @pytest.mark.promise("kill")
-def test_runs_killed_at_any_moment_end_in_the_same_bytes(tmp_path, inputs, reference, cases):
+def test_runs_killed_at_any_moment_end_in_the_same_bytes(
+    tmp_path, inputs, reference, by_three, cases
+):
     cases(KILLS)
-    args = (*inputs, "--output", tmp_path / "c", *FLAGS, "--workers", "2")
-    started = time.monotonic()
-    build_apart(*args)
-    whole = time.monotonic() - started
-    assert digests(tmp_path / "c") == digests(reference)
+    _, whole = by_three
     rng = random.Random(int.from_bytes(os.urandom(4), "little"))
     for _ in range(KILLS):
         folder = tmp_path / f"killed{rng.random()}"

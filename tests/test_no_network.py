@@ -49,8 +49,9 @@ def show(folder):
 
 
 GUARD = """
-import importlib, json, sys
+import gc, importlib, json, sys
 
+gc.disable()  # as commands do that are started by themselves
 asked = []
 
 def hook(event, args):
@@ -68,6 +69,7 @@ for name, (module, argv) in json.loads(sys.argv[1]).items():
         status = repr(error)
     told[name] = [status, list(asked)]
 print("told", json.dumps(told))
+gc.freeze()
 """
 
 

@@ -19,6 +19,13 @@ def draw_histograms(folder: Path, manifest: Manifest) -> None:
 
 def histograms(manifest: Manifest) -> bytes:
     """A PNG of labels, lengths and answer positions of a corpus."""
+    data = io.BytesIO()
+    figure_of(manifest).savefig(data, format="png", dpi=100)
+    return data.getvalue()
+
+
+def figure_of(manifest: Manifest) -> Any:
+    """The same as Matplotlib's figure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6))
@@ -40,9 +47,7 @@ def histograms(manifest: Manifest) -> bytes:
     for axes in (labels, lengths):
         if axes.has_data():
             axes.legend(fontsize=8)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100)
-    return data.getvalue()
+    return figure
 
 
 def _shares(axes: Any, counts: Mapping[str, int], name: str) -> None:

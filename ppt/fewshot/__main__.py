@@ -7,6 +7,7 @@ from typing import Any
 
 from ppt.base.extras import is_there
 from ppt.base.flags import parse
+from ppt.base.imports import quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import ConfigError, exit_status
@@ -50,18 +51,19 @@ def _run(argv: Sequence[str] | None) -> int:
         FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
     )
     with locked(Path(config.output_dir)):
-        _tune(config, Path(config.output_dir))
+        _tune(config, Path(config.output_dir), argv)
     return 0
 
 
-def _tune(config: FewshotConfig, folder: Path) -> None:
+def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> None:
     """Run what is missing in a folder that is locked, and show all of it."""
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
-    from ppt.fewshot.running import plan_grid, run_trials  # torch comes in here
-    from ppt.fewshot.shelving import add_to_library
-    from ppt.results.store import open_store
-    from ppt.transfer.library import find_prompts
+    with quick_imports(argv):  # torch comes in here
+        from ppt.fewshot.running import plan_grid, run_trials
+        from ppt.fewshot.shelving import add_to_library
+        from ppt.results.store import open_store
+        from ppt.transfer.library import find_prompts
 
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
     chosen, trials, notes = plan_grid(config, tasks, prompts, sources)
@@ -71,6 +73,8 @@ def _tune(config: FewshotConfig, folder: Path) -> None:
     missing = store.missing(trials)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
+        with quick_imports(argv):
+            import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
         run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
     for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):

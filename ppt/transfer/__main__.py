@@ -10,6 +10,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.extras import left_out
 from ppt.base.files import save_figure, write_atomically
 from ppt.base.flags import Command, flag, parse, to_json
+from ppt.base.imports import quick_imports
 from ppt.base.output_folder import CONFIG, Kind, locked
 from ppt.errors import InputError, exit_status, visible
 from ppt.results.selection import RESULTS
@@ -75,15 +76,16 @@ def _run(argv: Sequence[str] | None) -> int:
     folder = Path(config.output_dir)
     with locked(folder):
         TRANSFER.previous(folder, TransferConfig, overwrite=True)
-        _compare(config, folder)
+        _compare(config, folder, argv)
     return 0
 
 
-def _compare(config: TransferConfig, folder: Path) -> None:
+def _compare(config: TransferConfig, folder: Path, argv: Sequence[str] | None) -> None:
     """Read, compare, show and write, in a folder that is locked."""
-    from ppt.transfer.library import find_prompts  # torch comes in here
-    from ppt.transfer.similarity import clustered, similarities
-    from ppt.transfer.sources import as_sources
+    with quick_imports(argv):  # torch comes in here
+        from ppt.transfer.library import find_prompts
+        from ppt.transfer.similarity import clustered, similarities
+        from ppt.transfer.sources import as_sources
 
     sources, notes = as_sources(find_prompts([config.library]), config.model)
     for note in notes:
