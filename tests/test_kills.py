@@ -330,7 +330,7 @@ def test_a_report_killed_at_any_step_ends_as_if_it_had_not_been(
 SHELVING = [
     ("ppt.fewshot.shelving:save_prompt", 1),
     ("ppt.fewshot.shelving:save_early", 1),
-    ("ppt.prompts.early:write_synced", 2),
+    ("ppt.prompts.early:write_atomically", 2),
 ]
 
 
