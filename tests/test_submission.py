@@ -70,9 +70,11 @@ class Bucket(LocalFileSystem):
     def _local(self, path):
         return path.replace("gs://", self.root + "/")
 
-    def _path_open(self, path, *args, **kwargs):
-        Path(self._local(path)).parent.mkdir(parents=True, exist_ok=True)  # stores have no folders
-        return super()._path_open(self._local(path), *args, **kwargs)
+    def create(self, path, *args, **kwargs):
+        return super().create(self._local(path), *args, **kwargs)
+
+    def open(self, path, *args, **kwargs):
+        return super().open(self._local(path), *args, **kwargs)
 
     def exists(self, path):
         return super().exists(self._local(path))
@@ -93,7 +95,8 @@ def bucket(tmp_path, monkeypatch):
     monkeypatch.setattr(FileSystems, "get_filesystem", staticmethod(
         lambda path: Bucket(None) if path.startswith("gs://") else theirs(path)
     ))  # fmt: skip
-    return tmp_path / "bucket"
+    yield tmp_path / "bucket"
+    assert not Path("gs:").exists(), "a folder of that name was made here"
 
 
 @pytest.fixture
