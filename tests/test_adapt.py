@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 import ppt.backbones.base as base
 from ppt.adapt import main
-from ppt.backbones.fresh import cut
+from ppt.backbones.fresh import pieces
 from ppt.backbones.loading import load_backbone
 from ppt.base.files import writing
 from ppt.base.text import document_key, document_number, in_parts, normalise
@@ -502,10 +502,10 @@ def test_documents_beyond_the_last_window_are_not_needed(place, tmp_path):
 
 def test_a_long_word_takes_a_tokenizer_no_hours():
     text = "ab" * 60_000
-    parts = list(cut(f"{text} end"))
+    parts = list(pieces(f"{text} end"))
     assert "".join(parts) == f"{text} end"
     assert max(map(len, parts)) == 256
-    assert list(cut(TEXTS[0])) == [TEXTS[0]]
+    assert list(pieces(TEXTS[0])) == [TEXTS[0]]
 
 
 def test_a_long_document_is_encoded_in_parts():

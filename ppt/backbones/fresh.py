@@ -17,6 +17,7 @@ from ppt.prompts.foreign import read_object
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 ENDLESS = re.compile(r"\S{256}|\s{256}")
+"""What no word is, nor white space between words."""
 
 CHARACTERS = 20_000_000
 """Of documents that a tokenizer is trained on; more hardly change what is frequent."""
@@ -41,7 +42,7 @@ def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator(chain.from_iterable(map(cut, texts)), trainer)
+    core.train_from_iterator(chain.from_iterable(map(pieces, texts)), trainer)
     if core.get_vocab_size() < size:
         raise InputError(
             f"--train_tokenizer {size}: the documents have only {core.get_vocab_size()} pieces that"
@@ -54,7 +55,7 @@ def train_tokenizer(texts: Iterable[str], size: int, *, sentinels: bool) -> Any:
     return core
 
 
-def cut(text: str) -> Iterator[str]:
+def pieces(text: str) -> Iterator[str]:
     """A text, cut where it goes on and on without a space (or with nothing else).
 
     Training takes time by the square of a word's length: hours for a megabyte.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ppt.backbones.base import LOSSES
+from ppt.methods import ACCURACY, ALONE
 from ppt.prompts.batches import TokenRows, collate
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.tensors import LabelWords
@@ -55,8 +56,8 @@ S = TypeVar("S", bound=Scored)
 
 MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
     "loss": lambda one: (-one.loss,),
-    "accuracy": lambda one: (one.accuracy, -one.loss),
-    "accuracy_alone": lambda one: (one.accuracy,),
+    ACCURACY: lambda one: (one.accuracy, -one.loss),
+    ALONE: lambda one: (one.accuracy,),
 }
 """``--metric_for_best_model`` → what is to be high, the weightiest first."""
 
