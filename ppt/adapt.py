@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
-from ppt.base.imports import quick_imports
+from ppt.base.imports import import_models, quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import exit_status
@@ -82,8 +82,7 @@ def _adapt(
         folder, config, overwrite=config.overwrite_output_dir, resume=config.resume_from_checkpoint
     )
     processes.wait()
-    with quick_imports(argv):
-        import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
+    import_models(argv)
     course = adapt(
         config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
         progress="bar" if sys.stderr.isatty() else "lines", tell=print,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
-from ppt.base.imports import quick_imports
+from ppt.base.imports import import_models, quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.corpus.storage import Corpus, open_corpus
@@ -97,8 +97,7 @@ def _pretrain(
         resume=config.resume_from_checkpoint,
     )
     processes.wait()
-    with quick_imports(argv):
-        import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
+    import_models(argv)
     read = corpus or Reading(str(config.corpus), config)
     backbone = load_backbone(
         config.model,

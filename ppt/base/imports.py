@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 
 
 @contextmanager
@@ -22,3 +23,9 @@ def quick_imports(argv: Sequence[str] | None = None) -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def import_models(argv: Sequence[str] | None) -> None:
+    """Bring in, as `quick_imports` does, what every backbone asks for of transformers."""
+    with quick_imports(argv):
+        import_module("transformers.modeling_utils")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ppt.base.extras import is_there
 from ppt.base.flags import parse
-from ppt.base.imports import quick_imports
+from ppt.base.imports import import_models, quick_imports
 from ppt.base.output_folder import locked
 from ppt.base.threads import spin_less
 from ppt.errors import ConfigError, exit_status
@@ -73,8 +73,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     missing = store.missing(trials)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
-        with quick_imports(argv):
-            import transformers.modeling_utils  # noqa: F401 - what every backbone asks for
+        import_models(argv)
         run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
     for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):
