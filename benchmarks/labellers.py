@@ -7,6 +7,7 @@ great) or of 0 and 1. The rows are a random sample of the file, the same each ti
 five classes the table tells
 - five: the share of right labels,
 - two: bad against good, by which of the two has more probability; neutral rows left out,
+- area: under the ROC curve of the mean class, the same rows,
 - r: correlation of the mean class with the label,
 - used: rows that would be in a corpus, at the labeller's thresholds, classes balanced,
 - right: the share of right labels among these (a class at a time, then the mean).
@@ -73,6 +74,14 @@ def two_classes(probabilities: Array, labels: Array) -> float:
     return float(np.where(lead == 0, 0.5, (lead > 0) == labels).mean())
 
 
+def area(probabilities: Array, labels: Array) -> float:
+    """How often a good row's mean class is above a bad row's; of ties half."""
+    position = probabilities @ np.arange(len(LABELS))
+    middle = (labels.max() + labels.min()) / 2
+    good, bad = position[labels > middle], position[labels < middle]
+    return float((np.sign(good[:, None] - bad) / 2 + 0.5).mean())
+
+
 def used(probabilities: Array, labels: Array, thresholds: tuple[float, ...]) -> tuple[int, float]:
     """Rows of a balanced corpus, and the share of right labels, each class weighing the same."""
     found, _, kept = keep(probabilities, thresholds)
@@ -87,7 +96,7 @@ def row(
     name: str, probabilities: Array, labels: Array, thresholds: tuple[float, ...], rate: float
 ) -> str:
     """One line of the table."""
-    cells = [f"{two_classes(probabilities, labels):.3f}"]
+    cells = [f"{one(probabilities, labels):.3f}" for one in (two_classes, area)]
     if labels.max() > 1:
         count, right = used(probabilities, labels, thresholds)
         position = probabilities @ np.arange(len(LABELS))
@@ -101,25 +110,39 @@ def row(
     return " | ".join([f"| {name}", *cells, f"{rate:.0f} |" if rate else "|"])
 
 
-def lm_rows(backbone_name: str, texts: list[str], labels: Array) -> Iterator[str]:
-    """Each question with each pair of words alone, then all of the `lm:` labeller together."""
+def answers(backbone_name: str, texts: list[str], labels: Array) -> Iterator[str]:
+    """Each question with each pair of words alone."""
     from ppt.backbones.labeller import LMLabeller
     from ppt.backbones.loading import fast_dtype, load_backbone
 
     backbone = load_backbone(backbone_name, dtype=fast_dtype())
-    alone = [((one,), (two,)) for one in QUESTIONS for two in OPPOSITES]
-    for questions, opposites in alone:
-        labeller = LMLabeller.of(backbone, questions, opposites)
-        found = labeller.probabilities(texts)
-        name = f"{questions[0]}: {' or '.join(opposites[0])}"
-        yield row(name, found, labels, LM_THRESHOLDS, 0)
-    labeller = LMLabeller.of(backbone)
-    started = time.process_time()
-    found = labeller.probabilities(texts)
-    rate = len(texts) / (time.process_time() - started)
-    yield row(f"lm:{backbone_name}", found, labels, LM_THRESHOLDS, rate)
+    for question in QUESTIONS:
+        for pair in OPPOSITES:
+            found = LMLabeller.of(backbone, (question,), (pair,)).probabilities(texts)
+            yield row(f"{question}: {' or '.join(pair)}", found, labels, LM_THRESHOLDS, 0)
+
+
+def model_rows(
+    backbone_name: str, tuned: list[str], texts: list[str], labels: Array
+) -> Iterator[str]:
+    """The `lm:` labeller, those that were `tuned`, and the mean of all."""
+    from ppt.backbones.labeller import LMLabeller
+    from ppt.transfer.teacher import TunedLabeller
+
+    def labelled(name: str, labeller: LMLabeller | TunedLabeller) -> str:
+        started = time.process_time()
+        found.append(labeller.probabilities(texts))
+        rate = len(texts) / (time.process_time() - started)
+        return row(name, found[-1], labels, LM_THRESHOLDS, rate)
+
+    found: list[Array] = []
+    yield labelled(f"lm:{backbone_name}", LMLabeller.load(backbone_name))
     for threshold in THRESHOLDS if labels.max() > 1 else ():
-        yield row(f"— at {threshold}", found, labels, (threshold,) * 5, 0)
+        yield row(f"— at {threshold}", found[0], labels, (threshold,) * 5, 0)
+    for place in tuned:
+        yield labelled(f"tuned:{place}", TunedLabeller.load(place))
+    if tuned:
+        yield row("the mean of these", np.mean(found, 0), labels, LM_THRESHOLDS, 0)
 
 
 def main() -> None:
@@ -129,17 +152,22 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--backbone", default="smollm2-135m")
+    parser.add_argument("--tuned", nargs="*", default=[], help="prompts and adapters that label")
+    parser.add_argument("--answers", action="store_true", help="each question and pair of words")
     flags = parser.parse_args()
     texts, labels = load(flags.task / f"{flags.split}.jsonl", flags.rows)
     print(f"{len(texts)} rows of {flags.task.name}, {flags.split}; lm: {flags.backbone}\n")
-    names = ("five", "two", "r", "used", "right") if labels.max() > 1 else ("two",)
+    names = ("five", "two", "area", "r", "used", "right") if labels.max() > 1 else ("two", "area")
     print(" | ".join(["| labeller", *names, "sentences a CPU-second |"]))
     print("|---" * (len(names) + 2) + "|")
     started = time.process_time()
     vader = class_distribution(vader_compound(texts))
     rate = len(texts) / (time.process_time() - started)
     print(row("vader", vader, labels, PUBLISHED_THRESHOLDS, rate), flush=True)
-    for line in lm_rows(flags.backbone, texts, labels):
+    if flags.answers:
+        for line in answers(flags.backbone, texts, labels):
+            print(line, flush=True)
+    for line in model_rows(flags.backbone, flags.tuned, texts, labels):
         print(line, flush=True)
 
 
