@@ -130,9 +130,9 @@ TRAINING = [
     ("ppt.prompts.files:write_synced", 1),
     ("ppt.prompts.files:write_synced", 2),
     ("ppt.prompts.files:write_synced", 3),
-    ("ppt.training.pretraining:draw_loss", 1),
-    ("ppt.training.pretraining:write_atomically", 1),
-    ("ppt.training.pretraining:write_atomically", 2),
+    ("ppt.training.folder:draw_loss", 1),
+    ("ppt.training.folder:write_atomically", 2),
+    ("ppt.training.folder:write_atomically", 3),
 ]
 
 GUARD = "ppt.base.output_folder"
@@ -189,9 +189,9 @@ ADAPTING = [
     ("ppt.training.keeper:save_state", 3),
     ("ppt.training.adapting:save_model", 1),
     ("ppt.base.files:os.fsync", 2),
-    ("ppt.training.folder:write_atomically", 2),
+    ("ppt.training.folder:write_atomically", 3),
     ("ppt.training.folder:remove", 1),
-    ("ppt.training.adapting:write_atomically", 2),
+    ("ppt.training.folder:write_atomically", 4),
 ]
 
 

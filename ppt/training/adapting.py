@@ -1,9 +1,7 @@
 """Adapting a language model to raw documents, from read flags to what is kept."""
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +11,16 @@ from ppt.backbones.converted import without_bars
 from ppt.backbones.fresh import CHARACTERS, new_backbone, read_new_config, train_tokenizer, wrapped
 from ppt.backbones.loading import load_backbone
 from ppt.backbones.sources import base_model
-from ppt.base.extras import left_out
-from ppt.base.files import appearing_folder, write_atomically, write_synced
+from ppt.base.files import appearing_folder, write_synced
 from ppt.prompts.files import ADAPTER
 from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
-from ppt.training.card import draw_loss, model_card, read_metrics
+from ppt.training.card import model_heading
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.folder import CARD, MODEL, RESULT, begin_run, remove_tokens
+from ppt.training.folder import MODEL, begin_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.log import LOSS_PNG
 from ppt.training.processes import Processes
 from ppt.training.trainables import Weights, everything, lora
 from ppt.training.windows import TOKENS, Reading
@@ -37,9 +33,6 @@ TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]]
     "lora": lora,
 }
 """``--trains`` → what is trained, ready."""
-
-ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "loss")
-"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 
 def adapt(
@@ -130,30 +123,21 @@ def finish(
     facts: Mapping[str, str],
     course: Course[Evaluation],
 ) -> None:
-    """Write what was trained, its card and figure, and last `result.json`."""
-    best, backbone = course.best(config.metric_for_best_model), weights.backbone
-    base = base_of(config)
-    scores = {"first": course.first.as_dict(), "best": best.as_dict()}
+    """Write what was trained, and all that is told of it."""
+    base, backbone = base_of(config), weights.backbone
     loader = type(backbone).auto_class(backbone.model.config).__name__
     if place_of(config) == ADAPTER:
+        best = course.best(config.metric_for_best_model)
+        scores = {"first": course.first.as_dict(), "best": best.as_dict()}
         card = {"backbone": config.model, "objective": config.objective, **scores}
         weights.save(0, folder / ADAPTER, str(base), card)
     else:
         save_model(folder / MODEL, weights.merged(), backbone.tokenizer)
-    drawn = not left_out("matplotlib", LOSS_PNG)
-    if drawn:
-        begun = config.model or config.config
-        draw_loss(folder, read_metrics(folder), f"{config.objective}, {begun}")
-    flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
-    text = model_card(
-        base_model=base, place=place_of(config), loader=loader,
-        facts={"objective": config.objective, **facts, "ppt": ppt.__version__}, flags=flags,
-        first=course.first, best=best, drawn=drawn,
-    )  # fmt: skip
-    write_atomically(folder / CARD, text.encode())
-    summary = course.summary(config.metric_for_best_model)
-    remove_tokens(folder)
-    write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())
+    heading = model_heading(base, place_of(config), loader)
+    facts = {"objective": config.objective, **facts, "ppt": ppt.__version__}
+    title = f"{config.objective}, {config.model or config.config}"
+    # "loss" is that of label words, which documents have none of
+    end_run(folder, config, course, title, heading, facts, aside=("loss",))
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,21 +67,17 @@ TITLES = {
 """What was trained → the card's heading, and its tag."""
 
 
-def adapter_card(
-    *,
-    what: str,
-    place: str,
-    base_model: str,
-    facts: Mapping[str, Any],
-    flags: Mapping[str, Any],
-    first: Evaluation,
-    best: Evaluation,
-    drawn: bool = True,
-) -> str:
-    """Markdown with the YAML head that the Hugging Face hub reads; `drawn`: there is a loss.png.
+@dataclass(frozen=True)
+class Heading:
+    """What a card begins with: the hub's YAML head, and how the result is loaded."""
 
-    `what` is a key of `TITLES`, `place` the adapter's folder beside the card.
-    """
+    base_model: str | None
+    tags: str
+    intro: str
+
+
+def adapter_heading(what: str, place: str, base_model: str) -> Heading:
+    """Of the adapter in `place`, a folder beside the card; `what` is a key of `TITLES`."""
     title, tag = TITLES[what]
     tags = f"library_name: peft\ntags:\n- {tag}\n- pre-trained-prompt-tuning"
     intro = f"""# {title}
@@ -92,21 +89,11 @@ from peft import PeftModel
 
 model = PeftModel.from_pretrained(backbone, "{place}")  # backbone: {visible(base_model)}
 ```"""
-    return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
+    return Heading(base_model, tags, intro)
 
 
-def model_card(
-    *,
-    base_model: str | None,
-    place: str,
-    loader: str,
-    facts: Mapping[str, Any],
-    flags: Mapping[str, Any],
-    first: Evaluation,
-    best: Evaluation,
-    drawn: bool = True,
-) -> str:
-    """The same of an adapted model, or of one from nothing; `loader` is transformers' class."""
+def model_heading(base_model: str | None, place: str, loader: str) -> Heading:
+    """Of an adapted model, or of one from nothing; `loader` is transformers' class."""
     intro = f"""# A language model, {"adapted" if base_model else "from nothing"}
 
 ```python
@@ -116,13 +103,15 @@ model = {loader}.from_pretrained("{place}")
 tokenizer = AutoTokenizer.from_pretrained("{place}")
 ```"""
     tags = "library_name: transformers\ntags:\n- pre-trained-prompt-tuning"
-    return _card(base_model, tags, intro, facts, flags, first, best, drawn=drawn)
+    return Heading(base_model, tags, intro)
 
 
-def _card(
-    base_model: str | None, tags: str, intro: str, facts: Mapping[str, Any],
-    flags: Mapping[str, Any], first: Evaluation, best: Evaluation, *, drawn: bool,
+def model_card(
+    heading: Heading, facts: Mapping[str, Any], flags: Mapping[str, Any], first: Evaluation,
+    best: Evaluation, *, drawn: bool,
 ) -> str:  # fmt: skip
+    """The Markdown of README.md, as the Hugging Face hub reads it; `drawn`: there is a loss.png."""
+    base_model, tags, intro = astuple(heading)
     scores = markdown_table(
         ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
     )

@@ -1,22 +1,32 @@
 """The run folder: new, interrupted (goes on), finished (refused), or none of ours (refused)."""
 
+import json
 import os
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+from ppt.base.extras import left_out
 from ppt.base.files import SCRATCH, remove, write_atomically
 from ppt.base.flags import Command, differing, to_json
 from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
 from ppt.prompts.files import ADAPTER, FOLDER
 from ppt.prompts.foreign import readable
+from ppt.training.card import Heading, draw_loss, model_card, read_metrics
+from ppt.training.course import Course
+from ppt.training.evaluation import Evaluation
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
+from ppt.training.settings import TrainSettings
 from ppt.training.state import checkpoints
 from ppt.training.windows import REJECTS, TOKENS
 
 RESULT, CARD = "result.json", "README.md"
 """`RESULT` is written last: its presence *is* completion."""
+
+ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
+"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 MODEL = "model"
 """Where a run keeps a whole model that it has made."""
@@ -78,6 +88,26 @@ def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:
     write_atomically(folder / CONFIG, to_json(config).encode())
 
 
+def end_run(
+    folder: Path, config: TrainSettings, course: Course[Evaluation], title: str, heading: Heading,
+    facts: Mapping[str, Any], aside: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Beside what was trained write its figure and card, and last `result.json`.
+
+    `aside` are flags that say nothing of this kind of run.
+    """
+    drawn = not left_out("matplotlib", LOSS_PNG)
+    if drawn:
+        draw_loss(folder, read_metrics(folder), title)
+    flags = {name: value for name, value in asdict(config).items() if name not in (*ASIDE, *aside)}
+    best = course.best(config.metric_for_best_model)
+    text = model_card(heading, facts, flags, course.first, best, drawn=drawn)
+    write_atomically(folder / CARD, text.encode())
+    _remove_tokens(folder)
+    summary = course.summary(config.metric_for_best_model)
+    write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())
+
+
 def _home(state: Path, folder: Path) -> Path:
     """The run folder of a state that was named, which another run's states must not meet."""
     if not state.is_dir():
@@ -95,7 +125,7 @@ def _home(state: Path, folder: Path) -> Path:
     return state.parent
 
 
-def remove_tokens(folder: Path) -> None:
+def _remove_tokens(folder: Path) -> None:
     """Keep of a finished run's documents only what was rejected of them."""
     if (folder / TOKENS).is_dir():
         write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())

@@ -1,30 +1,26 @@
 """Pre-training on a corpus, from opened corpus and loaded backbone to what is kept."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.sources import EMBEDDED, base_model
-from ppt.base.extras import left_out
-from ppt.base.files import write_atomically
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
-from ppt.training.card import adapter_card, draw_loss, read_metrics
+from ppt.training.card import adapter_heading
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.examples import Examples
-from ppt.training.folder import CARD, RESULT, begin_run, check_run, remove_tokens
+from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.log import LOSS_PNG
 from ppt.training.material import corpus_rows
 from ppt.training.objective import CorpusRows
 from ppt.training.processes import Processes
@@ -157,7 +153,7 @@ def pretrain(
             prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
         pretrained = Pretrained(prompt, best, course)
         if folder and processes.first:
-            finish(config, folder, trainable, card, facts, pretrained)
+            finish(config, folder, trainable, card, facts, course)
     return pretrained
 
 
@@ -168,9 +164,6 @@ def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
         config.answers, backbone.layout,
     )  # fmt: skip
 
-
-ASIDE = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
-"""Flags that say nothing of what was trained, so that its card is the same however it ended."""
 
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
 """``--trains`` → where in the run folder it is kept."""
@@ -220,20 +213,10 @@ def finish(
     trainable: Trainable,
     card: Mapping[str, Any],
     facts: Mapping[str, str],
-    made: Pretrained,
+    course: Course[Evaluation],
 ) -> None:
-    """Write what was trained, its card and figure, and last `result.json`."""
-    base = base_model(config.model)
-    trainable.save(0, folder / PLACES[config.trains], base, card)
-    drawn = not left_out("matplotlib", LOSS_PNG)
-    if drawn:
-        draw_loss(folder, read_metrics(folder), f"{config.format}, {config.model}")
-    flags = {name: value for name, value in asdict(config).items() if name not in ASIDE}
-    text = adapter_card(
-        what=config.what, place=PLACES[config.trains], base_model=base, facts=facts, flags=flags,
-        first=made.first, best=made.best, drawn=drawn,
-    )  # fmt: skip
-    write_atomically(folder / CARD, text.encode())
-    summary = made.course.summary(config.metric_for_best_model)
-    remove_tokens(folder)
-    write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())
+    """Write what was trained, and all that is told of it."""
+    base, place = base_model(config.model), PLACES[config.trains]
+    trainable.save(0, folder / place, base, card)
+    heading = adapter_heading(config.what, place, base)
+    end_run(folder, config, course, f"{config.format}, {config.model}", heading, facts)
