@@ -53,7 +53,7 @@ REASONS = {
 
 
 class UnusableError(Exception):
-    """Why a record, or the rest of a file, cannot be used; `reason` is a word of `REASONS`.
+    """Why a record, or the rest of a file, cannot be used; `reason` is a word of its REASONS.
 
     It stands for as many `records`, where they can be told.
     """

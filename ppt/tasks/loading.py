@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ppt.corpus.records import UnusableError
 from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
@@ -24,7 +25,7 @@ from ppt.tasks.readers import (
     read_tables,
     rows_table,
 )
-from ppt.tasks.rows import FIRST, REASONS, UnusableError, advised_answer, content_id, to_example
+from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
 

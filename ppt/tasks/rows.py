@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ppt.base.text import fold_whitespace, normalise
+from ppt.corpus.records import UnusableError
 from ppt.prompts.patterns import LETTERS, Example
 from ppt.tasks.spec import Task
 
@@ -33,10 +34,6 @@ LONGEST_LIST = 100_000
 
 FIRST = {"index": 0, "number": 1}
 """What the first option's number is, for the answers that are numbers."""
-
-
-class UnusableError(Exception):
-    """A record that becomes a reject: a reason word of `REASONS`, and details."""
 
 
 def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
