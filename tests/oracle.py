@@ -74,6 +74,8 @@ def usable(documents, seed, min_chars=20, max_chars=600):
                 drops["too_few_letters"] += 1
             elif count[key] > 1:
                 drops["repeated"] += 1
+            elif any(other != key and other.startswith(key) for other in count):
+                drops["beginning"] += 1
             else:
                 word = mix(root ^ mix(position))
                 sentences.append(Sentence(document, number, position, text, word))

@@ -258,6 +258,18 @@ def test_repeated_lines_are_neither_anchor_nor_option():
     assert not pool.has_next[between].any()
 
 
+def test_what_another_sentence_begins_with_is_neither_anchor_nor_option():
+    """As a wrong option it would read like a right one that goes on, which may be cut there."""
+    texts = [
+        ["The old bridge was closed.", "Nobody knew for how many years.", "We all went on by boat."],
+        ["THE OLD BRIDGE was closed: it had fallen.", "The ferry ran twice a day, in May."],
+    ]
+    pool, _, _ = built([document(n, t) for n, t in enumerate(texts)], FormatOptions())
+    assert pool.drops == {"beginning": 1}
+    assert list(pool.text) == [*texts[0][1:], *texts[1]]
+    assert not pool.has_previous[0]
+
+
 def test_one_document_alone_gives_no_negatives():
     _, rows, _ = built(made([12]), FormatOptions())
     assert 0 not in rows["sentence_pair"].label

@@ -8,14 +8,15 @@ Noise leaves here, once, for all formats: a sentence enters the pool only if
 its content key (`ppt.base.text.content_keys`) occurs once in the whole corpus. So no
 two options can be near-equal, no "other document" sentence also stands in the
 anchor's document, no sentence stands in both splits, and boilerplate that repeats
-is neither anchor nor option.
+is neither anchor nor option. Nor is what another sentence of the shard begins with: a
+wrong option would read like a right one that goes on.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -30,6 +31,7 @@ SENTENCE_DROPS = {
     "too_few_letters": "hardly any letters: numbers, rules, tables",
     "excluded": "shares words with a row of --exclude",
     "repeated": "occurs again in the corpus, but for case, digits and punctuation",
+    "beginning": "another sentence of its shard begins with it, but for these",
 }
 """Why a sentence of a kept document is neither anchor nor option."""
 
@@ -143,6 +145,7 @@ def build_pool(
     """
     keys = [content_keys(doc.sentences) for doc in documents]
     again = iter(_repeats(documents, keys, repeated))
+    beginnings = _beginnings(chain.from_iterable(keys))
     barred = iter(() if excluded is None else excluded.tolist())
     text: list[str] = []
     document: list[int] = []
@@ -155,6 +158,8 @@ def build_pool(
             reason = _unusable(sentence, key, letters, next(again), min_chars, max_chars)
             if next(barred, False):
                 reason = "excluded"
+            elif not reason and key in beginnings:
+                reason = "beginning"
             if reason:
                 drops[reason] += 1
                 continue
@@ -187,6 +192,12 @@ def _repeats(
     barred = np.isin(ours, mix(rows["key"] ^ mix(rows["document"])))
     repeats: Sequence[bool] = (np.array(within) | barred).tolist()
     return repeats
+
+
+def _beginnings(keys: Iterable[str]) -> frozenset[str]:
+    """The keys that others begin with. In order, each stands right before one of those."""
+    ordered = sorted(set(keys))
+    return frozenset(key for key, after in pairwise(ordered) if after.startswith(key))
 
 
 def has_letters(sentence: str) -> bool:
