@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from ppt.errors import WorkerError
-from tests.builds import ROOT, build_apart, command, digests, good_documents, write_jsonl
+from tests.builds import ROOT, build, command, digests, good_documents, write_jsonl
 
 PROMPT = 30
 """Seconds in which a launcher must have ended on a busy machine; it hung for ever once."""
@@ -18,22 +18,22 @@ PROMPT = 30
 def flags(tmp_path_factory):
     records = [
         {"id": f"{n}", "text": " ".join(f"{word}{n} {word}" for word in one["text"].split())}
-        for n, one in enumerate(good_documents(8) * 400)
+        for n, one in enumerate(good_documents(8) * 120)
     ]
     source = write_jsonl(tmp_path_factory.mktemp("in") / "in.jsonl", records)
-    return ("--input", source, "--workers", 2, "--num_shards", 4)
+    return ("--input", source, "--num_shards", 4)
 
 
 @pytest.fixture(scope="module")
 def reference(flags, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference") / "c"
-    build_apart(*flags, "--output", folder)
+    build(*flags, "--output", folder)
     return digests(folder)
 
 
 def launched(*args):
     return subprocess.Popen(
-        command(*args), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command(*args, "--workers", 2), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
 
 
@@ -79,7 +79,7 @@ def test_a_killed_worker_ends_the_build_at_once_and_a_rerun_goes_on(
     assert ("memory" in said) == (how == signal.SIGKILL)
     assert said.count("\n") == 1
     assert not psutil.wait_procs(workers, timeout=10)[1]
-    build_apart(*args)
+    build(*args)
     assert digests(tmp_path / "c") == reference
 
 
