@@ -261,7 +261,11 @@ def test_repeated_lines_are_neither_anchor_nor_option():
 def test_what_another_sentence_begins_with_is_neither_anchor_nor_option():
     """As a wrong option it would read like a right one that goes on, which may be cut there."""
     texts = [
-        ["The old bridge was closed.", "Nobody knew for how many years.", "We all went on by boat."],
+        [
+            "The old bridge was closed.",
+            "Nobody knew for how many years.",
+            "We all went on by boat.",
+        ],
         ["THE OLD BRIDGE was closed: it had fallen.", "The ferry ran twice a day, in May."],
     ]
     pool, _, _ = built([document(n, t) for n, t in enumerate(texts)], FormatOptions())

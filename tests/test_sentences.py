@@ -13,12 +13,17 @@ import nltk
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from nltk.tokenize.punkt import PunktSentenceTokenizer, load_punkt_params, save_punkt_params
+from nltk.tokenize.punkt import (
+    PunktSentenceTokenizer,
+    PunktToken,
+    load_punkt_params,
+    save_punkt_params,
+)
 
 from pipelines import train_punkt as command
 from pipelines.config import BuildConfig
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
-from ppt.text import sentences
+from ppt.text import punkt, sentences
 from ppt.text.punkt import PunktParameters, PunktSplitter, sentence_spans
 from ppt.text.sentences import get_splitter, load_punkt, save_punkt, train_punkt
 
@@ -211,9 +216,21 @@ def test_a_pickled_splitter_is_small_and_needs_no_nltk():
         assert cloudpickle.loads(cloudpickle.dumps(get_splitter(name)))("a\nb") == ["a", "b"]
 
 
-def test_importing_and_splitting_ascii_loads_no_heavy_module():
+def test_engines_agree_on_what_is_looked_at_without_nltk():
+    plain = [sign for sign in map(chr, range(0x80, 0x3000)) if punkt._is_plain(sign)]
+    assert {*"é’—Ω"} <= {*plain}
+    assert not {*"٣½ ̈"} & {*plain}
+    for sign in plain:
+        for text in (f"{sign}.", f"1{sign}", sign):
+            ours, theirs = ENGLISH._look_at(text), PunktToken(text)
+            assert ours.initial == (theirs.is_initial is not None)
+            assert ours.stem == (theirs.type if text == "." else theirs.type_no_period)
+
+
+def test_importing_and_splitting_what_most_write_loads_no_heavy_module():
     code = (
-        "import sys; from ppt.text.sentences import get_splitter; get_splitter()('Dr. No. Yes.');"
+        "import sys; from ppt.text.sentences import get_splitter;"
+        "get_splitter()('“Dr. No.” Zoë’s café… 5. É. Yes.');"
         "assert not {'torch', 'nltk', 'apache_beam'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -33,7 +33,11 @@ def reference(flags, tmp_path_factory):
 
 def launched(*args):
     return subprocess.Popen(
-        command(*args, "--workers", 2), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        command(*args, "--workers", 2),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     )
 
 

@@ -13,6 +13,7 @@ outside ASCII beside a doubtful period, as its import takes 0.3 s.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,6 +64,12 @@ class PunktParameters:
     collocations: set[tuple[str, str]] = field(default_factory=set)
     sent_starters: set[str] = field(default_factory=set)
     ortho_context: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+
+def _is_plain(sign: str) -> bool:
+    """Whether all engines agree that a sign is no digit, and whether it is a letter."""
+    marks = ("Pd", "Ps", "Pe", "Pi", "Pf", "Po")
+    return sign.isascii() or sign.isalpha() or unicodedata.category(sign) in marks
 
 
 class _Token(NamedTuple):
@@ -176,11 +183,12 @@ class PunktSplitter:
 
     def _look_at(self, text: str) -> _Token:
         """Punkt's first pass: what the type of a token alone tells (section 3 of the paper)."""
-        if text.isascii():
+        if text.isascii() or all(map(_is_plain, text)):
             kind = "##number##" if _NUMBER.match(text) else text.lower()
             initial = len(text) == 2 and text[1] == "." and (text[0].isalpha() or text[0] == "_")
         else:
-            # Which are digits and letters depends on the Unicode of NLTK's regex engine.
+            # Which are digits and letters depends on the Unicode of NLTK's regex engine, and
+            # bringing that in takes a third of a second.
             from nltk.tokenize.punkt import PunktToken
 
             token = PunktToken(text)
