@@ -47,6 +47,13 @@ from ppt.text.sentences import TRAINED, punkt_texts, train_punkt
 _FOR_THIS, _FOR_OTHERS = ("workers",), ("package", "accelerator")
 """Flags that mean nothing where the runner is another, or is ours."""
 
+_NO_OUTPUT = {
+    r"(\w+:/+)?": "a folder",
+    r"(s3|gs):/?[^/].*": "two slashes after the colon",
+    r"\w+://.*[\[*?].*": "a name without [, * and ?, which a store takes for others too",
+}
+"""What names no folder, or more than one."""
+
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input it learns from, in order of file names."""
 
@@ -86,8 +93,9 @@ class Job:
                 raise ConfigError(f"--{name}: got {count}, expected 1 or more")
         if not 0 < self.shard_mb < math.inf:
             raise ConfigError(f"--shard_mb: got {self.shard_mb}, expected more than 0")
-        if not re.sub(r"^[\w.+-]+://+", "", self.output):
-            raise ConfigError(f"--output: got {self.output!r}, expected a folder")
+        for shape, expected in _NO_OUTPUT.items():
+            if re.fullmatch(shape, self.output, re.DOTALL):
+                raise ConfigError(f"--output: got {self.output!r}, expected {expected}")
         for name in _FOR_OTHERS if self.local else _FOR_THIS:
             if getattr(self, name) is not None:
                 raise ConfigError(f"--{name}: not for --runner {self.runner}; leave it out.")

@@ -171,8 +171,9 @@ class Output:
 
     def _plan(self) -> tuple[set[str], str]:
         """The files of an unfinished build and its fingerprint; nothing where there is none."""
+        data = self.get(_PLAN)
         try:
-            plan = json.loads(self.get(_PLAN) or "{}")
+            plan = json.loads(data or "{}")
             files = set(plan.get("files", ()))
             for part in {part for file in files for part in file.split("/")}:
                 check_name(part, "a file of the plan")  # nothing outside is ours
@@ -191,8 +192,8 @@ class Output:
         local = Path(self.root).glob(f"*/{MANIFEST}") if self.local else ()
         found = {}
         for name in sorted({*FORMATS, *(path.parent.name for path in local)}):
-            with suppress(ValueError):  # else it is no manifest of ours
-                if (data := self.get(f"{name}/{MANIFEST}")) is not None:
+            if (data := self.get(f"{name}/{MANIFEST}")) is not None:
+                with suppress(ValueError):  # else it is no manifest of ours
                     found[name] = Manifest.from_json(data.decode())
         return found
 
@@ -227,13 +228,12 @@ class Output:
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
         note = self.get(_note(key))
-        result = ShardResult.from_json(note) if note else None
-        if result is None or result.digest != digest:
-            return None
-        for path, size in result.files.items():
-            if self.sizes(path).get(path) != size:
-                return None
-        return result
+        try:
+            result = ShardResult.from_json(note or "")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None  # there is none, or it is broken
+        whole = all(self.sizes(path).get(path) == size for path, size in result.files.items())
+        return result if whole and result.digest == digest else None
 
     def put_shard(self, files: dict[str, bytes], result: ShardResult) -> None:
         """Write a shard's files, then the note that says so."""
