@@ -115,6 +115,9 @@ class Job:
         """Raise PPTError where workers of other machines cannot do it."""
         paths = [("--input", one) for one in self.input] + [("--output", self.output)]
         self.remote.check(paths, self.config.splitter)
+        told = plain_errors(self.runner, traced=self.verbose)
+        with told, self.remote.options() as options, unsent(options):
+            pass  # Beam looks at its options, before any store is asked
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,6 @@ def run(job: Job) -> dict[str, Manifest]:
     output = Output(job.output.rstrip("/") or "/")
     refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     with plan.options(job) as options:
-        if not job.local:
-            with plain_errors(job.runner, traced=job.verbose), unsent(options):
-                pass  # Beam refuses bad options before --overwrite counts
         plan, excluded = _checked(job, plan)
         if job.dry_run:
             output.look(plan.config, job.overwrite)

@@ -347,7 +347,11 @@ BAD = [
     ((*DATAFLOW, "--worker_zone", "europe-west1"), "--worker_zone: got 'europe-west1'", True),
     ((*DATAFLOW, "--environment_type", "LOOPBACK"), "--environment_type: got 'LOOPBACK'", True),
     ((*DATAFLOW, "--num_workers", "9", "--max_num_workers", "5"), "num_workers (9) cannot", True),
-    ((*DATAFLOW, "--job_name", "Bad Name"), "Invalid job_name (Bad Name)", True),
+    (
+        (*DATAFLOW, "--job_name", "Bad Name", "--input", "gs://bucket/none"),
+        "Invalid job_name (Bad Name)",
+        True,
+    ),
     ((*DATAFLOW, "--streaming"), "--streaming: not for", True),
     ((*FLINK, "--package", "weel"), "--package: got 'weel'", False),
     ((*FLINK, "--package", "a/b:1", "--environment_config", "c"), "--package a/b:1 is an", False),
