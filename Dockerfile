@@ -37,5 +37,7 @@ FROM worker AS dataflow
 USER root
 COPY --from=launcher /opt/google/dataflow/python_template_launcher /opt/google/dataflow/python_template_launcher
 COPY flex/build_corpus.py /template/build_corpus.py
-ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/template/build_corpus.py
+# Where it lays the driver of a GPU; images that are made for GPUs have this too.
+ENV LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
+    FLEX_TEMPLATE_PYTHON_PY_FILE=/template/build_corpus.py
 ENTRYPOINT ["/opt/apache/beam/boot"]

@@ -107,7 +107,7 @@ def limits(sample: Measured, flags: argparse.Namespace) -> list[list[object]]:
     kinds = {"as the sample": (sample.median_chars, sample.deviation)} | KINDS
     mean = {kind: at * math.exp(width**2 / 2) for kind, (at, width) in kinds.items()}
     memory = flags.memory_gb * 1e9
-    graph = (sample.slice_bytes / SLICE_MB + sample.shard_bytes / flags.shard_mb) * 4 / 3  # as text
+    graph = sample.slice_bytes / SLICE_MB + sample.shard_bytes / flags.shard_mb
     id_memory = sample.id_bytes + 3 * 8  # as text; as numbers, together, and sorted
     in_clusters = MEMBER.itemsize * flags.near_share
     met = {
@@ -201,7 +201,7 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
         ("efficiency", 0.7, "share of a worker's time that is not Beam's, waiting or starting"),
         ("hours", 8, "for so long workers are taken"),
         ("most_workers", 1000, "but no more than these"),
-        ("graph_mb", 20, "the largest job that can be handed in"),
+        ("graph_mb", 10, "the largest job that can be handed in, as Dataflow's quotas say"),
         ("near_share", 0.1, "share of documents that have near duplicates"),
     ):
         add(f"--{name}", type=type(default), default=default, help=f"{told} ({default})")

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -88,17 +90,15 @@ class _Codec(NamedTuple):
     start: Callable[[], Any]
     error: type[Exception]
     feed: int
-    can_copy: bool
 
 
 CODECS = {
-    "gz": _Codec(lambda: zlib.decompressobj(wbits=31), zlib.error, 4096, can_copy=True),
+    "gz": _Codec(lambda: zlib.decompressobj(wbits=31), zlib.error, 4096),
     "zst": _Codec(
         # The largest window, which files made with `zstd --long=31` need.
         lambda: zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj(),
         zstandard.ZstdError,
         256,
-        can_copy=False,
     ),
 }
 """Compressions by file name extension."""
@@ -109,8 +109,8 @@ def content(part: FileSlice, start: int = 0) -> Iterator[bytes]:
 
     `start` is a byte of the file as it is stored.
     """
-    raw = _raw_blocks(part, start)
-    return _decompress(raw, CODECS[part.compression]) if part.compression else raw
+    raw = partial(_raw_blocks, part, start)
+    return _decompress(raw, CODECS[part.compression]) if part.compression else raw()
 
 
 @contextmanager
@@ -157,30 +157,54 @@ def _raw_blocks(part: FileSlice, start: int) -> Iterator[bytes]:
             raise unreadable(error) from error
 
 
-def _decompress(raw: Iterable[bytes], codec: _Codec) -> Iterator[bytes]:
-    member = codec.start()
-    for block in raw:
-        for at in range(0, len(block), codec.feed):
-            piece = block[at : at + codec.feed]
-            while piece:
-                if member.eof:
-                    piece = piece.lstrip(b"\0")  # padding, as gzip allows it
-                    if not piece:
-                        break
-                    member = codec.start()
-                before = member.copy() if codec.can_copy else None
-                try:
-                    yield member.decompress(piece)
-                except codec.error as error:
-                    yield from _salvage(before, piece, codec) if before else ()
-                    raise UnusableError("corrupt_file", str(error)) from error
-                piece = member.unused_data
+def _decompress(raw: Callable[[], Iterator[bytes]], codec: _Codec) -> Iterator[bytes]:
+    member, first, given, place = codec.start(), 0, 0, 0
+    for cut in _cut(raw(), codec.feed):
+        piece, place = cut, place + len(cut)
+        while piece:
+            if member.eof:
+                piece = piece.lstrip(b"\0")  # padding, as gzip allows it
+                if not piece:
+                    break
+                member, first, given = codec.start(), place - len(piece), 0
+            try:
+                data = member.decompress(piece)
+            except codec.error as error:
+                yield from _salvage(raw, codec, first, place - len(piece), given)
+                raise UnusableError("corrupt_file", str(error)) from error
+            given += len(data)
+            yield data
+            piece = member.unused_data
     if not member.eof:
         raise UnusableError("corrupt_file", "the compressed data ends early")
 
 
-def _salvage(member: Any, piece: bytes, codec: _Codec) -> Iterator[bytes]:
-    """Yield what the bytes of `piece` before the damaged one give."""
+def _salvage(
+    raw: Callable[[], Iterator[bytes]], codec: _Codec, first: int, damaged: int, given: int
+) -> Iterator[bytes]:
+    """Yield what the bytes of the piece at `damaged` before the bad one give.
+
+    No decompressor goes back, so the member is read anew from its `first` byte; what it has
+    `given` is passed over.
+    """
+    member = codec.start()
+    before = _cut(raw(), codec.feed, first, damaged)
+    within = _cut(raw(), 1, damaged, damaged + codec.feed)
     with suppress(codec.error):
-        for byte in piece:
-            yield member.decompress(bytes([byte]))
+        for piece in chain(before, within):
+            data = member.decompress(piece)
+            yield data[given:]
+            given = max(given - len(data), 0)
+
+
+def _cut(
+    blocks: Iterable[bytes], size: int, start: int = 0, stop: int = sys.maxsize
+) -> Iterator[bytes]:
+    """The bytes from `start` to `stop`, `size` at a time."""
+    place = 0
+    for block in blocks:
+        part = block[max(start - place, 0) : max(stop - place, 0)]
+        yield from (part[at : at + size] for at in range(0, len(part), size))
+        place += len(block)
+        if place >= stop:
+            return

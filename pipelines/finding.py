@@ -30,7 +30,10 @@ def match(pattern: str) -> dict[str, int]:
     if is_local(pattern):
         return _match_locally(os.path.abspath(pattern))
     stores.reach(pattern, "list", InputError)
-    return _some(stores.sizes(pattern), pattern)
+    found = stores.sizes(pattern)
+    if not found:  # a key may hold "[" and be no glob
+        found = {k: v for k, v in stores.sizes(pattern.replace("[", "?")).items() if k == pattern}
+    return _some(found, pattern)
 
 
 def _match_locally(pattern: str) -> dict[str, int]:

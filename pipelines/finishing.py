@@ -1,6 +1,6 @@
 """The end of a build: what all shards tell together, baselines, histograms, cards, manifests.
 
-And where it keeps, as long as it runs, what only it needs.
+And what surrounds it: no other build in its folder, and a place for what only it needs.
 """
 
 import tempfile
@@ -15,6 +15,7 @@ from pipelines.ledger import ShardResult, build_manifests
 from pipelines.metrics import told
 from pipelines.sinks import BUILDING, Output
 from ppt.base.extras import is_there
+from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD, dataset_card
 from ppt.corpus.clusters import Clusters
 from ppt.corpus.histograms import HISTOGRAMS, histograms
@@ -75,6 +76,26 @@ def _manifest(output: Output, name: str) -> Manifest:
     if data is None:
         raise CorpusError(f"{output.path(name)} has no {MANIFEST}: run the same command again.")
     return Manifest.from_json(data.decode())
+
+
+@contextmanager
+def only_build(output: Output) -> Iterator[None]:
+    """Keep two builds out of one local folder. The lock ends with its process.
+
+    A build that fails before it has written anything leaves nothing behind. In a store nothing
+    is locked (`Output.sweep`), and the plan may stay.
+    """
+    if not output.local:
+        yield
+        return
+    with locked(Path(output.root), "--output"):
+        goes_on = Path(output.path(BUILDING)).exists()
+        try:
+            yield
+        except Exception:
+            if not goes_on:
+                output.forget()
+            raise
 
 
 @contextmanager

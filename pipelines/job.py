@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,7 @@ from pipelines.excluding import read_excluded
 from pipelines.failures import plain_errors
 from pipelines.files import bundled
 from pipelines.finding import refuse_overlap
-from pipelines.finishing import read_manifests, scratch
+from pipelines.finishing import only_build, read_manifests, scratch
 from pipelines.flags import AUTO, CPU_HOUR_PRICE, LOCAL_RUNNERS
 from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
@@ -29,18 +30,29 @@ from pipelines.local import shown, totals
 from pipelines.logs import show_logs
 from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
 from pipelines.remote import Remote, submission, unsent, waits, workers_of
-from pipelines.sinks import PUNKT, Output, files_to_write, only_build
+from pipelines.sinks import PUNKT, Output, files_to_write
 from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
 from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
 from ppt.base.terminal import plain_console
 from ppt.base.text import normalise
+from ppt.corpus.exclusion import Excluded
 from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.records import Document
 from ppt.errors import ConfigError, InputError, visible
 from ppt.text.sentences import TRAINED, punkt_texts, train_punkt
+
+_FOR_THIS, _FOR_OTHERS = ("workers",), ("package", "accelerator")
+"""Flags that mean nothing where the runner is another, or is ours."""
+
+_NO_OUTPUT = {
+    r"(\w+:/+)?": "a folder",
+    r"(s3|gs):/?[^/].*": "two slashes after the colon",
+    r"\w+://.*[\[*?].*": "a name without [, * and ?, which a store takes for others too",
+}
+"""What names no folder, or more than one."""
 
 TRAIN_CHARACTERS = 50_000_000
 """How much of the input it learns from, in order of file names."""
@@ -81,8 +93,12 @@ class Job:
                 raise ConfigError(f"--{name}: got {count}, expected 1 or more")
         if not 0 < self.shard_mb < math.inf:
             raise ConfigError(f"--shard_mb: got {self.shard_mb}, expected more than 0")
-        if not self.output:
-            raise ConfigError("--output: got '', expected a folder")
+        for shape, expected in _NO_OUTPUT.items():
+            if re.fullmatch(shape, self.output, re.DOTALL):
+                raise ConfigError(f"--output: got {self.output!r}, expected {expected}")
+        for name in _FOR_OTHERS if self.local else _FOR_THIS:
+            if getattr(self, name) is not None:
+                raise ConfigError(f"--{name}: not for --runner {self.runner}; leave it out.")
 
     @property
     def local(self) -> bool:
@@ -99,6 +115,9 @@ class Job:
         """Raise PPTError where workers of other machines cannot do it."""
         paths = [("--input", one) for one in self.input] + [("--output", self.output)]
         self.remote.check(paths, self.config.splitter)
+        told = plain_errors(self.runner, traced=self.verbose)
+        with told, self.remote.options() as options, unsent(options):
+            pass  # Beam looks at its options, before any store is asked
 
 
 @dataclass(frozen=True)
@@ -149,22 +168,27 @@ def run(job: Job) -> dict[str, Manifest]:
     output = Output(job.output.rstrip("/") or "/")
     refuse_overlap(job.input, plan.slices, output.root, files_to_write(plan.config))
     with plan.options(job) as options:
+        plan, excluded = _checked(job, plan)
         if job.dry_run:
+            output.look(plan.config, job.overwrite)
             _tell(job, plan, output, options)
             return {}
-        return _run(job, plan, output, options)
+        return _run(job, plan, excluded, output, options)
 
 
-def _run(job: Job, plan: Plan, output: Output, options: PipelineOptions) -> dict[str, Manifest]:
+def _checked(job: Job, plan: Plan) -> tuple[Plan, Excluded]:
+    """What must be right before any work, and the rows that no sentence may share words with."""
     check_labeller(job.config.labeller)
     if job.config.splitter != TRAINED:
         find_splitter(job.config.splitter)
     refuse_foreign_input(plan.slices, plan.config)
     excluded, sources = read_excluded(job.exclude, job.data_dir)
-    plan = replace(plan, config=replace(plan.config, excluded=sources))
-    if not job.local:
-        with plain_errors(job.runner, traced=job.verbose):
-            beam.Pipeline(options=options)  # bad options are refused before --overwrite counts
+    return replace(plan, config=replace(plan.config, excluded=sources)), excluded
+
+
+def _run(
+    job: Job, plan: Plan, excluded: Excluded, output: Output, options: PipelineOptions
+) -> dict[str, Manifest]:
     started = time.monotonic()
     with only_build(output), scratch(output) as folder:
         if output.prepare(plan.config, job.overwrite):

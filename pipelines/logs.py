@@ -9,12 +9,13 @@ def quiet() -> None:
     It warns at import of parts that nobody asked for, and tells every failure several times
     with tracebacks; we tell it once.
     """
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("apache_beam", None):  # its S3 client writes to the root's
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def show_logs() -> None:
     """Bring Beam's log back, and the lines of JSON of `pipelines.metrics`."""
     logging.basicConfig()
+    logging.getLogger().setLevel(logging.ERROR)
     for name in ("apache_beam", "ppt"):
         logging.getLogger(name).setLevel(logging.INFO)

@@ -39,11 +39,23 @@ _SHAPES = {
     "region": (re.compile(r"[a-z]+-[a-z]+\d+"), "a region, such as europe-west1"),
     "temp_location": (_BUCKET, "a folder of a bucket, such as gs://my-bucket/tmp"),
     "staging_location": (_BUCKET, "a folder of a bucket, such as gs://my-bucket/staging"),
-}
+    "template_location": (_BUCKET, "a file of a bucket, such as gs://my-bucket/template"),
+    "worker_zone": (re.compile(r"[a-z]+-[a-z]+\d+-[a-z]"), "a zone, such as europe-west1-b"),
+    "machine_type": (re.compile(r"[a-z][-a-z0-9]+"), "a type, such as n2-standard-4"),
+    "service_account_email": (
+        re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"), "an address, such as me@p.iam.gserviceaccount.com",
+    ),
+    "environment_type": (re.compile("DOCKER"), "none, as its workers run in containers"),
+}  # fmt: skip
 """What Dataflow's options must look like."""
 
-_GIVEN_BY_TEMPLATES = ("region", "staging_location")
-"""What may be missing: the launcher of a Flex Template gives it, or Beam takes another."""
+_NEEDED = "project", "region", "temp_location"
+"""Of these; the launcher of a Flex Template gives the region."""
+
+_IMAGE = re.compile(r"[a-z0-9][\w.-]*[/:][\w./:@-]+")
+_HINT = re.compile(r"type:[\w.-]+(;[\w:.-]+)*")
+_IMAGES = "sdk_container_image", "environment_config"
+_JARS = "flink_job_server_jar", "spark_job_server_jar"
 
 _SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token",
             "azure_connection_string")  # fmt: skip
@@ -53,6 +65,7 @@ _SHOWN = (
 _NOT_OURS = {
     "save_main_session": "workers have our code as a package, and need no session",
     "setup_file": "give --package wheel, which needs none",
+    "streaming": "a build is a batch job, and ends",
 }
 _ALWAYS = "--no_save_main_session", "--experiments=disable_logging_submission_environment"
 """Beam would send a pickle of the command's module, and a list of packages with their paths."""
@@ -95,10 +108,44 @@ class Remote:
             raise ConfigError(f"--runner {self.runner}: {why}; use --workers N, Flink or Spark.")
         if kind(self.runner) == "dataflow":
             _check_dataflow(given)
+        else:
+            self._check_job_server(given)
+        self._check_package(given)
         if self.accelerator and not find_labeller(self.labeller)[0].libraries:
             raise ConfigError(f"--accelerator: --labeller {self.labeller} uses none; leave it out.")
+        if self.accelerator and not _HINT.fullmatch(self.accelerator):
+            raise ConfigError(
+                f"--accelerator: got {self.accelerator!r}, expected a hint of Beam's, such as "
+                "type:nvidia-l4;count:1;install-nvidia-driver."
+            )
         if self._in_containers(given):
             self._refuse_this_disk(paths, {"--labeller": self.labeller, "--splitter": splitter})
+
+    def _check_job_server(self, given: Mapping[str, Any]) -> None:
+        if kind(self.runner) == "portable" and not given["job_endpoint"]:
+            raise ConfigError(f"--job_endpoint is missing: {self.runner} needs HOST:PORT of one.")
+        for name in filter(given.get, _JARS):
+            if "://" not in given[name] and not Path(given[name]).is_file():
+                raise ConfigError(f"--{name}: got {given[name]!r}, expected a file or a URL.")
+
+    def _check_package(self, given: Mapping[str, Any]) -> None:
+        if self.package in ("", NONE):
+            return
+        started = given["environment_type"] not in (None, _DOCKER)
+        if started:
+            raise ConfigError(
+                f"--package: got {self.package!r}, but workers of --environment_type "
+                f"{given['environment_type']} are started with all they have; leave one out."
+            )
+        if self.package == WHEEL:
+            return
+        if not _IMAGE.fullmatch(self.package):
+            raise ConfigError(
+                f"--package: got {self.package!r}, expected {WHEEL}, {NONE}, or an image by its "
+                "registry or tag, such as registry.example/ppt:1."
+            )
+        for name in filter(given.get, _IMAGES):
+            raise ConfigError(f"--{name}: --package {self.package} is an image; leave one out.")
 
     def _refuse_this_disk(
         self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
@@ -168,10 +215,10 @@ def _relative_paths() -> Iterator[None]:
 
 def _check_dataflow(given: dict[str, Any]) -> None:
     need(_MODULE, "--runner DataflowRunner")
-    free = _GIVEN_BY_TEMPLATES if given["template_location"] else _GIVEN_BY_TEMPLATES[1:]
     for name, (shape, words) in _SHAPES.items():
         value = given[name]
-        if value is None and name not in free:
+        template = name == "region" and given["template_location"]
+        if value is None and name in _NEEDED and not template:
             raise ConfigError(f"--{name} is missing: DataflowRunner needs {words}.")
         if value is not None and not shape.fullmatch(value):
             raise ConfigError(f"--{name}: got {value!r}, expected {words}.")
@@ -193,11 +240,15 @@ def workers_of(options: PipelineOptions) -> int | None:
 @contextmanager
 def unsent(options: PipelineOptions) -> Iterator[beam.Pipeline]:
     """A pipeline to draw that will not be sent; Beam then asks no store about its options."""
-    options.view_as(TestOptions).dry_run = True
-    pipeline = beam.Pipeline(options=options)
-    with suppress(OSError):
-        Path(pipeline.local_tempdir).rmdir()
-    yield pipeline
+    dry = options.view_as(TestOptions)
+    dry.dry_run = True
+    try:
+        pipeline = beam.Pipeline(options=options)
+        with suppress(OSError):
+            Path(pipeline.local_tempdir).rmdir()
+        yield pipeline
+    finally:
+        dry.dry_run = False
 
 
 def submission(pipeline: beam.Pipeline, options: PipelineOptions) -> beam_runner_api_pb2.Pipeline:

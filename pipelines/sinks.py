@@ -12,17 +12,17 @@ import os
 import posixpath
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pipelines import stores
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.ledger import ShardResult
 from pipelines.stores import is_local, told_plainly
-from ppt.base.files import SCRATCH
+from ppt.base.files import SCRATCH, require_writable
 from ppt.base.names import check_name
-from ppt.base.output_folder import locked
 from ppt.corpus.card import CARD
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS
@@ -34,6 +34,18 @@ from ppt.text.sentences import PUNKT_FILES, TRAINED
 BUILDING, REJECTS, EXCLUDED, PUNKT = ".building", "rejects", "excluded", "punkt"
 _PLAN = f"{BUILDING}/plan.json"
 EXCLUDED_ROWS = f"{BUILDING}/excluded.npz"
+
+
+class Found(NamedTuple):
+    """What a build finds in its output: the names that are `ours` to write or remove, the formats
+    that are `done`, the fingerprint of the `previous` build if this one continues it, and whether
+    the `whole` is there.
+    """
+
+    ours: set[str]
+    done: list[str]
+    previous: str
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -72,42 +84,50 @@ class Output:
         """Delete files that are there."""
         stores.delete(self.path(name) for name in names)
 
-    def prepare(self, config: BuildConfig, overwrite: bool) -> bool:
-        """Make the folders; refuse finished corpora and other people's files.
-
-        What a crashed build of the same flags and inputs finished is kept. False: that is
-        all of it, so that only what stands beside the manifests may be missing.
+    def look(self, config: BuildConfig, overwrite: bool) -> Found:
+        """What is there of ours. Raises OutputError for finished corpora, other people's files
+        and a place that cannot be written to; nothing is touched.
         """
+        if self.local:
+            require_writable(Path(self.root), "--output")
+        else:
+            stores.reach(self.root, "write to", OutputError)
         with told_plainly(self.root):
             planned, previous = self._plan()
             continues = previous == config.fingerprint()
             found = self._finished()
             done = [name for name in config.formats if name in found]
-            if done and not overwrite:
-                if continues and len(done) == len(config.formats):
-                    return False
-                if not continues:
-                    raise OutputError(
-                        f"{self.root} already holds {', '.join(done)}: give --overwrite to "
-                        "replace, another --output, or other --formats."
-                    )
+            if done and not (overwrite or continues):
+                raise OutputError(
+                    f"{self.root} already holds {', '.join(done)}: give --overwrite to "
+                    "replace, another --output, or other --formats."
+                )
+            whole = len(done) == len(config.formats) and not overwrite
             theirs = (files_of(name, one) for name, one in found.items())
             known, writes = planned.union(*theirs), set(files_to_write(config))
-            self._refuse_others(known, writes)
-            others = (files_of(name, found[name]) for name in found.keys() - set(config.formats))
-            kept = {
-                file
-                for files in others
-                for file in files
-                if not file.startswith((REJECTS, EXCLUDED))
-            }
-            ours = (known | writes) - kept
+            if not whole:
+                self._refuse_others(known, writes)
+        others = (files_of(name, found[name]) for name in found.keys() - set(config.formats))
+        apart = (REJECTS, EXCLUDED)
+        kept = {file for files in others for file in files if not file.startswith(apart)}
+        return Found((known | writes) - kept, done, previous if continues else "", whole)
+
+    def prepare(self, config: BuildConfig, overwrite: bool) -> bool:
+        """Make the folders, where `look` finds nothing against it.
+
+        What a crashed build of the same flags and inputs finished is kept. False: that is
+        all of it, so that only what stands beside the manifests may be missing.
+        """
+        found = self.look(config, overwrite)
+        if found.whole:
+            return False
+        with told_plainly(self.root):
             # A corpus without its manifest is unfinished: it must go before any shard changes.
-            self._put_plan(ours, previous if continues else "")
+            self._put_plan(found.ours, found.previous)
             if overwrite:
-                self.delete([f"{name}/{MANIFEST}" for name in done])
-            self._make_folders(config, afresh=not continues)
-            self._put_plan(ours, config.fingerprint())
+                self.delete([f"{name}/{MANIFEST}" for name in found.done])
+            self._make_folders(config, afresh=not found.previous)
+            self._put_plan(found.ours, config.fingerprint())
             return True
 
     def _make_folders(self, config: BuildConfig, *, afresh: bool) -> None:
@@ -151,8 +171,9 @@ class Output:
 
     def _plan(self) -> tuple[set[str], str]:
         """The files of an unfinished build and its fingerprint; nothing where there is none."""
+        data = self.get(_PLAN)
         try:
-            plan = json.loads(self.get(_PLAN) or "{}")
+            plan = json.loads(data or "{}")
             files = set(plan.get("files", ()))
             for part in {part for file in files for part in file.split("/")}:
                 check_name(part, "a file of the plan")  # nothing outside is ours
@@ -171,8 +192,8 @@ class Output:
         local = Path(self.root).glob(f"*/{MANIFEST}") if self.local else ()
         found = {}
         for name in sorted({*FORMATS, *(path.parent.name for path in local)}):
-            with suppress(ValueError):  # else it is no manifest of ours
-                if (data := self.get(f"{name}/{MANIFEST}")) is not None:
+            if (data := self.get(f"{name}/{MANIFEST}")) is not None:
+                with suppress(ValueError):  # else it is no manifest of ours
                     found[name] = Manifest.from_json(data.decode())
         return found
 
@@ -207,13 +228,12 @@ class Output:
     def finished_shard(self, key: ShardKey, digest: str) -> ShardResult | None:
         """The result of a shard that an earlier run finished, if it would come out the same."""
         note = self.get(_note(key))
-        result = ShardResult.from_json(note) if note else None
-        if result is None or result.digest != digest:
-            return None
-        for path, size in result.files.items():
-            if self.sizes(path).get(path) != size:
-                return None
-        return result
+        try:
+            result = ShardResult.from_json(note or "")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None  # there is none, or it is broken
+        whole = all(self.sizes(path).get(path) == size for path, size in result.files.items())
+        return result if whole and result.digest == digest else None
 
     def put_shard(self, files: dict[str, bytes], result: ShardResult) -> None:
         """Write a shard's files, then the note that says so."""
@@ -272,24 +292,3 @@ def punkt_files(splitter: str) -> list[str]:
 
 def _note(key: ShardKey) -> str:
     return f"{BUILDING}/shards/{shard_name(*key, 0)}.json"
-
-
-@contextmanager
-def only_build(output: Output) -> Iterator[None]:
-    """Keep two builds out of one local folder. The lock ends with its process.
-
-    A build that fails before it has written anything leaves nothing behind. In a store nothing
-    is locked (`Output.sweep`), and the plan may stay.
-    """
-    if not output.local:
-        stores.reach(output.root, "write to", OutputError)
-        yield
-        return
-    with locked(Path(output.root), "--output"):
-        goes_on = Path(output.path(BUILDING)).exists()
-        try:
-            yield
-        except Exception:
-            if not goes_on:
-                output.forget()
-            raise

@@ -9,6 +9,7 @@ import errno
 import functools
 import io
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +31,14 @@ MODULES = {"s3": "boto3", "gs": "google.cloud.storage"}
 """Scheme → what Beam's file system for it needs."""
 
 _AGAIN = "run the same command again to go on"
-_CURES = {401: "check the keys", 403: "check the keys and their rights", 404: "check the address"}
+_CURES = {
+    401: "check the keys",
+    403: "check the keys, the clock, and the right to list, read, write and delete there",
+    404: "check the address",
+}
 """What to do, by the code that a store answers; else `_AGAIN`."""
+
+_BUCKET = re.compile(r"\w+://[A-Za-z0-9][-_.A-Za-z0-9]*(/.*)?", re.DOTALL)
 
 _AS_IT_IS = CompressionTypes.UNCOMPRESSED
 
@@ -55,6 +62,8 @@ def reach(path: str, what: str, kind: type[PPTError]) -> None:
     if is_local(path):
         return
     scheme = str(FileSystems.get_scheme(path))
+    if scheme in MODULES and not _BUCKET.fullmatch(path):
+        raise kind(f"cannot {what} {path!r}: expected {scheme}://BUCKET/FOLDER.")
     if scheme == "s3":  # Beam knows it without, and fails later
         need(MODULES[scheme], "s3://")
     try:
@@ -90,7 +99,8 @@ def _reason(error: Exception) -> tuple[int, str]:
     """The code and the words of what Beam has wrapped."""
     while isinstance(error, BeamIOError) and error.exception_details:
         error = next(iter(error.exception_details.values()))
-    code = getattr(error, "code", None) or _answer_code(error)
+    wrong = 404 if isinstance(error, ValueError) else None  # no store was asked
+    code = getattr(error, "code", None) or _answer_code(error) or wrong
     told = getattr(error, "message", None) or first_line(error)
     return code if isinstance(code, int) else 0, " ".join(str(told).split()).rstrip(".")
 

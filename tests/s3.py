@@ -1,7 +1,7 @@
 """An S3-compatible server on loopback (moto's) that can be told to answer badly.
 
-Each `Fault` stands between the server and the socket: 500, 503 SlowDown, and connections that
-are cut before anything is done, in the middle of the answer (half), or before it (lost).
+Each `Fault` stands between the server and the socket: 403, 500, 503 SlowDown, and connections
+that are cut before anything is done, in the middle of the answer (half), or before it (lost).
 """
 
 import os
@@ -75,6 +75,7 @@ class _Quiet(WSGIRequestHandler):
 
 ERROR = "<Error><Code>{}</Code><Message>{}</Message></Error>"
 ANSWERS = {
+    "403": ("403 Forbidden", ERROR.format("AccessDenied", "Access Denied")),
     "500": ("500 Internal Server Error", ERROR.format("InternalError", "We failed.")),
     "503": ("503 Slow Down", ERROR.format("SlowDown", "Please reduce your request rate.")),
 }

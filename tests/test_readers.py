@@ -433,14 +433,27 @@ def test_line_that_damage_cut_off_is_dropped() -> None:
     assert brief(read_bytes("a.txt.gz", data)) == [(0, "<corrupt_file>")]
 
 
-def test_wrong_checksum_of_gzip_keeps_the_documents() -> None:
-    data = bytearray(COMPRESS[".gz"](b"".join(NUMBERED)))
-    data[-8] ^= 1
-    assert brief(read_bytes("a.jsonl.gz", bytes(data)))[1:] == [
-        (THIRD // 2, "document 1"),
-        (THIRD, "document 2"),
-        (3 * THIRD // 2, "<corrupt_file>"),
-    ]
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("before", [b"", b"x" * 5000 + b"\n"])
+def test_wrong_checksum_keeps_the_documents(suffix: str, before: bytes) -> None:
+    """Also in a second member, of which only the last piece that is fed is damaged."""
+    compress, lines = COMPRESS[suffix], b"".join(b"%064x\n" % n**20 for n in range(500))
+    data = bytearray(compress(before) + compress(lines))
+    data[-8 if suffix == ".gz" else -1] ^= 1
+    *kept, (_, last) = brief(read_bytes("a.lines" + suffix, bytes(data)))
+    assert kept == brief(read_bytes("a.lines", before + lines))
+    assert last == "<corrupt_file>"
+
+
+def test_blocks_of_zstd_before_a_damaged_one_are_kept() -> None:
+    """So well packed that they are fed in one piece with it."""
+    line = b"the same, " * 100 + b"\n"
+    data = bytearray(COMPRESS[".zst"](line * 1000))
+    data[-8:] = bytes(8)
+    assert len(data) < files.CODECS["zst"].feed
+    *kept, (_, last) = brief(read_bytes("a.lines.zst", bytes(data)))
+    assert len(kept) * len(line) > 6 * 2**17
+    assert last == "<corrupt_file>"
 
 
 def test_damaged_row_group_is_one_reject_and_the_others_are_read() -> None:

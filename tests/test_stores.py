@@ -19,6 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import retry
 
 from pipelines import stores
+from pipelines.finding import match
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, OutputError
 from ppt.text.sentences import get_splitter, punkt_texts
@@ -110,28 +111,40 @@ def test_a_build_in_a_store_is_the_local_one_byte_for_byte(store, argv, document
     build(*argv, expect=2)  # it is finished
 
 
+BEFORE_WORK = [
+    ("500", "GET .*prefix=in", "InternalError"),
+    ("503", "GET .*out%2Frejects", "SlowDown"),
+    ("cut", "HEAD .*plan", "onnection"),
+    ("503", "GET .*plan.json", "error: cannot read 's3://corpora/out/.building/plan.json': "),
+    ("403", "HEAD .*out/sentence_pair", "the right to list, read, write and delete there."),
+]
+
+
 @pytest.mark.parametrize(
-    ("how", "asked", "told"),
+    "failures",
     [
-        ("503", SHARD, "SlowDown"),
-        ("cut", SHARD, "onnection"),
-        ("lost", SHARD, "onnection"),
-        ("503", "PUT .*manifest.json", "SlowDown"),
-        ("500", "POST .*delete", "InternalError"),
-        ("half", "GET .*in.jsonl", "expected"),
-        ("503", "GET .*out%2Frejects", "SlowDown"),
-        ("cut", "HEAD .*plan", "onnection"),
+        [("503", SHARD, "SlowDown")],
+        [("cut", SHARD, "onnection")],
+        [("lost", SHARD, "onnection")],
+        [("503", "PUT .*manifest.json", "SlowDown")],
+        [("500", "POST .*delete", "InternalError")],
+        [("half", "GET .*in.jsonl", "expected")],
+        [("cut", "PUT .*out/rejects", "onnection")],
+        [("503", "PUT .*histograms.png", "SlowDown")],
+        BEFORE_WORK,
     ],
 )
 def test_a_store_that_fails_is_told_in_a_line_and_the_rerun_ends_in_the_same_bytes(
-    store, argv, reference, capsys, how, asked, told
+    store, argv, reference, capsys, caplog, failures
 ):
-    store.faults = [Fault(how, asked, after=int(asked == SHARD))]
-    build(*argv, expect=2)
-    said = said_in_one_line(capsys)
-    assert told in said
-    assert "s3://corpora/" in said
-    manifests_are_true(store)
+    for how, asked, told in failures:
+        store.faults = [Fault(how, asked, after=int(asked == SHARD))]
+        build(*argv, expect=2)
+        said = said_in_one_line(capsys)
+        assert told in said
+        assert "s3://corpora/" in said
+        assert not caplog.records  # Beam has its say on the root's log
+        manifests_are_true(store)
     store.faults.clear()
     build(*argv)
     assert in_store(store) == reference
@@ -157,6 +170,27 @@ def test_a_store_that_goes_away_while_corpora_are_replaced_leaves_none_half(
     manifests_are_true(store)
     store.faults.clear()
     build(*argv, "--overwrite")
+    assert in_store(store) == reference
+
+
+def test_a_manifest_that_cannot_be_read_now_is_not_taken_for_none(store, argv, reference, capsys):
+    build(*argv)
+    store.faults = [Fault("503", "GET .*manifest.json")]
+    for more in ((), ("--overwrite",), ("--dry_run",)):
+        build(*argv, *more, expect=2)
+        assert "error: cannot read 's3://corpora/out/" in said_in_one_line(capsys)
+    assert in_store(store) == reference
+
+
+def test_a_note_that_is_broken_is_no_finished_shard(store, argv, reference):
+    store.faults = [Fault("cut", "PUT .*README")]
+    build(*argv, expect=2)
+    store.faults.clear()
+    notes = store.objects("out/.building/shards/")
+    assert len(notes) == 3
+    for name, text in zip(notes, (b"{", b"null", b'{"digest": "\xff"}'), strict=True):
+        stores.put(f"{OUT}/.building/shards/{name}", text)
+    build(*argv)
     assert in_store(store) == reference
 
 
@@ -256,6 +290,11 @@ def test_output_and_input_in_one_place_are_refused(store, argv, capsys):
         (("--input", f"s3://{BUCKET}/none/*.jsonl"), "no file matches"),
         (("--input", f"s3://{BUCKET}/in/*.jsonl", "--output", "s3://nobodys/c"), "NoSuchBucket"),
         (("--input", "nowhere://b/a.jsonl"), "nowhere://b/a.jsonl"),
+        (("--input", f"s3://{BUCKET}"), "check the address"),
+        (("--input", "s3://a b/*.jsonl"), "expected s3://BUCKET/FOLDER."),
+        (("--input", f"s3://{BUCKET}/in/*.jsonl", "--output", "s3:///c"), "s3://BUCKET/FOLDER."),
+        (("--input", "a.jsonl", "--output", f"s3:/{BUCKET}/c"), "expected two slashes"),
+        (("--input", "a.jsonl", "--output", f"s3://{BUCKET}/a*"), "a name without [, * and ?"),
         (
             ("--input", f"s3://{BUCKET}/a.jsonl", "--s3_endpoint_url", "http://127.0.0.1:9"),
             "connect",
@@ -296,6 +335,9 @@ def test_files_of_a_store(store, tmp_path):
         assert file.seek(300) == file.tell() == 300
         assert file.read(2) == big[300:302]
     assert stores.sizes(f"s3://{BUCKET}/a/*") == {path: len(big)}
+    for odd in ("ü +%20#", "it's[1]"):
+        stores.put(f"s3://{BUCKET}/odd/{odd}", b"x")
+        assert match(f"s3://{BUCKET}/odd/{odd}") == {f"s3://{BUCKET}/odd/{odd}": 1}
     stores.delete([path, f"s3://{BUCKET}/a/never"])
     assert not stores.sizes(f"s3://{BUCKET}/a/*")
     with pytest.raises(FileNotFoundError):

@@ -24,7 +24,7 @@ from pipelines.shipping import requirements, wheel
 from pipelines.template import metadata
 from ppt.base.extras import is_there
 from ppt.base.flags import parse
-from tests.builds import ROOT, good_documents, write_jsonl
+from tests.builds import ROOT, digests, good_documents, write_jsonl
 from tests.servers import ABSENT
 from tests.test_labelling import save_classifier
 
@@ -316,7 +316,8 @@ def test_a_plan_of_this_machine_is_told_and_nothing_is_done(tmp_path, capsys):
 def test_what_a_plan_expects_is_by_text_workers_and_price(sent, bucket):
     with (bucket / "in/big.jsonl").open("wb") as file:
         file.truncate(36_000_000_000)
-    _, said = sent(*FLINK, "--parallelism", "10", "--cpu_hour_price", "2")
+    no_glance = ("--formats", "sentence_pair")  # at its first documents, which would take it all
+    _, said = sent(*FLINK, "--parallelism", "10", "--cpu_hour_price", "2", *no_glance)
     assert "work      8.0 h to 21.0 h of one core" in said
     assert "expected  48 min to 2.1 h with 10 workers\n" in said
     assert "cost      16.00 to 42.00 dollars at 2.0 a core and hour\n" in said
@@ -343,6 +344,29 @@ BAD = [
     ((*FLINK, "--s3_secret_access_key", "x"), "--s3_secret_access_key", False),
     ((*FLINK, "--accelerator", "type:nvidia-l4"), "--labeller vader uses none", False),
     (("--runner", "DaskRunner"), "wrong results", False),
+    ((*DATAFLOW, "--worker_zone", "europe-west1"), "--worker_zone: got 'europe-west1'", True),
+    ((*DATAFLOW, "--environment_type", "LOOPBACK"), "--environment_type: got 'LOOPBACK'", True),
+    ((*DATAFLOW, "--num_workers", "9", "--max_num_workers", "5"), "num_workers (9) cannot", True),
+    (
+        (*DATAFLOW, "--job_name", "Bad Name", "--input", "gs://bucket/none"),
+        "Invalid job_name (Bad Name)",
+        True,
+    ),
+    ((*DATAFLOW, "--streaming"), "--streaming: not for", True),
+    ((*FLINK, "--package", "weel"), "--package: got 'weel'", False),
+    ((*FLINK, "--package", "a/b:1", "--environment_config", "c"), "--package a/b:1 is an", False),
+    ((*FLINK, "--package", "wheel", "--environment_type", "EXTERNAL"), "leave one out", False),
+    ((*FLINK, "--flink_job_server_jar", "none.jar"), "got 'none.jar', expected a file", False),
+    ((*FLINK, "--workers", "2"), "--workers: not for --runner FlinkRunner", False),
+    ((*FLINK, "--accelerator", "l4", "--labeller", "lm:smollm2-135m"), "got 'l4'", False),
+    (("--runner", "PortableRunner"), "--job_endpoint is missing", False),
+    (("--package", "wheel"), "--package: not for --runner FnApiRunner", False),
+    (("--output", "gs://"), "--output: got 'gs://'", False),
+    # What a build would refuse, a plan refuses too.
+    ((*FLINK, "--splitter", "punkt:klingon"), "punkt:klingon", False),
+    ((*FLINK, "--exclude", "none.jsonl"), "--exclude: got 'none.jsonl'", False),
+    ((*FLINK, "--labeller", "model:/none"), "cannot load the classifier '/none'", False),
+    ((*FLINK, "--num_shards", "100000"), "expected 99999 at most", False),
 ]
 
 
@@ -353,14 +377,31 @@ BAD = [
         for flags, message, dataflow in BAD
     ],
 )
-def test_bad_options_are_one_line_at_once(bucket, capsys, flags, message):
+def test_bad_options_are_one_line_at_once_of_a_plan_too(bucket, capsys, flags, message):
     argv = ["--input", "gs://bucket/in/*.jsonl", "--output", "gs://bucket/corpora", *flags]
     assert main(argv) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    assert message in said
+    refused = capsys.readouterr()
+    assert main([*argv, "--dry_run"]) == 2
+    assert capsys.readouterr() == refused
+    assert not refused.out
+    assert refused.err.startswith("error: ")
+    assert refused.err.count("\n") == 1
+    assert message in refused.err
     assert not (bucket / "corpora").exists()
+
+
+def test_a_plan_is_refused_where_the_output_stands_in_its_way(tmp_path, capsys):
+    source, place = write_jsonl(tmp_path / "in.jsonl", good_documents(8)), tmp_path / "c"
+    argv = ["--input", str(source), "--output", str(place), "--workers", "1"]
+    assert main(argv) == 0
+    before = digests(place)
+    assert main([*argv, "--seed", "2", "--overwrite", "--dry_run"]) == 0
+    for refused in ([*argv, "--seed", "2"], [*argv[:2], "--output", str(source)]):
+        capsys.readouterr()
+        assert main(refused) == main([*refused, "--dry_run"]) == 2
+        told, again = capsys.readouterr().err.splitlines()
+        assert told == again
+    assert digests(place) == before
 
 
 def test_dataflow_without_its_extra_is_told(bucket, capsys, monkeypatch):
