@@ -71,13 +71,12 @@ def tune(
             raise ConfigError(f"tasks: got {one!r:.80}, expected what ppt.load_task gives.")
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
+    which = [f"{seed}," for seed in _several(seeds)]
     values = {
         "tasks": ",".join(known),
         "methods": methods if methods is None else ",".join(map(str, _several(methods))),
         "shots": ",".join(map(str, _several(shots))),
-        "seeds": "".join(f"{seed}," for seed in _several(seeds))
-        if _is_several(seeds)
-        else str(seeds),
+        "seeds": "".join(which) if _is_several(seeds) else str(seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
     if twice := settings.keys() & {*values, "model", "prompt", "task_file", "sources"}:
