@@ -19,6 +19,7 @@ from ppt.base.markdown import markdown_table
 from ppt.base.names import LONGEST, check_name, is_name
 from ppt.base.text import shortened
 from ppt.errors import ConfigError, PPTError, visible
+from ppt.fewshot.__main__ import main as fewshot
 from ppt.inspect import main as inspect
 from ppt.results.figures import plots_of
 from ppt.results.page import html_page
@@ -299,3 +300,19 @@ def test_a_results_file_that_is_none_is_not_waited_for(tmp_path):
         os.mkfifo(runs / name)
         with pytest.raises(PPTError, match=rf"cannot read .*{name}: it is no file"):
             make_report(runs)
+
+
+def test_flags_of_a_folder_that_cannot_be_read_are_one_short_line(tmp_path, capsys):
+    (tmp_path / "task.yaml").write_text(YAML)
+    argv = [f"--task_file={tmp_path / 'task.yaml'}", f"--output_dir={tmp_path / 'r'}"]
+    path = tmp_path / "r" / "config.json"
+    path.parent.mkdir()
+    (path.parent / "results.jsonl").write_text("")
+    texts = ["[" * 100_000, json.dumps({"max_steps": "x" * 10**6}), json.dumps({"x" * 10**5: 1})]
+    for text in (*texts, None):
+        path.unlink(missing_ok=True)
+        path.write_text(text) if text else os.mkfifo(path)
+        assert fewshot(argv) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"error: {path.parent} is not empty and holds no config.json")
+        assert len(told) < 4100

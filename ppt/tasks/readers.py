@@ -106,9 +106,13 @@ def read_table(path: Path, limit: int | None = None, quoting: str | None = None)
             f"{path} is empty, or its first line cannot be read: expected the names of the columns"
             " there."
         )
-    if len({*found.columns}) < len(found.columns):
-        raise InputError(f"{path}: two columns have one name in {listed(found.columns)}: rename.")
+    _require_distinct(path, found.columns)
     return _table(path, found.rows, limit, found.columns, found.notes)
+
+
+def _require_distinct(path: Path, columns: Sequence[str]) -> None:
+    if len({*columns}) < len(columns):
+        raise InputError(f"{path}: two columns have one name in {listed(columns)}: rename.")
 
 
 def read_tables(paths: Sequence[Path], limit: int | None = None) -> Table:
@@ -261,6 +265,7 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
     try:
         with io.BytesIO(whole(path, MAX_BYTES)) if packed else path.open("rb") as source:
             for batch in batches(source, rows=1024):
+                _require_distinct(path, batch.schema.names)
                 for row in batch.to_pylist():
                     left -= _size(row)
                     if left < 0:
