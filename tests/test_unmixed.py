@@ -7,8 +7,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import ppt
-from ppt.errors import ConfigError, InputError
+from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
+from ppt.results.figures import save_plots
 from ppt.results.report import read_results
 from ppt.tasks.spec import Columns, Label, Rows, Task
 from tests.few import toy_adapter, toy_place, toy_task
@@ -127,11 +128,12 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
         (lambda: ppt.tune(task, llama), r"tasks: got Task\(name='a'"),
         (lambda: ppt.tune(data, "smollm2-135m"), "backbone: got 'smollm2-135m', expected"),
         (lambda: ppt.train_prompt("a", llama, format="lm", dtype="bfloat16"), "dtype: got 'bfl"),
+        (lambda: save_plots("plots", (), "exe"), "unknown suffix 'exe'. Known: png, svg"),
         (lambda: ppt.load_task([task]), r"task: got \[Task"),
         (lambda: Task("a", "topic", labels, Columns("text"), rows), r"source: got \[\{"),
         (lambda: Label("a", "a", 5), "label 'a': word: got 5, no text"),
     ):
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises((ConfigError, UnknownNameError), match=words):
             call()
     for wrong in ("text", ("a", 0), {0: "a"}):
         with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):

@@ -211,7 +211,7 @@ def _named(
         "flags": config.decisive(),
         "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION},
     }
-    contents = {name: content_digest(data) for name, data in tasks.items()}
+    contents = {name: content_digest(tasks[name]) for name in {one.task for one in places}}
     begins = {key: begin and begin.digest for key, begin in chosen.items()}
     return [
         one.named(

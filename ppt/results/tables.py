@@ -156,13 +156,13 @@ def csv_cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
+def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
     """Write ``results.md`` (overviews, then details) and ``results.csv``."""
     sheets = "\n".join(map(to_markdown, (*overviews(rows), details(rows))))
     texts = dict(zip(TABLES, (sheets, to_csv(rows)), strict=True))
     for name, text in texts.items():
-        write_atomically(folder / name, text.encode("utf-8", "replace"))
-    return tuple(folder / name for name in texts)
+        write_atomically(Path(folder) / name, text.encode("utf-8", "replace"))
+    return tuple(Path(folder) / name for name in texts)
 
 
 def _score_cell(row: Row | None) -> str:
