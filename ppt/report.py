@@ -79,7 +79,8 @@ def _run(argv: Sequence[str] | None) -> int:
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
     page = html_page(report).encode("utf-8", "replace")
-    _require_page(path, page)
+    if path != folder / PAGE:
+        _require_page(path, page)
     write_atomically(path, page)
     console = Console()
     for shots in shots_of(report.chosen):
