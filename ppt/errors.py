@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 
 USAGE_EXIT_CODE = 2
 LONGEST_PATH = 200
+LONGEST = 4000
+"""Characters of a message on a terminal."""
 
 _HARMLESS = frozenset("\u200c\u200d\xa0\u202f\u3000")
 """Not printable by Unicode, but scripts and emoji are joined and spaced with these."""
@@ -118,7 +120,11 @@ def exit_status(command: Callable[[], int]) -> int:
 
 
 def _refused(message: str) -> int:
-    print(f"error: {visible(message)}", file=sys.stderr)
+    """Tell the message; of one that some file has filled, its two ends."""
+    shown, half = visible(message), LONGEST // 2
+    if len(shown) > LONGEST:
+        shown = f"{shown[:half]} […] {shown[-half:]}"
+    print(f"error: {shown}", file=sys.stderr)
     return USAGE_EXIT_CODE
 
 

@@ -115,7 +115,7 @@ def _run(argv: Sequence[str] | None) -> int:
 def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
     """What was rejected: samples with their place, then how many for each reason."""
     lines = list(_rejects(folder))
-    counts = Counter(str(line["reason"]) for line in lines)
+    counts = Counter(line["reason"] for line in lines)
     by_reason = flags.sample_by != SAMPLE_BY[0]
     for reason in sorted(counts) if by_reason else [""]:
         group = [line for line in lines if not reason or line["reason"] == reason]
@@ -140,9 +140,8 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             for text in path.read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                yield {key: line.get(key, "") for key in ("reason", "detail")} | {
-                    "source": line["source"], "offset": str(line["offset"])
-                }  # fmt: skip
+                known = {"reason": "", "detail": "", **line}
+                yield {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorpusError(
                 f"{path} has a line that no build wrote ({first_line(error)})"

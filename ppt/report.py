@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import exit_status
+from ppt.errors import OutputError, exit_status
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
@@ -39,6 +39,10 @@ examples:
 
 
 OUTPUT, COMPARED = "the page", "what it compares"
+
+
+SURE = 15
+"""Bytes by which a page is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,8 @@ def _run(argv: Sequence[str] | None) -> int:
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
     page = html_page(report).encode("utf-8", "replace")
+    if path != folder / PAGE:
+        _require_page(path, page)
     write_atomically(path, page)
     console = Console()
     for shots in shots_of(report.chosen):
@@ -85,6 +91,14 @@ def _run(argv: Sequence[str] | None) -> int:
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _require_page(path: Path, page: bytes) -> None:
+    """Refuse to write over what is no page, such as the results themselves."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if not page.startswith(file.read(SURE)):
+                raise OutputError(f"{path} is there and is no page: give another --output.")
 
 
 if __name__ == "__main__":

@@ -218,7 +218,14 @@ def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
         ResultStore(tmp_path).missing([other])
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+def as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x"), as_folder]
+)
 def test_predictions_that_are_gone_or_broken_are_one_error(tmp_path, spoil):
     store, one = ResultStore(tmp_path), TRIALS[0]
     store.add([row_of(one)], {one.id: part_of(one)})

@@ -19,15 +19,17 @@ from ppt.base.markdown import markdown_table
 from ppt.base.names import LONGEST, check_name, is_name
 from ppt.base.text import shortened
 from ppt.errors import ConfigError, PPTError, visible
+from ppt.fewshot.__main__ import main as fewshot
+from ppt.inspect import main as inspect
 from ppt.results.figures import plots_of
 from ppt.results.page import html_page
-from ppt.results.report import make_report, read_results, report_of
+from ppt.results.report import make_report, read_results, report_of, results_of
 from ppt.results.run import read_run
 from ppt.results.tables import details, overviews, save_tables, to_csv, to_rich
 from ppt.tasks.loading import RowReject, load_rows
 from ppt.tasks.spec import Columns, Label, Rows, Task
 from ppt.tasks.user_file import load_task_file
-from tests.synthetic import synthetic_grid, write_results
+from tests.synthetic import synthetic_grid, synthetic_run, write_results
 
 MUTATIONS = int(os.environ.get("PPT_FUZZ", "300"))
 
@@ -239,3 +241,78 @@ def test_predictions_that_cannot_be_read_are_one_error(tmp_path):
         except PPTError as error:
             told += f"cannot read {path}" in str(error)
     assert told >= 5
+
+
+def test_no_name_is_an_emoji_of_rich_or_an_element_of_markdown(tmp_path):
+    names = ["a:smile:b", "[bold]x", "<img src=x onerror=alert(1)>", "*a* `b`"]
+    runs = [synthetic_run(name, "zero_shot", 32, 0, None) for name in names]
+    rows = make_report(write_results(tmp_path, runs)).rows
+    console = Console(file=io.StringIO(), width=200)
+    console.print(to_rich(overviews(rows)[0]))
+    for name in names:
+        assert name in console.file.getvalue()
+    save_tables(tmp_path, rows)
+    text = (tmp_path / "results.md").read_text()
+    assert r"| a:smile:b | \[bold]x | &lt;img src=x onerror=alert(1)> | \*a\* \`b\` |" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("curve", [{"step": 1e309, "loss": 1.0, "accuracy": 0.5}]),
+        ("curve", [{"step": 1, "loss": 1.0, "accuracy": 1e308}]),
+        ("confusion", [[2**62, 0], [0, 0]]),
+    ],
+)
+def test_numbers_that_no_plot_could_show_are_refused(name, value):
+    with pytest.raises(PPTError, match=f"here: '{name}' is "):
+        read_run({**synthetic_run("sst2", "ppt", 32, 0, 1e-3), name: value}, "here")
+
+
+def test_a_loss_beyond_all_axes_is_left_out_of_plots():
+    curve = [
+        {"step": step, "loss": loss, "accuracy": 0.5} for step, loss in ((0, -1e308), (4, 1e308))
+    ]
+    known = {"curve": curve, "train_curve": [{"step": 4, "loss": 1e308}], "best_step": 4}
+    run = read_run({**synthetic_run("sst2", "ppt", 32, 0, 1e-3), **known}, "here")
+    assert "training" in html_page(report_of(results_of([run])))
+
+
+def test_rejects_that_no_build_wrote_are_shown_or_one_error(tmp_path, capsys):
+    place = tmp_path / "rejects"
+    place.mkdir()
+    lines = [{"source": "a", "offset": 1, "reason": "x", "detail": 5},
+             {"source": ["\x1b[2J"], "offset": "b", "reason": {}, "detail": None}]  # fmt: skip
+    (place / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert inspect([str(place)]) == 0
+    shown = capsys.readouterr().out
+    assert "x: 5" in shown
+    assert "\x1b" not in shown
+    (place / "a.jsonl").write_text('{"source": "a"}\n')
+    assert inspect([str(place)]) == 2
+    assert "has a line that no build wrote" in capsys.readouterr().err
+
+
+def test_a_results_file_that_is_none_is_not_waited_for(tmp_path):
+    runs = write_results(tmp_path / "r", [synthetic_run("sst2", "ppt", 32, 0, 1e-3)])
+    for name in ("predictions.parquet", "results.jsonl"):
+        (runs / name).unlink(missing_ok=True)
+        os.mkfifo(runs / name)
+        with pytest.raises(PPTError, match=rf"cannot read .*{name}: it is no file"):
+            make_report(runs)
+
+
+def test_flags_of_a_folder_that_cannot_be_read_are_one_short_line(tmp_path, capsys):
+    (tmp_path / "task.yaml").write_text(YAML)
+    argv = [f"--task_file={tmp_path / 'task.yaml'}", f"--output_dir={tmp_path / 'r'}"]
+    path = tmp_path / "r" / "config.json"
+    path.parent.mkdir()
+    (path.parent / "results.jsonl").write_text("")
+    texts = ["[" * 100_000, json.dumps({"max_steps": "x" * 10**6}), json.dumps({"x" * 10**5: 1})]
+    for text in (*texts, None):
+        path.unlink(missing_ok=True)
+        path.write_text(text) if text else os.mkfifo(path)
+        assert fewshot(argv) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"error: {path.parent} is not empty and holds no config.json")
+        assert len(told) < 4100

@@ -370,16 +370,26 @@ def test_errors_are_one_line_and_exit_code_2(tmp_path, capsys, spoil, flags, wor
     assert not (tmp_path / "report.html").is_file()
 
 
+def test_a_page_is_written_over_pages_alone(tmp_path, capsys):
+    write_results(tmp_path, [synthetic_run("sst2", "ppt", 32, 0, 1e-3)])
+    path = tmp_path / "results.jsonl"
+    before = path.read_bytes()
+    assert main([str(tmp_path), f"--output={path}"]) == 2
+    assert "results.jsonl is there and is no page" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert main([str(tmp_path)]) == main([str(tmp_path)]) == 0
+
+
 def test_an_old_page_stays_when_the_new_one_fails(small, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
-    path.write_text("old")
+    path.write_text(old := "<!DOCTYPE html>\nold")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     assert main([str(small), f"--output={path}"]) == 2
-    assert path.read_text() == "old"
+    assert path.read_text() == old
     assert list(tmp_path.iterdir()) == [path]
 
 

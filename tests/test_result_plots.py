@@ -200,6 +200,27 @@ def assert_readable(figure):
         assert min(over) <= 1, (one, two)
 
 
+def test_a_table_of_many_labels_is_an_image_and_small():
+    """Cell by cell, 150 labels took 4 MB a panel."""
+    count = 150
+    table = np.zeros((count, count), int)
+    table[0, count - 1], table[count - 1, 3] = 9, 1
+    values = synthetic_run("a", "ppt", 32, 0, 1e-3)
+    values |= {"labels": [f"l{i}" for i in range(count)], "confusion": table.tolist()}
+    values["test"] = {**values["test"], "rows": 10}
+    figure = confusion_tables([read_run(values, "here")], "many")
+    (ax,) = figure.axes
+    (image,) = ax.images
+    assert image.get_array()[..., 3].tolist() == (table > 0).tolist()
+    assert (ax.yaxis_inverted(), image.origin) == (True, "lower")
+    assert len(ax.get_xticklabels()) == len(ax.get_yticklabels()) == 22
+    svg = inline_svg(figure, "many", {})
+    assert len(svg) < 20_000
+    width = float(re.search(r'<image [^>]*transform="matrix\(([\d.]+) ', svg)[1]) * count
+    box = ax.get_position().width * figure.get_figwidth() * 72
+    assert width == pytest.approx(box, abs=0.05)
+
+
 @pytest.mark.parametrize("kind", ["boxes", "samples", "training", "confusion"])
 def test_plots_of_10_methods_and_8_tasks_are_readable(large, kind):
     rows = result_rows(large, baseline="prompt_tuning")

@@ -83,6 +83,33 @@ def test_yes_no_and_numbers_are_words_and_labels(write):
     assert [(label.value, label.word) for label in task.labels] == [("no", "no"), ("1", "yes")]
 
 
+def test_labels_are_one_in_every_normal_form_and_with_spaces(write):
+    composed, parts = "sch\xf6n", "scho\u0308n"
+    for in_yaml, in_data in ((parts, parts), (parts, composed), (composed, parts)):
+        train, test = (text.replace("glad", f" {in_data} ") for text in (TRAIN, TEST))
+        path = write(YAML.replace("  glad: good", f'  "{in_yaml} ": {parts}'), train, test)
+        data = load_task_file(path)
+        assert [label.value for label in data.task.labels] == ["sad", composed]
+        assert data.task.words == ("bad", composed)
+        assert (len(data.train), data.rejects) == (8, ())
+    path = write(YAML.replace("  glad: good", f"  {parts}: good\n  {composed}: fine"), train, test)
+    with pytest.raises(PPTError, match="have one value"):
+        load_task_file(path)
+
+
+def test_json_lines_that_cannot_be_read_are_told(write, tmp_path):
+    rows = [f'{{"text": "Row {i}", "mood": "{("sad", "glad")[i % 2]}"}}\n' for i in range(6)]
+    twice = '{"text": "Two", "mood": "sad", "mood": "glad"}\n'
+    path = write(YAML.replace("train.csv", "train.jsonl"))
+    (tmp_path / "train.jsonl").write_text("".join([*rows, twice]))
+    (reject,) = load_task_file(path).rejects
+    assert (reject.place, reject.reason) == ("line 7", "broken_line")
+    assert reject.detail == "the key 'mood' stands twice"
+    (tmp_path / "train.jsonl").write_text("".join(rows).replace("\n", "\r"))
+    with pytest.raises(PPTError, match=r"no row can be read; line 1: no JSON: Extra data"):
+        load_task_file(path)
+
+
 def test_a_choice_has_the_letters_that_its_rows_need(write):
     data = load_task_file(write(CHOICE))
     task = data.task

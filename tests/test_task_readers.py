@@ -205,6 +205,12 @@ def test_parts_of_objects_are_columns(folder):
     )
 
 
+def parquet_of(names):
+    sink = io.BytesIO()
+    pq.write_table(pa.table([[1]] * len(names), names=names), sink)
+    return sink.getvalue()
+
+
 WHOLE = {
     "object.json": ('{"version": 2, "data": [{"text": "a"}]}', "one JSON object with the keys ver"),
     "cut.json": ('[{"text": "a"}, {"te', "is no whole JSON"),
@@ -218,6 +224,7 @@ WHOLE = {
     "none.csv.gz": ("text,label\n", "no whole gzip file"),
     "header.csv": ('"text,label\na,0\n', "its first line cannot be read"),
     "twice.csv": ("a,b,a\n1,2,3\n", "two columns have one name in a, b, a"),
+    "twice.parquet": (parquet_of(["a", "b", "a"]), "two columns have one name in a, b, a"),
     "esc.csv": ("a,\x1b[2J,\x1b[2J\n1,2,3\n", r"one name in a, \x1b[2J, \x1b[2J"),
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ transformers is welcome: each is checked against its own forward pass when it is
 that it gives exact scores or a clear error, never wrong ones.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,6 +97,27 @@ def fast_dtype(device: str | None = None) -> str:
 def _has_amx() -> bool:
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # from 2.10 on
     return bool(capabilities.get("amx_bf16"))
+
+
+def with_backbone(settings: Mapping[str, Any], backbone: Backbone) -> dict[str, Any]:
+    """Settings of a command with the flags that give this backbone, which decide its numbers.
+
+    Raises ConfigError where `settings` have others.
+    """
+    if not isinstance(backbone, Backbone):
+        raise ConfigError(f"backbone: got {backbone!r:.80}, expected what ppt.load_backbone gives.")
+    is_best = backbone.dtype == _best_dtype(backbone.device)
+    named = [name for name, kind in DTYPES.items() if kind == backbone.dtype]
+    target = backbone.layout if backbone.layout in TARGETS else TARGETS[0]
+    known = {"dtype": [*["auto"] * is_best, *named] or ["auto"], "target": [target]}
+    for name, spellings in known.items():
+        if settings.get(name, spellings[0]) not in spellings:
+            raise ConfigError(
+                f"{name}: got {settings[name]!r}, but the backbone was loaded with"
+                f" {' or '.join(spellings)}: leave it out, or load a backbone with it."
+            )
+    flags = {name: spellings[0] for name, spellings in known.items()}
+    return {"model": backbone.name, **flags, **settings}
 
 
 def dtype_hint(backbone: Backbone) -> str | None:

@@ -188,7 +188,7 @@ def from_json(command: type[C], text: str) -> C:
     """Read `to_json`'s text; keys that are missing have their defaults."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the text is no JSON ({error}).") from None
     if not isinstance(values, dict):
         raise ConfigError(f"got a JSON {type(values).__name__}, expected an object.")

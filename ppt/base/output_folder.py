@@ -80,10 +80,13 @@ class Kind:
 
 def read_config(folder: Path, command: type[C]) -> C:
     """The flags that a command left in `folder`; raises ConfigError."""
+    path = folder / CONFIG
     try:
-        return from_json(command, (folder / CONFIG).read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        return from_json(command, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ConfigError) as error:
-        raise ConfigError(f"cannot read {folder / CONFIG}: {error}") from error
+        raise ConfigError(f"cannot read {path}: {error}") from error
 
 
 def require_same(what: str, old: C, new: C, aim: str) -> None:

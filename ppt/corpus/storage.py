@@ -39,17 +39,19 @@ class Corpus:
     manifest: Manifest
 
     def tables(self, split: str) -> Iterator[pa.Table]:
-        """The shards of a split, in order, each as one table of `COLUMNS`."""
+        """The shards of a split of `SPLITS`, in order, each as one table of `COLUMNS`.
+
+        Raises UnknownNameError, and CorpusError for a shard that cannot be read.
+        """
+        if split not in SPLITS:
+            raise unknown_name("split", split, SPLITS)
         for shard in self.manifest.shards[split]:
             yield _read_shard(self.folder / shard.name, self.manifest)
 
     def read(self, split: str) -> pa.Table:
         """A whole split as one table."""
-        return (
-            pa.concat_tables(self.tables(split))
-            if self.manifest.shards[split]
-            else (COLUMNS.empty_table())
-        )
+        tables = list(self.tables(split))
+        return pa.concat_tables(tables) if tables else COLUMNS.empty_table()
 
 
 def open_corpus(folder: Path | str, format_name: str | None = None, verify: str = "fast") -> Corpus:

@@ -60,7 +60,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
     with quick_imports(argv):  # torch comes in here
-        from ppt.fewshot.running import plan_grid, run_trials
+        from ppt.fewshot.running import missing_of, plan_grid, run_trials
         from ppt.fewshot.shelving import add_to_library
         from ppt.results.store import open_store
         from ppt.transfer.library import find_prompts
@@ -70,7 +70,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
     for note in (*notes, *store.notes):
         print(f"note: {note}", file=sys.stderr)
-    missing = store.missing(trials)
+    missing = missing_of(config, tasks, chosen, trials, store)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
         import_models(argv)

@@ -2,14 +2,16 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.loading import with_backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import locked
@@ -21,17 +23,18 @@ from ppt.fewshot.choosing import Choices, choose_methods
 from ppt.fewshot.grid import banks, content_digest
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.shelving import add_to_library, check_library
-from ppt.methods import find_method
-from ppt.prompts.files import Prompt, load_prompt, open_prompt
+from ppt.methods import METHODS, ONE, PRETRAINED, family, find_method
+from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import CONFIG, REJECTS, check_folder
 from ppt.results.report import Results, results_of
 from ppt.results.run import Run
 from ppt.results.store import MemoryStore, ResultStore, Store, open_store
-from ppt.results.trial import Trial
+from ppt.results.trial import Trial, place_of
 from ppt.tasks.finding import require_distinct
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
+from ppt.transfer.library import find_prompts
 
 
 @dataclass(frozen=True)
@@ -63,33 +66,44 @@ def tune(
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
     several = _several(tasks)
+    for one in several:
+        if not isinstance(one, TaskData):
+            raise ConfigError(f"tasks: got {one!r:.80}, expected what ppt.load_task gives.")
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
+    which = [f"{seed}," for seed in _several(seeds)]
     values = {
         "tasks": ",".join(known),
-        "model": backbone.name,
-        "methods": methods if methods is None else ",".join(_several(methods)),
+        "methods": methods if methods is None else ",".join(map(str, _several(methods))),
         "shots": ",".join(map(str, _several(shots))),
-        "seeds": seeds if isinstance(seeds, int) else "".join(f"{seed}," for seed in seeds),
+        "seeds": "".join(which) if _is_several(seeds) else str(seeds),
         **({} if output_dir is None else {"output_dir": str(output_dir)}),
     }
-    if twice := settings.keys() & {*values, "prompt", "task_file", "sources"}:
+    if twice := settings.keys() & {*values, "model", "prompt", "task_file", "sources"}:
         raise ConfigError(f"got {min(twice)} as a setting: it has an argument of its own.")
-    config = from_values(FewshotConfig, {**values, **settings})
+    config = from_values(FewshotConfig, with_backbone({**values, **settings}, backbone))
     if config.library and output_dir is None:
         raise ConfigError("got a library and no output_dir, whose adapters it takes: give both.")
-    given, lent = (
-        [one if isinstance(one, Prompt) else load_prompt(one) for one in _several(some)]
-        for some in (prompts, sources)
-    )
+    given, lent = _prompts(prompts), _prompts(sources)
     folder = None if output_dir is None else Path(output_dir)
     with locked(folder):
         return _tuned(config, backbone, known, given, lent, folder, progress=progress)
 
 
+def _is_several(given: Any) -> bool:
+    """Whether several are given: a text is one, and no list of letters."""
+    return isinstance(given, Iterable) and not isinstance(given, str)
+
+
 def _several(given: Any) -> list[Any]:
-    """What is given as one or as several: a text is one, and no list of letters."""
-    return [given] if isinstance(given, str | int | Path | Prompt | TaskData) else list(given)
+    return list(given) if _is_several(given) else [given]
+
+
+def _prompts(given: Any) -> list[Prompt]:
+    """Prompts, and those in folders, as ``--prompt`` finds them: LoRA adapters too."""
+    several = [] if given is None else _several(given)
+    known = [[one] if isinstance(one, Prompt) else find_prompts([one]) for one in several]
+    return list(chain.from_iterable(known))
 
 
 def _tuned(
@@ -109,7 +123,7 @@ def _tuned(
     store: Store = MemoryStore()
     if folder:
         store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
-    missing, kept = store.missing(trials), {}
+    missing, kept = missing_of(config, known, chosen, trials, store), {}
     if missing:
         kept = run_trials(config, backbone, known, chosen, missing, store, progress=progress)
     if isinstance(store, ResultStore):
@@ -150,23 +164,65 @@ def plan_grid(
 
 def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
     """All trials of the grid."""
-    versions = {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}
-    contents = {name: content_digest(data) for name, data in tasks.items()}
-    trials = []
-    for (task, method), begin in chosen.items():
-        decisive = {
-            "flags": config.decisive(),
-            "versions": versions,
-            "content": contents[task],
-            "prompt": begin.digest if begin else None,
-        }
-        trials += [
-            Trial(task, method, shots, seed, rate).named(decisive)
-            for shots in config.shots_of(tasks[task].all_shots)
-            for seed in config.seed_numbers
-            for rate in config.rates_of(find_method(method))
-        ]
-    return trials
+    places = [
+        Trial(task, method, shots, seed, rate)
+        for task, method in chosen
+        for shots in config.shots_of(tasks[task].all_shots)
+        for seed in config.seed_numbers
+        for rate in config.rates_of(find_method(method))
+    ]
+    return _named(places, config, tasks, chosen)
+
+
+def missing_of(
+    config: FewshotConfig,
+    tasks: Mapping[str, TaskData],
+    chosen: Choices,
+    trials: Sequence[Trial],
+    store: Store,
+) -> list[Trial]:
+    """The `trials` without a run.
+
+    Raises OutputError where any run of these `tasks` was made from other things than it would be
+    today, of other seeds, rates and methods too: they would stand in one table.
+    """
+    kept = [Trial(*place_of(run)) for run in store.runs.values() if run.task in tasks]
+    told = [one for one in kept if _can_be_told(one, chosen)]
+    return store.missing([*trials, *_named(told, config, tasks, chosen)])
+
+
+def _can_be_told(place: Trial, chosen: Choices) -> bool:
+    """Whether what a run would begin with today is known, and a matter of no flag that is free."""
+    if family(place.method) not in METHODS:  # of a module that is not imported here
+        return False
+    method = find_method(place.method)
+    begins = method.init == PRETRAINED or method.transfer == ONE
+    return (place.task, place.method) in chosen if begins else method.transfer is None
+
+
+def _named(
+    places: Sequence[Trial],
+    config: FewshotConfig,
+    tasks: Mapping[str, TaskData],
+    chosen: Choices,
+) -> list[Trial]:
+    """Trials with the ids that they have by today's data, prompts and flags."""
+    decisive = {
+        "flags": config.decisive(),
+        "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION},
+    }
+    contents = {name: content_digest(tasks[name]) for name in {one.task for one in places}}
+    begins = {key: begin and begin.digest for key, begin in chosen.items()}
+    return [
+        one.named(
+            {
+                **decisive,
+                "content": contents[one.task],
+                "prompt": begins.get((one.task, one.method)),
+            }
+        )
+        for one in places
+    ]
 
 
 def run_trials(

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ppt.base.files import save_figure
+from ppt.errors import unknown_name
 from ppt.results.heat import transfer_map
 from ppt.results.plots import box_plots, confusion_tables, sample_curves, training_curves
 from ppt.results.rows import Row
@@ -79,10 +80,12 @@ def points_per_line(runs: Iterable[Run]) -> int:
     return max(FEWEST, min(MOST, POINTS // max(lines, 1)))
 
 
-def save_plots(folder: Path, plots: Iterable[Plot], suffix: str = "png") -> tuple[Path, ...]:
+def save_plots(folder: Path | str, plots: Iterable[Plot], suffix: str = "png") -> tuple[Path, ...]:
     """Write ``folder/<name>.<suffix>`` for each plot, on white; one of `SUFFIXES`."""
+    if suffix not in SUFFIXES:
+        raise unknown_name("suffix", suffix, SUFFIXES)
     paths = []
     for plot in plots:
-        path = folder / f"{plot.name}.{suffix}"
+        path = Path(folder) / f"{plot.name}.{suffix}"
         paths.append(save_figure(path, plot.draw(), dpi=120, facecolor="white"))
     return tuple(paths)

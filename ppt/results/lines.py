@@ -32,6 +32,8 @@ class Lines:
 def read_lines(path: Path) -> Lines:
     """Read a results.jsonl; raises InputError where that cannot be done."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(0, "it is no file")
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

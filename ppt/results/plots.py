@@ -32,8 +32,11 @@ NAMES = 1.65
 LEGEND = 2.0
 """Inches for an entry of a legend."""
 
-SHOWN_LABELS = 6
-"""Confusion tables of more labels are colours without numbers."""
+SHOWN_LABELS, NAMED_LABELS = 6, 24
+"""Confusion tables of more labels are colours without numbers; with names for some, in an image."""
+
+LARGEST = 1e30
+"""What losses an axis can span; those of runs that diverged may be more."""
 
 
 @styled
@@ -174,13 +177,17 @@ def _training_curve(losses: Any, accuracies: Any, run: Run, colour: str, points:
         (losses, "loss", curve, 1, "-"),
         (accuracies, "accuracy", curve, 100, "-"),
     ):
-        values = [scale * point[name] if math.isfinite(point[name]) else math.nan for point in of]
+        values = [scale * _drawn(point[name]) for point in of]
         ax.plot([point["step"] for point in of], values, color=colour, linestyle=dash,
                 alpha=0.55 if dash == ":" else 0.85, linewidth=0.8)  # fmt: skip
         kept = [point for point in run.curve if point["step"] == run.best_step]
         if dash == "-" and kept:
-            ax.plot(run.best_step, scale * kept[0][name], "o", color=colour, markersize=3.5,
+            ax.plot(run.best_step, scale * _drawn(kept[0][name]), "o", color=colour, markersize=3.5,
                     markeredgecolor=INK, markeredgewidth=0.4)  # fmt: skip
+
+
+def _drawn(value: float) -> float:
+    return value if abs(value) < LARGEST else math.nan
 
 
 def thinned(curve: Sequence[Point], points: int) -> list[Point]:
@@ -210,10 +217,11 @@ def confusion_tables(runs: Sequence[Run], title: str) -> Any:
         counts = np.sum([run.confusion for run in runs if run.method == method], axis=0)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         _cells(ax, shares)
-        middles = np.arange(len(labels)) + 0.5
+        named = range(0, len(labels), -(-len(labels) // NAMED_LABELS))
+        middles, names = [i + 0.5 for i in named], [labels[i] for i in named]
         first, last = place % columns == 0, place + columns >= len(methods)
-        ax.set_yticks(middles if first else [], labels if first else [])
-        ax.set_xticks(middles if last else [], labels if last else [], rotation=90)
+        ax.set_yticks(middles if first else [], names if first else [])
+        ax.set_xticks(middles if last else [], names if last else [], rotation=90)
         ax.invert_yaxis()
         ax.set_title(plain(method), fontsize=7.5)
         ax.spines[:].set_visible(False)
@@ -225,8 +233,13 @@ def _cells(ax: Any, shares: Any) -> None:
     """A blue the stronger the greater the share, so that a page of any colour may lie below."""
     from matplotlib.colors import to_rgba
 
+    colours = [to_rgba(COLOURS[0], share) for share in shares.ravel()]
+    if len(shares) > NAMED_LABELS:
+        image, ends = np.reshape(colours, (*shares.shape, 4)), (0, len(shares)) * 2
+        ax.imshow(image, extent=ends, origin="lower", aspect="auto", interpolation="none")
+        return
     mesh = ax.pcolormesh(shares, edgecolor=FAINT, linewidth=0.5)
-    mesh.set(array=None, facecolor=[to_rgba(COLOURS[0], share) for share in shares.ravel()])
+    mesh.set(array=None, facecolor=colours)
     if len(shares) > SHOWN_LABELS:
         return
     for (row, column), share in np.ndenumerate(shares):

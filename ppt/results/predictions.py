@@ -90,6 +90,8 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
     try:
         if not path.exists():
             return None
+        if not path.is_file():
+            raise OSError("it is no file")
         of_runs = pc.field("run").isin([run.run for run in runs])
         with path.open("rb") as file:
             found = bounded_table(file, SHOWN.names, of_runs).cast(SHOWN)

@@ -51,7 +51,7 @@ def _is_object(value: Any, parts: Mapping[str, Kind]) -> bool:
 
 
 def _points(*names: str) -> Kind:
-    parts = dict.fromkeys(names, _LOSS)
+    parts = {name: _POINT.get(name, _LOSS) for name in names}
     words = f"a list of points with {', '.join(names[:-1])} and {names[-1]}"
     return Kind(lambda value: _is_list(value, lambda one: _is_object(one, parts)), words, tuple)
 
@@ -66,8 +66,10 @@ _COUNT = Kind(lambda v: _WHOLE.holds(v) and v >= 0, "a whole number from 0 on")
 _LOSS = Kind(lambda v: _WHOLE.holds(v) or isinstance(v, float), "a number")
 _NUMBER = Kind(lambda v: _LOSS.holds(v) and abs(v) < math.inf, "a number")
 _SHARE = Kind(lambda v: _LOSS.holds(v) and 0 <= v <= 1, "a number from 0 to 1")
+_CELL = Kind(lambda v: _COUNT.holds(v) and v < 2**31, "a count")  # runs are added up in 64 bits
+_POINT = {"step": _NUMBER, "accuracy": _SHARE}
 _SQUARE = Kind(
-    lambda v: _is_list(v, lambda row: _is_list(row, _COUNT.holds) and len(row) == len(v)),
+    lambda v: _is_list(v, lambda row: _is_list(row, _CELL.holds) and len(row) == len(v)),
     "a square of counts",
     lambda v: tuple(map(tuple, v)),
 )

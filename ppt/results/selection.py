@@ -10,6 +10,9 @@ from ppt.methods import METHODS, family
 from ppt.results.run import Run
 
 RESULTS, PREDICTIONS = "results.jsonl", "predictions.parquet"
+CHECKPOINT = "checkpoint:"
+"""How `Run.init` begins where a run began with a prompt that was made before."""
+
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 """Each score in 0 to 1, and its name for people."""
 
@@ -74,12 +77,18 @@ def _check_alike(candidates: Sequence[Run]) -> None:
             " them, as the choice is theirs: remove the others from results.jsonl."
         )
     for name in ("model", "format", "style", "init"):
-        if len(values := distinct(candidates, name)) > 1:
+        values = distinct(candidates, name)
+        if len(values) > 1 and not _are_checkpoints(values):
             told = visible(", ".join(map(str, values)))
             raise InputError(
                 f"{cell}: runs differ in {name} ({told}); expected only learning rates to differ:"
                 " keep one grid in a results folder."
             )
+
+
+def _are_checkpoints(inits: Sequence[Any]) -> bool:
+    """Whether all are prompts at some place: of one prompt the place may be spelt in many ways."""
+    return all(str(init).startswith(CHECKPOINT) for init in inits)
 
 
 def check_labels(runs: Sequence[Run], place: str) -> None:
@@ -103,6 +112,14 @@ def doubts(runs: Sequence[Run]) -> list[str]:
             notes.append(
                 f"Runs of {task} were tested on unlike numbers of rows"
                 f" ({', '.join(f'{n:,}' for n in rows)}): compare them with care."
+            )
+    for task, method in dict.fromkeys((run.task, run.method) for run in runs):
+        inits = distinct((r for r in runs if (r.task, r.method) == (task, method)), "init")
+        if len(inits) > 1 and _are_checkpoints(inits):
+            notes.append(
+                f"Runs of {method} on {task} begin with prompts at {len(inits)} places"
+                f" ({', '.join(init.removeprefix(CHECKPOINT) for init in inits)}): compare them"
+                " only if that is one prompt."
             )
     diverged = sum(
         run.validation is not None and not math.isfinite(run.validation.loss) for run in runs

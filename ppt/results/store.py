@@ -116,7 +116,8 @@ class ResultStore:
                 pq.ParquetWriter(file, PREDICTION_COLUMNS, compression="zstd") as writer,
             ):
                 for id_ in self.runs:
-                    writer.write_table(pq.read_table(self._part(id_), schema=PREDICTION_COLUMNS))
+                    with self._part(id_).open("rb") as part:
+                        writer.write_table(pq.read_table(part, schema=PREDICTION_COLUMNS))
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise OutputError(
                 f"cannot write {path}: {first_line(error)}: free some space; or, where a"

@@ -56,7 +56,7 @@ def inline_svg(figure: Any, name: str, colours: Mapping[str, str]) -> str:
 def _tidy(element: Tree.Element, colours: Mapping[str, str], digits: int) -> None:
     """Shorten an element and all in it; marks in defs, which are small, keep more digits."""
     element.tag = _local(element.tag)
-    if element.tag == "g":
+    if element.tag in ("g", "image"):
         element.attrib.pop("id", None)
     element.attrib = {
         _local(key): _shortened(_local(key), value, colours, digits)
@@ -78,6 +78,7 @@ def _tidy(element: Tree.Element, colours: Mapping[str, str], digits: int) -> Non
 
 def _shortened(key: str, value: str, colours: Mapping[str, str], digits: int) -> str:
     if key in _PLACES:
+        digits = 4 if value.startswith("matrix") else digits  # it scales a whole image
         value = _NUMBER.sub(lambda number: f"{round(float(number[0]), digits):g}", value)
         return _COMMAND.sub(r"\1", value).strip() if key == "d" else value
     if key != "style":

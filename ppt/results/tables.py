@@ -5,14 +5,14 @@ A cell says mean ±sample standard deviation over seeds; one seed has no deviati
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -108,17 +108,24 @@ def to_rich(sheet: Sheet) -> Group:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, name in enumerate(sheet.head):
         is_name = place < sheet.names
-        table.add_column(escape(name), justify="left" if is_name else "right", no_wrap=is_name)
+        justify: Literal["left", "right"] = "left" if is_name else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=is_name)
     for row in sheet.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     note = [Text(f"{sheet.note}\n", style="dim")] if sheet.note else []
     return Group(Text(sheet.title, style="bold"), table, *note)
 
 
 def to_markdown(sheet: Sheet) -> str:
     """For a README: a heading, the table, what its signs mean."""
-    parts = [f"### {sheet.title}", markdown_table(sheet.head, sheet.rows, sheet.names), sheet.note]
+    head, *rows = (list(map(_plain, row)) for row in (sheet.head, *sheet.rows))
+    parts = [f"### {_plain(sheet.title)}", markdown_table(head, rows, sheet.names), sheet.note]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes for no element of HTML, link or emphasis."""
+    return re.sub(r"[`*\[]", r"\\\g<0>", text).replace("<", "&lt;")
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -149,13 +156,13 @@ def csv_cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def save_tables(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
+def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
     """Write ``results.md`` (overviews, then details) and ``results.csv``."""
     sheets = "\n".join(map(to_markdown, (*overviews(rows), details(rows))))
     texts = dict(zip(TABLES, (sheets, to_csv(rows)), strict=True))
     for name, text in texts.items():
-        write_atomically(folder / name, text.encode("utf-8", "replace"))
-    return tuple(folder / name for name in texts)
+        write_atomically(Path(folder) / name, text.encode("utf-8", "replace"))
+    return tuple(Path(folder) / name for name in texts)
 
 
 def _score_cell(row: Row | None) -> str:

@@ -30,4 +30,6 @@ def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> Ta
     if isinstance(task, Path) or (isinstance(task, str) and task.endswith(SUFFIXES)):
         return load_task_file(task)
     found = named_task(task) if isinstance(task, str) else task
+    if not isinstance(found, Task):
+        raise ConfigError(f"task: got {found!r:.80}, expected a name, a YAML file or a Task.")
     return load_rows(found, None if data_dir is None else Path(data_dir))

@@ -8,6 +8,7 @@ whole file for one bad line. Here CSV cells stay text, and a line that is no rec
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,9 @@ class Table:
         """What to say where a `column` is not there; "" where it is."""
         if column in self.columns:
             return ""
+        bad = next((f"{at}: {row.detail}" for at, row in self.rows if isinstance(row, BadRow)), "")
+        if bad and not self.columns:
+            return f"{self.source}: no row can be read; {bad}."
         if inner := [name for name in self.columns if name.startswith(f"{column}.")]:
             return f"{column!r} of {self.source} holds objects: name one part, {listed(inner)}."
         near = did_you_mean(column[:100], self.columns[:100])
@@ -102,9 +106,13 @@ def read_table(path: Path, limit: int | None = None, quoting: str | None = None)
             f"{path} is empty, or its first line cannot be read: expected the names of the columns"
             " there."
         )
-    if len({*found.columns}) < len(found.columns):
-        raise InputError(f"{path}: two columns have one name in {listed(found.columns)}: rename.")
+    _require_distinct(path, found.columns)
     return _table(path, found.rows, limit, found.columns, found.notes)
+
+
+def _require_distinct(path: Path, columns: Sequence[str]) -> None:
+    if len({*columns}) < len(columns):
+        raise InputError(f"{path}: two columns have one name in {listed(columns)}: rename.")
 
 
 def read_tables(paths: Sequence[Path], limit: int | None = None) -> Table:
@@ -141,7 +149,15 @@ def read_hub(
 
 
 def rows_table(source: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Rows in memory as a table."""
+    """Rows in memory as a table; raises InputError where one is no mapping by names."""
+    rows = list(rows)
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+            raise InputError(
+                f"{source}, row {number}: got {row!r:.80}, expected a mapping by the names of"
+                " columns, such as {'text': 'Good.', 'label': 1} (of a DataFrame"
+                " to_dict('records') gives them)."
+            )
     return _table(source, ((f"row {number}", row) for number, row in enumerate(rows)), None)
 
 
@@ -192,7 +208,7 @@ def _json_rows(path: Path, kind: str) -> Placed:
         if not line.strip():
             continue
         try:
-            yield f"line {number}", _record(json.loads(line))
+            yield f"line {number}", _record(_decoded(line))
         except (ValueError, RecursionError) as error:
             yield f"line {number}", BadRow("broken_line", f"no JSON: {first_line(error)}")
 
@@ -201,7 +217,7 @@ def _array(path: Path, kind: str) -> list[Any] | None:
     """The items of a file that is one JSON array; None where it has a row a line."""
     data = whole(path, MAX_BYTES // 4)
     try:
-        found = json.loads(data)
+        found = _decoded(data)
     except (ValueError, RecursionError) as error:
         if kind == "jsonl" or "Extra data" in str(error):
             return None
@@ -215,7 +231,21 @@ def _array(path: Path, kind: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any] | BadRow:
+    """A JSON object; of two values of one key nobody knows which is meant."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return BadRow("broken_line", f"the key {twice!r:.80} stands twice")
+    return made
+
+
+_decoded = partial(json.loads, object_pairs_hook=_object)
+
+
 def _record(value: Any) -> Mapping[str, Any] | BadRow:
+    if isinstance(value, BadRow):
+        return value
     if not isinstance(value, dict):
         return BadRow("broken_line", f"a JSON {type(value).__name__}, no object")
     level: list[Any] = [value]
@@ -235,6 +265,7 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
     try:
         with io.BytesIO(whole(path, MAX_BYTES)) if packed else path.open("rb") as source:
             for batch in batches(source, rows=1024):
+                _require_distinct(path, batch.schema.names)
                 for row in batch.to_pylist():
                     left -= _size(row)
                     if left < 0:

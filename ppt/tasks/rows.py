@@ -10,7 +10,7 @@ from typing import Any
 from ppt.base.text import fold_whitespace, normalise
 from ppt.corpus.records import UnusableError
 from ppt.prompts.patterns import LETTERS, Example
-from ppt.tasks.spec import Task
+from ppt.tasks.spec import Task, label_value
 
 REASONS = {
     "broken_line": "the line is no record (no JSON object, or another number of cells)",
@@ -83,13 +83,17 @@ def _text(fields: Mapping[str, Any], names: Sequence[str]) -> str:
     """The columns as one text; a list of texts (the turns of a dialogue) counts as lines."""
     parts = []
     for name in names:
-        value = _field(fields, name) if len(names) == 1 else fields.get(name) or ""
+        value = _field(fields, name) if len(names) == 1 else _or_blank(fields.get(name))
         lines = value if isinstance(value, list) else [value]
         parts.append("\n".join(_string(line, name) for line in lines).strip())
     text = " ".join(part for part in parts if part)
     if not text:
         raise UnusableError("blank", ", ".join(names))
     return text
+
+
+def _or_blank(value: Any) -> Any:
+    return "" if value is None else value
 
 
 def _string(value: Any, name: str) -> str:
@@ -109,7 +113,7 @@ def _options(fields: Mapping[str, Any], names: Sequence[str], most: int) -> list
     if values is None:
         value = fields[names[0]]
         raise UnusableError("bad_options", f"{names[0]} is {value!r:.{_SHOWN}}, no list")
-    options = [_string(value or "", "an option").strip() for value in values]
+    options = [_string(_or_blank(value), "an option").strip() for value in values]
     while options and not options[-1]:
         options.pop()
     if not 2 <= len(options) <= most or not all(options):
@@ -159,12 +163,3 @@ def content_id(row: Example) -> str:
         data = fold_whitespace(part).casefold().encode()
         digest.update(len(data).to_bytes(4, "little") + data)
     return digest.hexdigest()
-
-
-def label_value(value: Any) -> str:
-    """A label as text: 1, 1.0 and "1" are one, as are true and "true"."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return normalise(str(value)).strip()

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ppt.base.names import check_name
+from ppt.base.text import normalise
 from ppt.corpus.formats import Form, pattern_text
 from ppt.errors import ConfigError, unknown_name
 from ppt.prompts.patterns import (
@@ -30,13 +33,35 @@ ANSWERS = ("value", "letter", "index", "number", "option")
 number from 0 (index) or from 1 (number), or its text."""
 
 
+def label_value(value: Any) -> str:
+    """A label as text: 1, 1.0 and "1" are one, as are true and "true"; also NumPy's."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return normalise(str(value)).strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A class: its `value` in the data, its `name` in reports, the `word` that stands for it."""
+    """A class: its `value` in the data, its `name` in reports, the `word` that stands for it.
+
+    A value that is a number or a truth value is the text that `label_value` makes of it.
+    """
 
     value: str
     name: str
     word: str
+
+    def __post_init__(self) -> None:
+        for part in ("name", "word"):
+            text = getattr(self, part)
+            if not isinstance(text, str):
+                raise ConfigError(f"label {self.value!r:.60}: {part}: got {text!r:.60}, no text.")
+            object.__setattr__(self, part, normalise(text))
+        object.__setattr__(self, "value", label_value(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +77,11 @@ class Columns:
     options: tuple[str, ...] = ()
     label: str = "label"
     id: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("text_a", "text_b", "options"):
+            names = getattr(self, part)  # a text is one name, and no list of letters
+            object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
 
     def all(self) -> tuple[str, ...]:
         """Every column that is read."""
@@ -120,6 +150,8 @@ class Task:
 
     def __post_init__(self) -> None:
         check_name(self.name, "name")
+        if not isinstance(self.source, Hub | Files | Rows):
+            raise ConfigError(f"source: got {self.source!r:.60}, expected Rows, Files or a Hub.")
         self._form(unified=False)
         if self.balance not in BALANCES:
             raise unknown_name("balance", self.balance, BALANCES)

@@ -63,7 +63,9 @@ def draw(
     bits = [seed_bits(seed, identity) for identity in ids]
     ranking = sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
     known = sorted({*labels, *range(len(names))})
-    ranked = {label: [row for row in ranking if labels[row] == label] for label in known}
+    ranked: dict[int, list[int]] = {label: [] for label in known}
+    for row in ranking:
+        ranked[labels[row]].append(row)
     _require_rows({label: len(rows) for label, rows in ranked.items()}, shots, balance, names)
     order = sorted(ranked, key=lambda label: seed_bits(seed, "label", str(label)))
     train = deal(shots, order, {label: (len(rows) + 1) // 2 for label, rows in ranked.items()})

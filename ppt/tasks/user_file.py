@@ -17,8 +17,8 @@ from ppt.tasks.cells import QUOTINGS, BadRow
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of
 from ppt.tasks.readers import MAX_ROWS, Table, listed, read_table
-from ppt.tasks.rows import label_value, option_list
-from ppt.tasks.spec import Columns, Files, Label, Task, letters
+from ppt.tasks.rows import option_list
+from ppt.tasks.spec import Columns, Files, Label, Task, label_value, letters
 from ppt.tasks.yaml_keys import Keys, read_keys
 
 KEYS = {
@@ -173,25 +173,27 @@ def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, .
     if not isinstance(given, Keys) or not given:
         seen = listed((f"{value[:50]}: ..." for value in sorted(counts[0])), len(LETTERS))
         raise ConfigError(f"labels: expected a line a label, as its value and a word ({seen}).")
-    line = f"line {keys.lines['labels']}: "
+    line, values = f"line {keys.lines['labels']}: ", {key: label_value(key) for key in given}
+    known = set(values.values())
     for table, count in zip(tables, counts, strict=True):
         for value, rows in count.items():
-            if value not in given:
+            if value not in known:
                 raise ConfigError(
                     f"{line}labels: {table.source} has the label {value[:60]!r} ({rows} times),"
-                    f" which has no word here.{did_you_mean(value[:60], given)} Add"
+                    f" which has no word here.{did_you_mean(value[:60], known)} Add"
                     f" '{value[:60]}: <word>', or leave those rows out of the file."
                 )
-    for value, word in given.items():
+    for key, word in given.items():
+        value, line = values[key], f"line {given.lines[key]}: "
         if not isinstance(word, str) or not word:
-            raise ConfigError(f"line {given.lines[value]}: {value}: expected a word, got {word!r}.")
+            raise ConfigError(f"{line}{value}: expected a word, got {word!r}.")
         if not counts[0][value]:
             seen = listed(map(repr, sorted(counts[0])))
             raise ConfigError(
-                f"line {given.lines[value]}: no row of {tables[0].source} has the label {value!r}:"
+                f"{line}no row of {tables[0].source} has the label {value!r}:"
                 f" the column {columns.label!r} holds {seen}."
             )
-    return tuple(Label(value, value, word) for value, word in given.items())
+    return tuple(Label(values[key], values[key], word) for key, word in given.items())
 
 
 def _label_counts(table: Table, column: str) -> Counter[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
+from ppt.backbones.loading import with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
@@ -88,7 +89,7 @@ def train_prompt(
         known = {"format": corpus.manifest.format, "corpus": str(corpus.folder)}
     config = from_values(
         PretrainConfig,
-        {**known, "model": backbone.name, "output_dir": folder and str(folder), **settings},
+        with_backbone({**known, "output_dir": folder and str(folder), **settings}, backbone),
     ).resolved()
     with locked(folder):
         goes_on = folder is not None and check_run(

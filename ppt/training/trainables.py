@@ -28,6 +28,9 @@ from ppt.prompts.tensors import Batch
 LORA_RANK, LORA_ALPHA = 8, 16
 """Rank 8 is Hu et al. 2022's (section 7.2); updates are scaled by alpha / rank."""
 
+OTHER_SCALES = ("use_rslora", "alpha_pattern")
+"""Fields of PEFT's config by which updates are scaled otherwise."""
+
 
 class Trainable:
     """`lanes` things that are trained, or only scored, side by side; of this class, nothing is.
@@ -225,10 +228,12 @@ def _take_up(adapted: Any, start: Path) -> None:
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     shapes = [{name: tuple(one.shape) for name, one in some.items()} for some in (own, found)]
     scale = config.get("r"), config.get("lora_alpha")
-    if shapes[0] != shapes[1] or scale != (LORA_RANK, LORA_ALPHA):
+    scaled = any(config.get(name) for name in OTHER_SCALES)
+    if shapes[0] != shapes[1] or scale != (LORA_RANK, LORA_ALPHA) or scaled:
         raise InputError(
             f"the LoRA adapter in {start} does not fit the backbone: expected rank {LORA_RANK} and"
-            f" alpha {LORA_ALPHA} in all linear layers of its own: give the backbone that it was"
+            f" alpha {LORA_ALPHA} in all linear layers of its own, and no"
+            f" {' or '.join(OTHER_SCALES)}: give the backbone that it was"
             " trained for, or train it anew (python -m ppt.pretrain --trains=lora)."
         )
     set_peft_model_state_dict(adapted, found)

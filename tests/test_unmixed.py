@@ -1,0 +1,140 @@
+"""Runs of other data, prompts or backbones never stand in one table; Python's face of grids."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+import ppt
+from ppt.errors import ConfigError, InputError, UnknownNameError
+from ppt.fewshot.__main__ import main
+from ppt.results.figures import save_plots
+from ppt.results.report import read_results
+from ppt.tasks.spec import Columns, Label, Rows, Task
+from tests.few import toy_adapter, toy_place, toy_task
+
+FAST = {"shots": 4, "seeds": 1, "max_steps": 2, "eval_steps": 1, "max_length": 60}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return toy_place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module")
+def llama(place):
+    return ppt.load_backbone(str(place / "llama"), device="cpu")
+
+
+def grid(place, task, output, **changes):
+    usual = {**FAST, "task_file": task, "model": place / "llama", "output_dir": output,
+             "device": "cpu", "threads": 1}  # fmt: skip
+    return main([f"--{name}={value}" for name, value in {**usual, **changes}.items()])
+
+
+def test_changed_data_are_met_by_other_seeds_and_methods(place, tmp_path, capsys):
+    task, output = toy_task(tmp_path / "data"), tmp_path / "r"
+    assert grid(place, task, output, methods="zero_shot") == 0
+    assert grid(place, task, output, methods="zero_shot", seeds="3,") == 0
+    data = tmp_path / "data" / "train.jsonl"
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[3:]))
+    capsys.readouterr()
+    for changes in ({"methods": "zero_shot", "seeds": "7,"}, {"methods": "prompt_tuning"}):
+        assert grid(place, task, output, **changes) == 2
+        told = capsys.readouterr().err
+        assert "has toy, zero_shot, 4 shots, seed 0 with another prompt, data or program" in told
+    assert len(read_results(output).runs) == 2
+
+
+def test_a_prompt_is_known_by_its_weights_not_by_its_path(place, tmp_path, monkeypatch, capsys):
+    source, output = place / "runs-llama" / "sentiment-soft" / "prompt", tmp_path / "r"
+    prompt = tmp_path / "prompt"
+    prompt.mkdir()
+    for file in source.iterdir():
+        (prompt / file.name).write_bytes(file.read_bytes())
+    known = place, place / "toy.yaml", output
+    assert grid(*known, methods="ppt", learning_rate=0.001, prompt=prompt) == 0
+    monkeypatch.chdir(tmp_path)
+    assert grid(*known, methods="ppt", learning_rate=0.002, prompt="prompt") == 0
+    (note,) = (one for one in read_results(output).notes if "places" in one)
+    assert note.startswith("Runs of ppt on toy begin with prompts at 2 places (")
+    assert note.endswith("prompt): compare them only if that is one prompt.")
+    weights = prompt / "adapter_model.safetensors"
+    save_file({name: 2 * one for name, one in load_file(weights).items()}, weights)
+    capsys.readouterr()
+    assert grid(*known, methods="ppt", learning_rate=0.004, prompt=prompt) == 2
+    assert "has toy, ppt, 4 shots, seed 0 with another prompt" in capsys.readouterr().err
+    assert grid(*known, methods="zero_shot") == 0
+    assert len(read_results(output).runs) == 3
+
+
+def test_results_of_another_target_or_precision_are_not_taken_for_this_ones(place, tmp_path):
+    task = ppt.load_task(place / "toy.yaml")
+    known = {**FAST, "methods": "zero_shot"}
+    for name, values, model in (
+        ("target", ("cloze", "word"), "t5"),
+        ("dtype", ("float32", "bfloat16"), "llama"),
+    ):
+        folder, losses = tmp_path / name, []
+        for value in values:
+            backbone = ppt.load_backbone(str(place / model), device="cpu", **{name: value})
+            losses.append(ppt.tune(task, backbone, **known).runs[0].test.loss)
+            if value == values[0]:
+                first = ppt.tune(task, backbone, output_dir=folder, **known).runs[0]
+                assert first.test.loss == losses[0]
+        assert losses[0] != losses[1]
+        with pytest.raises(ConfigError, match=f"are of --{name} "):
+            ppt.tune(task, backbone, output_dir=folder, **known)
+        with pytest.raises(ConfigError, match=rf"{name}: got '{values[0]}', but the backbone was"):
+            ppt.tune(task, backbone, **{name: values[0]}, **known)
+        assert ppt.tune(task, backbone, **{name: values[1]}, **known).runs[0].test.loss == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "found"),
+    [("2", [0, 1]), ("0,3", [0, 3]), (np.int64(2), [0, 1]), (np.array([1, 4]), [1, 4])],
+)
+def test_seeds_are_those_of_the_flag_however_they_are_given(place, llama, seeds, found):
+    task = ppt.load_task(place / "toy.yaml")
+    known = {**FAST, "methods": "zero_shot", "seeds": seeds, "shots": np.int64(4)}
+    assert [run.seed for run in ppt.tune(task, llama, prompts=None, **known).runs] == found
+
+
+def test_lora_adapters_in_folders_serve_from_python_too(place, llama, tmp_path):
+    task, runs = ppt.load_task(place / "toy.yaml"), place / "runs-llama"
+    known = {**FAST, "methods": ["lora_ppt", "ppt"]}
+    found = ppt.tune(task, llama, prompts=runs, **known)
+    assert [run.init for run in found.runs] == [
+        f"checkpoint:{runs / 'sentiment-lora' / 'adapter'}",
+        f"checkpoint:{runs / 'sentiment-soft' / 'prompt'}",
+    ]
+    for name, value in {"use_rslora": True, "alpha_pattern": {"q_proj": 32}}.items():
+        toy_adapter(tmp_path / name, place / "llama")
+        config = tmp_path / name / "adapter_config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), name: value}))
+        with pytest.raises(InputError, match="and no use_rslora or alpha_pattern"):
+            ppt.tune(task, llama, prompts=tmp_path / name, **{**known, "methods": "lora_ppt"})
+
+
+def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
+    rows = [{"text": f"row {i}", "label": np.bool_(i % 2)} for i in range(12)]
+    labels = (Label(False, "sad", "bad"), Label(True, "glad", "good"))
+    task = Task("a", "sentiment", labels, Columns("text"), Rows(rows))
+    data = ppt.load_task(task)
+    assert [row["label"] for row in data.train] == [0, 1] * 6
+    for call, words in (
+        (lambda: ppt.tune("sst2", llama), r"tasks: got 'sst2', expected what ppt\.load_task"),
+        (lambda: ppt.tune(task, llama), r"tasks: got Task\(name='a'"),
+        (lambda: ppt.tune(data, "smollm2-135m"), "backbone: got 'smollm2-135m', expected"),
+        (lambda: ppt.train_prompt("a", llama, format="lm", dtype="bfloat16"), "dtype: got 'bfl"),
+        (lambda: save_plots("plots", (), "exe"), "unknown suffix 'exe'. Known: png, svg"),
+        (lambda: ppt.load_task([task]), r"task: got \[Task"),
+        (lambda: Task("a", "topic", labels, Columns("text"), rows), r"source: got \[\{"),
+        (lambda: Label("a", "a", 5), "label 'a': word: got 5, no text"),
+    ):
+        with pytest.raises((ConfigError, UnknownNameError), match=words):
+            call()
+    for wrong in ("text", ("a", 0), {0: "a"}):
+        with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):
+            ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
