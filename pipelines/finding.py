@@ -50,17 +50,25 @@ def _match_locally(pattern: str) -> dict[str, int]:
             ) from error
 
     sizes: dict[str, int] = {}
+    passed: list[str] = []
     matches, reaches = _matcher(pattern), _reach(pattern)
     top = os.path.dirname(_GLOB.split(pattern)[0])
     for folder, folders, names in os.walk(top, onerror=refuse):
         paths = (os.path.join(folder, name) for name in names)
         sizes |= {path: _size(path) for path in paths if matches(path)}
+        here = [os.path.join(folder, name) for name in folders]
+        passed += (path for path in here if matches(path) and not reaches(path))
         folders[:] = [name for name in folders if reaches(os.path.join(folder, name))]
         for path in (os.path.join(folder, name) for name in folders):
             if os.path.islink(path):
                 note = f"note: {visible(path)} is a link to a folder and is not followed"
                 print(f"{note}; to read it give it by name", file=sys.stderr)
-    return _some(sizes, pattern)
+    found = _some(sizes, pattern)
+    if passed:
+        more = f" and {len(passed) - 1} more" if passed[1:] else ""
+        note = f"note: folders are not read: {visible(min(passed))}{more}"
+        print(f"{note}; for the files in one give FOLDER/*", file=sys.stderr)
+    return found
 
 
 def _some(sizes: dict[str, int], pattern: str) -> dict[str, int]:

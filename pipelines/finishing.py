@@ -4,11 +4,12 @@ And what surrounds it: no other build in its folder, and a place for what only i
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from pipelines.config import BuildConfig
 from pipelines.ledger import ShardResult, build_manifests
@@ -76,6 +77,19 @@ def _manifest(output: Output, name: str) -> Manifest:
     if data is None:
         raise CorpusError(f"{output.path(name)} has no {MANIFEST}: run the same command again.")
     return Manifest.from_json(data.decode())
+
+
+def told_otherwise(manifests: Mapping[str, Manifest], output: Output) -> list[str]:
+    """Older corpora of the folder whose rejects and exclusions are not those of `manifests`,
+    which stand there now.
+    """
+
+    def ledger(one: Manifest) -> tuple[Any, ...]:
+        documents = one.documents
+        return documents["rejected"], documents["duplicates"], one.sentences.get("shared_with", {})
+
+    now = ledger(next(iter(manifests.values())))
+    return [name for name, one in output.finished().items() if ledger(one) != now]
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
         text = _of_quality(normalise(text), name, notes)
     parts = cut_into_parts(text, options.max_document_chars)
     if len(parts) == 1:
-        yield replace(raw, text=text, notes=_sorted(notes))
+        yield replace(raw, text=parts[0], notes=_sorted(notes))
         return
     for number, part in enumerate(parts, 1):
         noted = Counter({"parts": 1}) if number > 1 else notes + Counter(parts=1, cut_documents=1)

@@ -29,6 +29,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.pool import Pool, SplitDocument, build_pool
 from ppt.corpus.storage import encode_shard, shard_name, statistics
 from ppt.corpus.tables import Phrases, to_table
+from ppt.corpus.trim import fitted
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
@@ -129,9 +130,13 @@ def _barred(kept: Sequence[SplitDocument], hits: Indices, excluded: Excluded) ->
 
 
 def sentences_to_label(shard: PooledShard, config: BuildConfig) -> list[str]:
-    """The sentences that may become sentiment examples: A anchors, not all N of the pool."""
+    """The sentences that may become sentiment examples: A anchors, not all N of the pool.
+
+    As rows will show them: what is cut off must not decide the label.
+    """
     anchors, _ = Stock(shard.pool, config.examples).anchors()
-    return [shard.pool.text[anchor] for anchor in anchors.tolist()]
+    most = config.examples.max_text_chars
+    return [fitted(shard.pool.text[anchor], most) for anchor in anchors.tolist()]
 
 
 def hash_id(document_id: str) -> int:

@@ -95,7 +95,7 @@ class Output:
         with told_plainly(self.root):
             planned, previous = self._plan()
             continues = previous == config.fingerprint()
-            found = self._finished()
+            found = self.finished()
             done = [name for name in config.formats if name in found]
             if done and not (overwrite or continues):
                 raise OutputError(
@@ -187,7 +187,7 @@ class Output:
         plan = {"files": sorted(files), "fingerprint": fingerprint}
         self.put(_PLAN, json.dumps(plan).encode())
 
-    def _finished(self) -> dict[str, Manifest]:
+    def finished(self) -> dict[str, Manifest]:
         """The manifests, by folder, that say what is ours."""
         local = Path(self.root).glob(f"*/{MANIFEST}") if self.local else ()
         found = {}

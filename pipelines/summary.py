@@ -1,5 +1,6 @@
 """What a finished build tells on the terminal."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from rich.table import Table
@@ -12,8 +13,16 @@ from ppt.corpus.manifest import Manifest
 from ppt.errors import visible
 
 
-def show(manifests: dict[str, Manifest], folder: str, seconds: float, work: Totals | None) -> None:
-    """Print the table and the ledgers, and what the corpora lack."""
+def show(
+    manifests: dict[str, Manifest],
+    folder: str,
+    seconds: float,
+    work: Totals | None,
+    others: Sequence[str],
+) -> None:
+    """Print the table and the ledgers, and what the corpora lack. `others` are older corpora
+    there whose ledgers were others.
+    """
     console = plain_console()
     any_manifest = next(iter(manifests.values()))
     documents = any_manifest.documents
@@ -26,32 +35,14 @@ def show(manifests: dict[str, Manifest], folder: str, seconds: float, work: Tota
         counts = (*manifest.rows.values(), sum(manifest.examples["drops"].values()))
         table.add_row(name, *(f"{count:,}" for count in counts), f"{size / 1e6:.1f}")
     console.print(table)
-    rejected = sum(documents["rejected"].values())
     tell = partial(console.print, soft_wrap=True, highlight=False)
-    tell(
-        f"Documents: {documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
-        f"rejected + {documents['duplicates']:,} duplicates. "
-        f"Sentences: {any_manifest.sentences['usable']:,} usable of "
-        f"{any_manifest.sentences['read']:,}."
-    )
-    if near := any_manifest.near_duplicates:
+    for line in _ledgers(any_manifest, shown_folder):
+        tell(line)
+    if others:
         tell(
-            f"Near duplicates: {near['documents']:,} documents in {near['clusters']:,} clusters, "
-            f"the largest of {near['largest']:,}; {near['moved']:,} stand in another split for it."
-        )
-    for source in any_manifest.config["excluded"]:
-        name, left_out = source["name"], any_manifest.sentences["shared_with"]
-        unread = f", {source['unreadable']:,} rows cannot be read" * bool(source["unreadable"])
-        tell(
-            f"  excluded, {visible(name)}: {left_out.get(name, 0):,} sentences share words with "
-            f"one of {source['texts']:,} texts{unread} (see {shown_folder}/{EXCLUDED})"
-        )
-    for reason, count in documents["rejected"].items():
-        tell(f"  rejected, {reason}: {count:,} (see {shown_folder}/{REJECTS})")
-    if documents["sharing_an_id"]:
-        tell(
-            f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
-            "of other text; both were kept"
+            f"  note: {REJECTS}/ and {EXCLUDED}/ tell of this build alone; "
+            f"{visible(', '.join(others))} was made of other files or with other flags: another "
+            "--output would keep both"
         )
     for name, manifest in manifests.items():
         for kind, of in manifest.shortcuts.items():
@@ -66,3 +57,33 @@ def show(manifests: dict[str, Manifest], folder: str, seconds: float, work: Tota
         rate = f", {megabytes / (work.ended - work.started):.2f} M/s while the workers worked"
     tell(f"{megabytes:.1f} M characters in {seconds:.1f} s{rate}.")
     tell(f"Look inside: python -m ppt.inspect {shown_folder}/{next(iter(manifests))} -n 5")
+
+
+def _ledgers(manifest: Manifest, folder: str) -> Iterator[str]:
+    """What became of documents and sentences."""
+    documents, sentences = manifest.documents, manifest.sentences
+    rejected = sum(documents["rejected"].values())
+    yield (
+        f"Documents: {documents['read']:,} read = {documents['kept']:,} kept + {rejected:,} "
+        f"rejected + {documents['duplicates']:,} duplicates. "
+        f"Sentences: {sentences['usable']:,} usable of {sentences['read']:,}."
+    )
+    if near := manifest.near_duplicates:
+        yield (
+            f"Near duplicates: {near['documents']:,} documents in {near['clusters']:,} clusters, "
+            f"the largest of {near['largest']:,}; {near['moved']:,} stand in another split for it."
+        )
+    for source in manifest.config["excluded"]:
+        name, left_out = source["name"], sentences["shared_with"]
+        unread = f", {source['unreadable']:,} rows cannot be read" * bool(source["unreadable"])
+        yield (
+            f"  excluded, {visible(name)}: {left_out.get(name, 0):,} sentences share words with "
+            f"one of {source['texts']:,} texts{unread} (see {folder}/{EXCLUDED})"
+        )
+    for reason, count in documents["rejected"].items():
+        yield f"  rejected, {reason}: {count:,} (see {folder}/{REJECTS})"
+    if documents["sharing_an_id"]:
+        yield (
+            f"  note: {documents['sharing_an_id']:,} documents share their id with another one "
+            "of other text; both were kept"
+        )

@@ -12,6 +12,7 @@ import os
 import shutil
 import string
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from ppt.base.files import SCRATCH, move_together, owner, writing
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
+from ppt.corpus.records import REASONS, UnusableError, encodable
 from ppt.errors import InputError, exit_status
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
@@ -87,26 +89,29 @@ def _texts_of(path: str, field: str) -> Iterator[str]:
     plain = path.removesuffix(".gz")
     opener = gzip.open if plain != path else open
     try:
-        with opener(path, "rt", encoding="utf-8") as file:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
             if not plain.endswith((".jsonl", ".ndjson", ".json")):
                 yield normalise(file.read())
                 return
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield normalise(_text_in(line, field, f"{path}, line {number}"))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"--input: cannot read {path}: {error}") from error
 
 
 def _text_in(line: str, field: str, place: str) -> str:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not JSON: {error}") from error
     text = record.get(field) if isinstance(record, dict) else None
     if not isinstance(text, str):
         raise InputError(f"{place}: no string {field!r}; --text_field names the one with the text")
-    return text
+    try:
+        return encodable(text)
+    except UnusableError as error:
+        raise InputError(f"{place}: {REASONS[error.reason]} ({error.detail})") from error
 
 
 INPUT, LEARNING = "files", "learning"

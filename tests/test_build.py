@@ -34,10 +34,12 @@ from pipelines.packets import Spool
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, histograms
+from ppt.corpus.sentiment import class_distribution, keep
 from ppt.corpus.storage import MANIFEST, Shard, open_corpus, statistics
 from ppt.errors import ConfigError, CorpusError
 from ppt.inspect import main as inspect
 from ppt.prompts.patterns import rendered_text, standard_pattern
+from ppt.text.vader import vader_compound
 from tests.builds import (
     DOCUMENTS,
     ROOT,
@@ -528,3 +530,45 @@ def test_a_model_labels_through_run_inference(tmp_path):
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
     assert manifest(tmp_path / "c1", "sentiment")["examples"]["drops"].get("low_confidence", 0) == 0
+
+
+def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
+    words = ["horrible awful", "weak", "wooden", "good", "great wonderful"]
+    told = [
+        f"{name} {word} {'plain table and ' * 6}chair, {words[4 - n]} {words[4 - n]} {name}."
+        for name in ("Anna", "Bert", "Carl", "Dora")
+        for n, word in enumerate(words)
+    ]
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": " ".join(told)}])
+    build(
+        "--input", source, "--output", tmp_path / "c", "--formats", "sentiment",
+        "--max_text_chars", 90, "--validation_fraction", 0, "--sentiment_thresholds", "0,0,0,0,0",
+    )  # fmt: skip
+    rows = open_corpus(tmp_path / "c/sentiment").read("train").to_pylist()
+    asked = vader_compound([row["text_a"] for row in rows])
+    labels, _, _ = keep(class_distribution(asked), (0,) * 5)
+    assert len(rows) == 20
+    assert max(len(row["text_a"]) for row in rows) <= 90
+    assert [row["label"] for row in rows] == labels.tolist()
+
+
+def test_what_lacks_is_told_with_its_real_cause(tmp_path, capsys):
+    """Of documents of two sentences all anchors become pairs: more documents would not help."""
+    texts = [" ".join(re.findall(r"[^.]+\.", one["text"])[:2]) for one in good_documents(5)]
+    write_jsonl(tmp_path / "in.jsonl", [*({"text": one} for one in texts), {"text": "A."}])
+    (tmp_path / "spark.jsonl").mkdir()
+    (tmp_path / "spark.jsonl/part.jsonl").write_text("{}")
+    inputs = ["--input", tmp_path / "*.jsonl", "--output", tmp_path / "c"]
+    more = ["--validation_fraction", 0, "--formats"]
+    build(*inputs, "--min_sentences", 1, *more, "unified")
+    choice, sentiment = manifest(tmp_path / "c", "unified")["warnings"]
+    assert choice.startswith("0% of the training rows are choice")
+    assert choice.endswith("give longer or more documents")
+    assert sentiment.endswith(
+        "5 at a time, one of each class: give more documents, or fewer --num_shards"
+    )
+    told = capsys.readouterr()
+    assert "spark.jsonl; for the files in one give FOLDER/*" in told.err
+    assert "tell of this build alone" not in told.out
+    build(*inputs, *more, "sentence_pair")  # with another count of rejects
+    assert "tell of this build alone; unified was made" in capsys.readouterr().out

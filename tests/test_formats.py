@@ -17,6 +17,7 @@ from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
 from ppt.corpus.pool import SplitDocument, build_pool
 from ppt.corpus.rows import Rows
 from ppt.corpus.tables import Phrases, to_table
+from ppt.corpus.trim import whole
 from ppt.errors import ConfigError, UnknownNameError
 from tests.oracle import Oracle
 from tests.relatives import NOUNS
@@ -309,6 +310,17 @@ def test_caps_shrink_as_options_grow_and_obey_the_flags():
 def test_mixtures_that_cannot_be_are_refused(text, message):
     with pytest.raises((ConfigError, UnknownNameError), match=message):
         Mixture.parse(text)
+
+
+@pytest.mark.parametrize("text", ["choice=1e-7,sentiment=1", "pair=1e-320,sentiment=1"])
+def test_a_mixture_of_next_to_nothing_but_sentiment_is_refused(text):
+    with pytest.raises(ConfigError, match="sentiment alone has its own format"):
+        Mixture.parse(text)
+
+
+def test_brackets_that_pair_with_none_take_linear_time():
+    assert whole("(]" * 100_000) == ""  # quadratic, it took minutes
+    assert whole("a (b [c) d] e") == "a (b c) d e"
 
 
 def test_published_mixture_is_selection_only():

@@ -1,5 +1,6 @@
 """Sentence splitting: NLTK is the oracle of every Punkt boundary; fixed examples for the rest."""
 
+import gzip
 import json
 import re
 import subprocess
@@ -447,6 +448,8 @@ def test_the_command(tmp_path, capsys):
         ("\n", [], "no text to learn"),
         ('{"text": "A."}', ["--min_count", "0"], "expected 1 or more"),
         (b"\xff", [], "cannot read"),
+        ("[" * 100_000, [], "line 1: not JSON"),
+        (r'{"text": "Half a pair \ud800."}', [], "line 1: the text has half a surrogate pair"),
     ],
 )
 def test_the_command_tells_what_is_wrong(tmp_path, capsys, content, flags, message):
@@ -455,3 +458,16 @@ def test_the_command_tells_what_is_wrong(tmp_path, capsys, content, flags, messa
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert command.main(["--input", str(path), "--output", str(tmp_path / "o"), *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_command_reads_byte_order_marks_and_tells_of_damaged_gzip(tmp_path, capsys):
+    text = " ".join(f"Dr. Martin saw {n} cats." for n in range(200))
+    marked, damaged = tmp_path / "in.jsonl", tmp_path / "in.txt.gz"
+    marked.write_bytes(b"\xef\xbb\xbf" + json.dumps({"text": text}).encode())
+    packed = bytearray(gzip.compress(text.encode()))
+    packed[20:60] = b"\xff" * 40
+    damaged.write_bytes(packed)
+    assert command.main(["--input", str(marked), "--output", str(tmp_path / "o")]) == 0
+    assert "dr" in load_punkt(tmp_path / "o").abbrev_types
+    assert command.main(["--input", str(damaged), "--output", str(tmp_path / "p")]) == 2
+    assert f"cannot read {damaged}: Error -3" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.pool import SENTENCE_DROPS
 from ppt.corpus.rows import EXAMPLE_DROPS, PAIR_LABELS
+from ppt.corpus.sentiment import LABELS
 
 NOT_REACHED = 0.9
 """A kind or class with less than this part of the share that it should have is told."""
@@ -76,14 +77,30 @@ def _cause(manifest: Manifest, kind: str, why: str | None = None) -> str:
     if advice := splitter_advice(manifest.documents):
         return advice
     if kind == "sentiment":
-        told = f"--labeller {manifest.config['labeller']} gave too few labels of some class"
-        english = "; VADER knows English words only: give model:... or lm:..., or other"
-        cure = english if manifest.config["labeller"] == "vader" else "; give another, or lower"
-        return f"{told}{cure} --sentiment_thresholds"
+        return _too_few_labels(manifest)
     sentences, drops = manifest.sentences, manifest.examples["drops"]
     if 2 * sentences["usable"] < sentences["read"]:
         reason = max(sentences["drops"], key=sentences["drops"].__getitem__)
         return f"most sentences are left out ({reason}: {SENTENCE_DROPS[reason]})"
     reason = why or max(_CURES, key=lambda name: drops.get(name, 0))
     cure = _CURES[reason]
+    if not why and not drops.get(reason):  # anchors that cannot be this have become another kind
+        return (
+            "few anchors have a neighbour, another sentence of their document and enough of "
+            "others: give longer or more documents"
+        )
     return f"{reason} ({EXAMPLE_DROPS[reason]}): {cure}"
+
+
+def _too_few_labels(manifest: Manifest) -> str:
+    asked = mixture(manifest).get("sentiment", {}).get("asked", 0) * manifest.rows["train"]
+    short = asked - manifest.count("kinds", "sentiment")[0]
+    if 0 < short < len(LABELS) * len(manifest.shards["train"]):
+        return (
+            f"each shard takes {len(LABELS)} at a time, one of each class: give more documents, "
+            "or fewer --num_shards"
+        )
+    told = f"--labeller {manifest.config['labeller']} gave too few labels of some class"
+    english = "; VADER knows English words only: give model:... or lm:..., or other"
+    cure = english if manifest.config["labeller"] == "vader" else "; give another, or lower"
+    return f"{told}{cure} --sentiment_thresholds"

@@ -34,7 +34,7 @@ def counts_of_kinds(
     wanted = round(anchors * first / (first + second))
     chosen = min(choices, max(wanted, anchors - pairs))
     paired = min(pairs, anchors - chosen)
-    mixed_in = round((chosen + paired) * third / (1 - third))
+    mixed_in = round((chosen + paired) * third / (first + second))
     return chosen, paired, min(sentiments, mixed_in)
 
 

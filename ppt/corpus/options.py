@@ -13,6 +13,9 @@ UNIFIED_OPTIONS = range(2, 17)
 """Numbers of options of the unified format (published: uniform in 2...16)."""
 
 ADJACENCIES = ("both", "next", "previous")
+LEAST_SHARE = 1e-6
+"""Of choices and pairs together, which sentiment is mixed into; as near must the sum be to 1."""
+
 SEEDS = 1 << 127
 """A seed is hashed as 16 bytes with a sign."""
 
@@ -28,9 +31,9 @@ class Mixture:
     def __post_init__(self) -> None:
         shares = (self.choice, self.pair, self.sentiment)
         told = ",".join(f"{name}={share}" for name, share in vars(self).items())
-        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-6):  # NaN is neither
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) <= LEAST_SHARE):  # NaN is neither
             raise ConfigError(f"--unified_mixture: got {told}, shares must be >= 0 and sum to 1")
-        if self.choice + self.pair == 0:
+        if self.choice + self.pair < LEAST_SHARE:
             raise ConfigError(f"--unified_mixture: got {told}, sentiment alone has its own format")
 
     @classmethod

@@ -11,7 +11,7 @@ from ppt.corpus.builders import Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
 from ppt.corpus.rows import OPTION_WORDS, Rows
-from ppt.corpus.trim import ENDS, clause, whole
+from ppt.corpus.trim import ENDS, fitted, whole
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -51,7 +51,7 @@ class Phrases:
         self._places = np.empty((len(caps), len(places)), dtype=np.int64)
         for row, cap in enumerate(self._caps):
             for i in np.flatnonzero(lengths > cap).tolist():
-                text = whole(clause(texts[i], cap))
+                text = fitted(texts[i], cap)
                 if text != texts[places[i]]:
                     places[i] = len(texts)
                     texts.append(text)

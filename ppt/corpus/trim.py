@@ -4,6 +4,7 @@ A sentence that opens a quotation which another one closes would tell that they 
 """
 
 import re
+from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
@@ -66,18 +67,28 @@ def _unpaired(text: str, spared: frozenset[int] = frozenset()) -> list[int]:
     """The places of brackets, and of quotation marks of two forms, that pair with none."""
     opened: list[int] = []
     alone: list[int] = []
+    awaited = Counter[str]()  # so that what closes nothing looks at nothing
     for found in _BRACKETS.finditer(text):
         i, mark = found.start(), found[0]
         if i in spared:
             continue
         if mark in _PAIRS:
             opened.append(i)
-            continue
-        mates = [n for n, at in enumerate(opened) if _PAIRS[text[at]] == mark]
-        alone += opened[mates[-1] + 1 :] if mates else [i]
-        if mates:
-            del opened[mates[-1] :]
+            awaited[_PAIRS[mark]] += 1
+        elif not awaited[mark]:
+            alone.append(i)
+        else:
+            while (mate := _PAIRS[text[at := opened.pop()]]) != mark:
+                alone.append(at)
+                awaited[mate] -= 1
+            awaited[mark] -= 1
     return alone + opened
+
+
+def fitted(text: str, limit: int) -> str:
+    """The sentence as a row shows it, of at most `limit` characters."""
+    text = whole(text)
+    return text if len(text) <= limit else whole(clause(text, limit))
 
 
 def clause(text: str, limit: int) -> str:

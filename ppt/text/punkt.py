@@ -296,8 +296,5 @@ def _next_word(text: str, sign: int, follower: int, end: int) -> str:
 
 
 def sentence_spans(text: str, parameters: PunktParameters) -> list[tuple[int, int]]:
-    """NLTK's `PunktSentenceTokenizer(parameters).span_tokenize(text)`, but faster.
-
-    For many texts keep one `PunktSplitter`, which remembers words, and ask its `spans`.
-    """
+    """NLTK's `span_tokenize`, faster; for many texts keep one `PunktSplitter`, which remembers."""
     return PunktSplitter(parameters).spans(text)
