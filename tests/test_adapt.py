@@ -15,14 +15,15 @@ from peft import PeftModel
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
+import ppt
 import ppt.backbones.base as base
 from ppt.adapt import main
 from ppt.backbones.fresh import pieces
-from ppt.backbones.loading import load_backbone
+from ppt.backbones.loading import as_backbone, load_backbone
 from ppt.base.files import writing
 from ppt.base.text import document_key, document_number, in_parts, normalise
 from ppt.corpus.records import Reject
-from ppt.errors import InputError, OutputError
+from ppt.errors import ConfigError, InputError, OutputError
 from ppt.pretrain import main as pretrain
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.files import load_prompt
@@ -34,7 +35,7 @@ from ppt.training.loop import Loop
 from ppt.training.processes import Processes
 from ppt.training.trainables import PromptBank
 from ppt.training.windows import HELD_OUT, TRAIN, Reading, Windows, write_windows
-from tests.tiny import save_tiny, tiny, tiny_prompt, tiny_tokenizer
+from tests.tiny import save_tiny, tiny, tiny_model, tiny_prompt, tiny_tokenizer
 from tests.toys import settings
 
 TEXTS = [f"Day {i}: it rained on the {word} road, and we ran home." for i in range(24)
@@ -271,6 +272,9 @@ def test_low_rank_weights_are_an_adapter_or_merged(place, tmp_path):
     apart = PeftModel.from_pretrained(own, tmp_path / "apart" / "adapter")(ids).logits
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged" / "model")(ids).logits
     assert torch.allclose(apart, merged, atol=1e-4)
+    named = json.loads((tmp_path / "apart/adapter/adapter_config.json").read_text())
+    linear = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    assert named["target_modules"] == sorted(linear)
     assert not torch.allclose(before, merged, atol=1e-2)
     assert not (tmp_path / "apart" / "model").exists()
 
@@ -322,6 +326,36 @@ def test_a_prompt_for_language_modelling(place, tmp_path):
     assert prompt.card["best"]["loss"] < prompt.card["first"]["loss"]
     assert "label words" not in (run / "README.md").read_text()
     assert not (run / "tokens").exists()
+
+
+@pytest.mark.parametrize("target", ["cloze", "word"])
+def test_language_modelling_leaves_a_backbone_as_it_was_aimed(place, target):
+    backbone = load_backbone(str(place / "t5"), device="cpu", target=target)
+    losses = []
+    for _ in range(2):
+        made = ppt.train_prompt(
+            f"{place}/docs/*", backbone, format="lm", max_length=24, max_steps=1, prompt_length=3,
+            max_eval_examples=4,
+        )  # fmt: skip
+        losses.append(made.first.loss)
+        assert backbone.layout == target
+    assert losses[0] == losses[1]
+
+
+def test_tokens_that_the_model_does_not_know_are_refused(place):
+    known = tiny_tokenizer()
+    known.add_special_tokens({"eos_token": "<|end|>"})
+    backbone = as_backbone(tiny_model("llama", vocab_size=261), known, "small")
+    with pytest.raises(ConfigError, match=r"documents end with .*<\|end\|>.* only 261"):
+        cut_for(backbone, "lm", 24)
+    more = [f"<extra_id_{number}>" for number in range(100)]
+    known = tiny_tokenizer()
+    known.add_special_tokens({"additional_special_tokens": more})
+    backbone = as_backbone(tiny_model("t5"), known, "small")
+    _, marks = cut_for(backbone, "span_corruption", 100)
+    assert marks.sentinels == [3, 4, *range(261, 272)]
+    with pytest.raises(ConfigError, match="has 13 that the model knows: lower --max_length"):
+        cut_for(backbone, "span_corruption", 300)
 
 
 class OneOfTwo(Processes):

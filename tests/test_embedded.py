@@ -23,8 +23,8 @@ from tests.tiny import save_tiny, tiny_batch, tiny_prompt
 HIDDEN, FEED_FORWARD, BLOCKS, HEADS = 32, 48, 2, 4
 
 
-def write_gguf(path):
-    """A tiny random Llama in the format that llama.cpp reads."""
+def write_gguf(path, **changes):
+    """A tiny random Llama in the format that llama.cpp reads; `changes`: shapes, or None."""
     letters = ["<pad>", "<bos>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
     kinds = [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (len(letters) - 3)
     writer = gguf.GGUFWriter(path, "llama")
@@ -52,7 +52,9 @@ def write_gguf(path):
     sizes |= {"attn_norm": (32,), "ffn_norm": (32,)}
     shapes = {f"blk.{i}.{name}.weight": size for i in range(BLOCKS) for name, size in sizes.items()}
     shapes |= {"token_embd.weight": (len(letters), 32), "output_norm.weight": (32,)}
-    for name, shape in shapes.items():
+    for name, shape in {**shapes, **changes}.items():
+        if shape is None:
+            continue
         writer.add_tensor(name, (0.3 * rng.standard_normal(shape)).astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -254,6 +256,18 @@ def test_a_gguf_file_that_is_none_is_one_line(package, tmp_path, monkeypatch, ki
         find_model(str(tmp_path / "x.gguf"))
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_a_gguf_file_gives_all_weights_and_all_of_it_is_used(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PPT_CACHE", str(tmp_path / "cache"))
+    write_gguf(tmp_path / "part.gguf", **{"blk.1.attn_q.weight": None})
+    with pytest.raises(InputError, match=r"part\.gguf lacks 1 .*layers\.1\.self_attn\.q_proj"):
+        find_model(str(tmp_path / "part.gguf"))
+    assert not list((tmp_path / "cache").glob("*"))
+    assert "note:" not in capsys.readouterr().err
+    write_gguf(tmp_path / "more.gguf", **{"blk.1.attn_q.bias": (32,)})
+    find_model(str(tmp_path / "more.gguf"))
+    assert "note: transformers passes over 32 numbers of" in capsys.readouterr().err
 
 
 def test_names_are_folders_hub_ids_or_errors(tmp_path, no_hub):

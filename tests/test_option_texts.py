@@ -121,6 +121,9 @@ def test_packed_options_come_back_in_batches(rows, parts):
             assert whole.choices.of(place, label) == ids
         assert batch.allowed[place].sum() == len(rows[row])
     assert whole.lengths.tolist() == [1 + sum(map(len, rows[row])) for row in order]
+    none = collate(whole, np.arange(0), words)  # of a process beyond the rows of a batch
+    assert none.words.ids.shape == (0, 1, 1)
+    assert none.allowed.shape == (0, 6)
 
 
 def test_long_options_are_cut_and_empty_ones_refused():

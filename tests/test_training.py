@@ -322,6 +322,14 @@ def test_fewer_examples_than_a_batch_make_one_batch(tmp_path):
     assert result.course.history[0].rows == 2
 
 
+def test_no_more_passes_than_rows(tmp_path, llama):
+    one, other = (
+        run(llama, tmp_path / str(turns), per_device_train_batch_size=1, max_steps=2,
+            gradient_accumulation_steps=turns) for turns in (len(llama[1].train), 10**12)
+    )  # fmt: skip
+    assert torch.equal(one.tensors["prompt.values"], other.tensors["prompt.values"])
+
+
 def test_accumulation_is_a_larger_batch(tmp_path, llama):
     one = run(llama, tmp_path / "one", per_device_train_batch_size=12)
     for turns, size in ((2, 6), (4, 3), (12, 1)):

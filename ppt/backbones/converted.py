@@ -7,18 +7,23 @@ the same time do no harm to each other. The embedded backbone takes 20 seconds a
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ppt.base.extras import need
 from ppt.base.files import file_digest, writing
 from ppt.errors import InputError, first_line
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
 
 CONVERSION = 1
 """Part of the cache folder's name: raise it when conversion changes, and old results are left."""
@@ -100,6 +105,7 @@ def expand(name: str, file: Path, target: Path) -> None:
     transformers refuses to save a model that it read from GGUF, hence the fresh copy.
     """
     import torch
+    from gguf import GGUFReader
     from tokenizers.pre_tokenizers import Digits, Sequence
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -109,12 +115,24 @@ def expand(name: str, file: Path, target: Path) -> None:
     where = {"gguf_file": file.name, "trust_remote_code": False}
     with without_bars(), tqdm(total=4, desc=f"{name}: reading the tokenizer", unit="step") as bar:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
-        if _pretokenizer(file) in DIGITS_APART:
+        reader = GGUFReader(file)
+        if _pretokenizer(reader) in DIGITS_APART:
             core = tokenizer.backend_tokenizer
             core.pre_tokenizer = Sequence([Digits(individual_digits=True), core.pre_tokenizer])
         tokenizer.save_pretrained(target)
         _next(bar, f"{name}: expanding the weights")
-        quantised = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **where)
+        quantised, report = AutoModelForCausalLM.from_pretrained(
+            file.parent, dtype=torch.float32, output_loading_info=True, **where
+        )
+        if missing := sorted(report["missing_keys"]):
+            raise InputError(
+                f"{file} lacks {len(missing)} of its model's weights, such as {missing[0]}: give"
+                " the whole file (llama-gguf-split --merge makes one of its parts)."
+            )
+        taken = sum(weight.numel() for weight in quantised.parameters())
+        if more := sum(int(one.n_elements) for one in reader.tensors) - taken:
+            print(f"note: transformers passes over {more:,} numbers of {file}: scores are not those"
+                  " of llama.cpp.", file=sys.stderr)  # fmt: skip
         _next(bar, f"{name}: copying the weights")
         fields = quantised.config.to_dict()
         for field in ("quantization_config", "_model_name_or_path"):
@@ -126,10 +144,8 @@ def expand(name: str, file: Path, target: Path) -> None:
         _next(bar, f"{name}: ready")
 
 
-def _pretokenizer(file: Path) -> str:
-    from gguf import GGUFReader
-
-    field = GGUFReader(file).fields.get("tokenizer.ggml.pre")
+def _pretokenizer(reader: "GGUFReader") -> str:
+    field = reader.fields.get("tokenizer.ggml.pre")
     return str(field.contents()) if field else ""
 
 

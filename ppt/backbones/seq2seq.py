@@ -73,6 +73,15 @@ class Seq2SeqBackbone(Backbone):
         for block in self.model.decoder.block:
             few_queries(block.layer[1].EncDecAttention)
 
+    def token_scores(self, prompt: Tensor | DeepBank | None, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As in `Backbone.token_scores`: what must be said is all that the decoder says."""
+        target = self._target
+        self.aim_at("word")
+        try:
+            return super().token_scores(prompt, batch)
+        finally:
+            self.aim_at(target)
+
     def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
         assert not isinstance(bank, DeepBank), "of such models there are none"
         text, mask = self._lookup(batch.input_ids), batch.attention_mask

@@ -152,7 +152,7 @@ def own_words(choices: Choices, indices: Indices, pad_id: int, like: LabelWords)
     option = np.where(there, firsts[:, None] + place, 0)
     begin = choices.starts[option]
     lengths = np.where(there, choices.starts[option + 1] - begin, 1)
-    column = np.arange(lengths.max())
+    column = np.arange(lengths.max(initial=1))  # a process may have no rows
     real = there[:, :, None] & (column < lengths[:, :, None])
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = choices.ids[(begin[:, :, None] + column)[real]]

@@ -48,6 +48,12 @@ class Encoder:
             )
         return cls(tokenizer, whole[:at], whole[at + len(bare) :], _special_ids(tokenizer))
 
+    @property
+    def document_end(self) -> Ids:
+        """The end of a document: that of a text or, where the tokenizer ends none, its EOS."""
+        eos = self.tokenizer.eos_token_id
+        return self.end or ([] if eos is None else [eos])
+
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of each text, without `start` and `end`; none of them is `special`."""
         rows = self._call(texts)["input_ids"] if texts else []

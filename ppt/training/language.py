@@ -20,7 +20,6 @@ from ppt.base.streams import seed_bits
 from ppt.errors import ConfigError
 from ppt.prompts.encoder import Encoder, Ids, sentinel_ids
 from ppt.prompts.order import evaluation_batches
-from ppt.prompts.patterns import TARGETS
 from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, next_tokens
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
@@ -70,7 +69,8 @@ CUTS: dict[tuple[str, str], Cut] = {
 
 def cut_for(backbone: Backbone, objective: str, length: int) -> tuple[Cut, Marks]:
     """How windows of `length` tokens are cut; raises ConfigError where a backbone cannot do it."""
-    encoder, sentinels = Encoder.of(backbone.tokenizer), sentinel_ids(backbone.tokenizer)
+    encoder, size = Encoder.of(backbone.tokenizer), backbone.vocab_size
+    sentinels = [one for one in sentinel_ids(backbone.tokenizer) if one < size]
     if (backbone.kind, objective) not in CUTS:
         raise ConfigError(
             f"--objective {objective} is for encoder-decoders (T5), and {backbone.name} is none:"
@@ -79,7 +79,14 @@ def cut_for(backbone: Backbone, objective: str, length: int) -> tuple[Cut, Marks
     if objective == SPANS and gap_count(length) >= len(sentinels):
         raise ConfigError(
             f"--max_length {length} makes {gap_count(length)} gaps, one sentinel each and one more,"
-            f" but the tokenizer of {backbone.name} has {len(sentinels)}: lower --max_length."
+            f" but the tokenizer of {backbone.name} has {len(sentinels)} that the model knows:"
+            " lower --max_length."
+        )
+    if any(one >= size for one in encoder.document_end):
+        raise ConfigError(
+            f"documents end with {backbone.tokenizer.convert_ids_to_tokens(encoder.document_end)},"
+            f" but {backbone.name} has no embedding for it, only {size}: take the tokenizer that it"
+            " was trained with, or save the model with as many (resize_token_embeddings)."
         )
     return CUTS[backbone.kind, objective], Marks(encoder.start, encoder.end, sentinels)
 
@@ -194,8 +201,6 @@ def language_run(
     backbone, length = trainable.backbone, config.max_length
     encoder = Encoder.of(backbone.tokenizer)
     cut_for(backbone, objective, length)
-    if backbone.layout in TARGETS:
-        backbone.aim_at("word")  # what must be said is all that the decoder says
     needed = most or config.max_steps * config.local_batch_size * processes.world
     limits = {TRAIN: needed, HELD_OUT: config.max_eval_examples or sys.maxsize}
     if folder and not (goes_on and (folder / TOKENS).is_dir()):

@@ -97,10 +97,9 @@ class OneRun(Objective[Evaluation]):
         weight = self.begin(order.batch(order.epoch, order.step), order.epoch)
         mine = next(order)
         sums = torch.zeros(1, 2, dtype=torch.float64)
-        for turn in range(self.settings.gradient_accumulation_steps):
-            rows = part(mine, turn, self.settings.gradient_accumulation_steps)
-            if len(rows):
-                sums[0] += self.forward_backward(which, rows, weight)
+        turns = min(self.settings.gradient_accumulation_steps, len(mine))
+        for turn in range(turns):
+            sums[0] += self.forward_backward(which, part(mine, turn, turns), weight)
         return Sums(sums, [weight], [weight])
 
     def position(self) -> dict[str, int]:

@@ -87,10 +87,10 @@ def train_prompt(
     if settings.get("format") != LM:
         corpus = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
         known = {"format": corpus.manifest.format, "corpus": str(corpus.folder)}
-    config = from_values(
-        PretrainConfig,
-        with_backbone({**known, "output_dir": folder and str(folder), **settings}, backbone),
-    ).resolved()
+    values = with_backbone({**known, "output_dir": folder and str(folder), **settings}, backbone)
+    if values.get("format") == LM and "target" not in settings:
+        del values["target"]  # is of label words alone
+    config = from_values(PretrainConfig, values).resolved()
     with locked(folder):
         goes_on = folder is not None and check_run(
             folder,

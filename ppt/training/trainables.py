@@ -180,7 +180,9 @@ class Weights(Trainable):
         """Write the LoRA adapter, if the weights are one's."""
         if self._adapted is None:
             return super().save(lane, folder, base, card)
-        self._adapted.peft_config["default"].base_model_name_or_path = base
+        config = self._adapted.peft_config["default"]
+        config.base_model_name_or_path = base
+        config.target_modules = sorted(config.target_modules)  # a set has an order of its own
         with appearing_folder(folder) as scratch:
             self._adapted.save_pretrained(str(scratch), save_embedding_layers=False)
             save_card(scratch, {"model": base, "kind": self.backbone.kind, **card})

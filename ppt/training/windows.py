@@ -168,10 +168,9 @@ def write_windows(
 ) -> None:
     """Pack documents into windows of `length` tokens until each split has as many as `limits`.
 
-    Each document has the special tokens of a text around it; where the tokenizer ends none,
-    its EOS. Raises InputError where a split would stay empty.
+    Each document has the special tokens of a text around it, and an end (`document_end`).
+    Raises InputError where a split would stay empty.
     """
-    end = encoder.end or [one for one in [encoder.tokenizer.eos_token_id] if one is not None]
     places = [folder / name for name in (TRAIN, HELD_OUT, REJECTS)]
     with synced(places[0]) as train, synced(places[1]) as held_out, synced(places[2]) as rejects:
         reading.note = lambda one: _write_line(rejects, one)
@@ -183,7 +182,7 @@ def write_windows(
             own = splits[part.split]
             if part.first:
                 reading.counts["not needed" if own.full else part.split] += 1
-            own.add(encoder.start * part.first, ids, end * part.last)
+            own.add(encoder.start * part.first, ids, encoder.document_end * part.last)
             on_window(splits[TRAIN].windows)
     for name, one in splits.items():
         if not one.windows:
