@@ -16,7 +16,7 @@ DOCUMENTS = ROOT / "data/documents"
 def build(*args, expect=0):
     """Run the command in this process, in memory unless told otherwise."""
     argv = list(map(str, args))
-    if "--workers" not in argv:
+    if "--workers" not in argv and "--runner" not in argv:
         argv += ["--workers", "1"]
     assert main(argv) == expect
     return argv
