@@ -196,7 +196,7 @@ def _plots(
 
     note = "Of prompts at an early step; those that are alike stand together (average linkage)."
     plots: dict[str, Callable[[], Any]] = {
-        "similarities": partial(heat_map, likeness, names, names, "Similarity of sources", note, 2)
+        "similarities": partial(heat_map, likeness, names, names, "Similarity of sources", note, 3)
     }
     for one in several:
         words = f"{one.shots} shots"
