@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import OutputError, exit_status
+from ppt.errors import InputError, OutputError, exit_status
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
@@ -31,9 +31,11 @@ EPILOG = """\
 reads, of the folder:
   results.jsonl        a line a run; a last line that was cut off is left out and told
   predictions.parquet  for the examples; without it there are none
+and, of the folder of --transfer, the plots of similarities
 
 examples:
   python -m ppt.report results/
+  python -m ppt.report results/ --transfer=transfer/
   python -m ppt.report results/ --baseline=zero_shot --metric=macro_f1 --open
   python -m ppt.report results/ --output=/tmp/first-grid.html"""
 
@@ -41,6 +43,7 @@ examples:
 OUTPUT, COMPARED = "the page", "what it compares"
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
 SURE = 15
 """Bytes by which a page is known."""
 
@@ -55,6 +58,10 @@ class ReportConfig(Command):
     output: str | None = flag(
         "where the page goes", group=OUTPUT, default=None, unset=f"{PAGE} in there", metavar="FILE"
     )
+    transfer: str | None = flag(
+        "what python -m ppt.transfer left: its plots of similarities come on the page",
+        group=OUTPUT, default=None, unset="none", metavar="FOLDER",
+    )  # fmt: skip
     open: bool = flag("open the page in the browser", group=OUTPUT, default=False)
     baseline: str | None = flag(
         "the method that others are compared with", group=COMPARED, default=None,
@@ -78,7 +85,8 @@ def _run(argv: Sequence[str] | None) -> int:
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
-    page = html_page(report).encode("utf-8", "replace")
+    images = _similarities(Path(flags.transfer)) if flags.transfer else {}
+    page = html_page(report, images).encode("utf-8", "replace")
     if path != folder / PAGE:
         _require_page(path, page)
     write_atomically(path, page)
@@ -91,6 +99,21 @@ def _run(argv: Sequence[str] | None) -> int:
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _similarities(folder: Path) -> dict[str, bytes]:
+    """The plots of ``python -m ppt.transfer`` that results alone do not give, by their titles."""
+    paths = [folder / "similarities.png", *sorted(folder.glob("correlation-*.png"))]
+    try:
+        found = {path.stem: path.read_bytes() for path in paths if path.is_file()}
+    except OSError as error:
+        raise InputError(f"cannot read the plots in {folder}: {error.strerror}.") from error
+    if not found or not all(data.startswith(PNG) for data in found.values()):
+        raise InputError(
+            f"--transfer: got {folder}, expected a folder with the plots of python -m ppt.transfer:"
+            " run that first, and give its --output_dir."
+        )
+    return found
 
 
 def _require_page(path: Path, page: bytes) -> None:

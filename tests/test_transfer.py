@@ -1,5 +1,6 @@
 """Prompts of other tasks as starts: similarity, retrieval, mixtures, the library, the matrix."""
 
+import base64
 import csv
 import json
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ppt.pretrain import main as pretrain
 from ppt.prompts.batches import collate
 from ppt.prompts.early import EARLY, read_early, save_early
 from ppt.prompts.files import read_card, read_values, save_prompt
+from ppt.report import main as report
 from ppt.results.folder import embedding_file
 from ppt.results.lines import read_lines
 from ppt.results.page import html_page
@@ -503,15 +505,30 @@ def test_the_report_has_the_matrix(grid):
     from ppt.results.figures import plots_of
     from ppt.results.report import make_report
 
-    report = make_report(grid)
-    plots = [one for one in plots_of(report.chosen, report.rows) if one.kind == "transfer"]
+    made = make_report(grid)
+    plots = [one for one in plots_of(made.chosen, made.rows) if one.kind == "transfer"]
     assert [one.name for one in plots] == ["transfer-8"]
     figure = plots[0].draw()
     numbers = [text.get_text() for text in figure.axes[0].texts]
     assert len(numbers) == 3
-    page = html_page(report)
+    page = html_page(made)
     assert 'id="transfer"' in page
     assert METHODS["spot"].summary.split(":")[0] in page
+
+
+def test_the_report_shows_the_plots_of_the_comparison(place, grid, tmp_path, capsys):
+    plots, page = tmp_path / "out", tmp_path / "page.html"
+    assert transfer([str(place / "library"), f"--model={place / 'llama'}", f"--results={grid}",
+                     f"--output_dir={plots}"]) == 0  # fmt: skip
+    argv = [str(grid), f"--output={page}"]
+    assert report([*argv, f"--transfer={plots}"]) == 0
+    shown = page.read_text()
+    for name in ("similarities", "correlation-8"):
+        data = base64.b64encode((plots / f"{name}.png").read_bytes()).decode()
+        assert f'alt="{name}" src="data:image/png;base64,{data}"' in shown
+    capsys.readouterr()
+    assert report([*argv, f"--transfer={tmp_path}"]) == 2
+    assert "expected a folder with the plots of python -m ppt.transfer" in capsys.readouterr().err
 
 
 def test_sources_without_an_early_prompt_are_told_and_stand_for_themselves(place, tmp_path, capsys):

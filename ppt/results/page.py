@@ -8,7 +8,7 @@ which sorts and filters; the page's policy lets no other script run.
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -34,8 +34,8 @@ COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)"}
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def html_page(report: Report) -> str:
-    """The whole page; the same for the same report."""
+def html_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
+    """The whole page; the same for the same report. `images` are PNGs about transfer, by title."""
     chosen, rows = report.chosen, report.rows
     script, style = _asset("page.js"), _asset("page.css")
     environment = jinja2.Environment(
@@ -53,8 +53,9 @@ def html_page(report: Report) -> str:
             notes=report.notes,
             overviews=overviews(rows),
             details=details(rows),
-            csv=base64.b64encode(to_csv(rows).encode("utf-8", "replace")).decode(),
+            csv=_base64(to_csv(rows).encode("utf-8", "replace")),
             plots=_plots(plots_of(chosen, rows) if is_there("matplotlib") else ()),
+            images={title: _base64(data) for title, data in (images or {}).items()},
             points=points_per_line(chosen),
             examples=_by_task(report.examples),
             choice=CHOICE,
@@ -70,10 +71,14 @@ def html_page(report: Report) -> str:
             min_pairs=MIN_PAIRS,
             style=style + CSS,
             script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            script_hash=_base64(hashlib.sha256(script.encode()).digest()),
         )
         .lstrip()
     )
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _visible(value: Any) -> Any:
