@@ -86,8 +86,7 @@ def _unpaired(text: str, spared: frozenset[int] = frozenset()) -> list[int]:
 
 
 def fitted(text: str, limit: int) -> str:
-    """The sentence as a row shows it, of at most `limit` characters."""
-    text = whole(text)
+    """A `whole` sentence as a row shows it, of at most `limit` characters."""
     return text if len(text) <= limit else whole(clause(text, limit))
 
 
