@@ -25,6 +25,7 @@ from ppt.prompts.soft import (
     random_uniform,
     text,
 )
+from ppt.results.selection import CHECKPOINT
 from ppt.training.deep import DeepPrompts, shown_examples
 from ppt.training.trainables import PromptBank, Trainable, everything, lora
 from ppt.transfer.sources import Source
@@ -110,7 +111,8 @@ def _kv(of: Beginning) -> Iterator[Start]:
         values, init = of.backbone.keys_values(embeddings[None]), EXAMPLES
         origins, count, start = torch.tensor(shown.rows), shown.count, start_tokens(of)
     elif of.prompt is not None:
-        prompt, init = of.prompt.values(kind=of.backbone.kind, deep=deep), f"checkpoint:{of.prompt}"
+        prompt = of.prompt.values(kind=of.backbone.kind, deep=deep)
+        init = f"{CHECKPOINT}{of.prompt}"
         require_room(of, len(prompt))
         values = prompt.expand(len(of.seeds), -1, -1)
     else:
@@ -128,7 +130,7 @@ def _lora(of: Beginning) -> Iterator[Start]:
     place = of.prompt.folder if of.prompt else None
     with lora(of.backbone, of.seeds[0], place) as weights:
         trained = weights if of.method.is_trained else Trainable(of.backbone, len(of.seeds))
-        yield Start(trained, f"checkpoint:{place}" if place else None)
+        yield Start(trained, f"{CHECKPOINT}{place}" if place else None)
 
 
 @contextmanager
@@ -196,7 +198,7 @@ def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
     if method.init == PRETRAINED:
         assert of.prompt is not None, "prompts are chosen before anything runs"
         values = of.prompt.values(hidden_size=backbone.hidden_size, kind=backbone.kind)
-        return lambda *_: values, f"checkpoint:{of.prompt}", len(values)
+        return lambda *_: values, f"{CHECKPOINT}{of.prompt}", len(values)
     vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, of.view.words)
     if method.init == RANDOM:  # uniform in ±limit has an RMS of limit / sqrt(3)
         limit = f"{float((3 * vocabulary.table.float().pow(2).mean()).sqrt()):.4g}"

@@ -8,8 +8,8 @@ every candidate, which is nearly all of its cost. This module remembers what it
 found out about a word: after most words a period always ends the sentence, so
 that one look into a cache decides: a tenth of NLTK's CPU seconds.
 
-NLTK 3.10 is the oracle in the tests. It is imported here only for tokens
-outside ASCII beside a doubtful period, as its import takes 0.3 s.
+NLTK 3.10 is the oracle in the tests. It is imported here only where engines may
+not agree what is a digit or a letter, as its import takes 0.3 s.
 """
 
 import re
@@ -187,8 +187,7 @@ class PunktSplitter:
             kind = "##number##" if _NUMBER.match(text) else text.lower()
             initial = len(text) == 2 and text[1] == "." and (text[0].isalpha() or text[0] == "_")
         else:
-            # Which are digits and letters depends on the Unicode of NLTK's regex engine, and
-            # bringing that in takes a third of a second.
+            # Which are digits and letters depends on the Unicode of NLTK's regex engine.
             from nltk.tokenize.punkt import PunktToken
 
             token = PunktToken(text)
