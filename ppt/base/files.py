@@ -146,6 +146,18 @@ def require_writable(folder: Path, flag: str = "--output_dir") -> None:
         raise OutputError(f"{nearest} is not writable: give another {flag}.")
 
 
+def require_file(path: Path) -> None:
+    """Raise OSError for a folder, or a pipe or device, which might never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content; raises OSError, as `require_file` does too."""
+    require_file(path)
+    return path.read_bytes()
+
+
 def file_digest(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as file:

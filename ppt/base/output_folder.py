@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ppt.base.files import remove, require_writable, sweep
+from ppt.base.files import read_bytes, remove, require_writable, sweep
 from ppt.base.flags import Command, differing, from_json
 from ppt.errors import ConfigError, OutputError
 
@@ -82,9 +82,7 @@ def read_config(folder: Path, command: type[C]) -> C:
     """The flags that a command left in `folder`; raises ConfigError."""
     path = folder / CONFIG
     try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no file")
-        return from_json(command, path.read_text(encoding="utf-8"))
+        return from_json(command, read_bytes(path).decode())
     except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from ppt.base.files import write_atomically
 from ppt.errors import InputError
 from ppt.prompts.files import PRECISIONS
-from ppt.prompts.foreign import read_bytes, readable
+from ppt.prompts.foreign import read_tensors, readable
 
 EARLY = "task_embedding.safetensors"
 """The file, in the adapter's own folder, which PEFT passes over."""
@@ -40,12 +40,12 @@ def save_early(file: Path, step: int, start: Tensor, value: Tensor | None = None
 def read_start(file: Path) -> Tensor:
     """The start [P, H] that `save_early` wrote; raises InputError where it is not there."""
     with readable(file):
-        return _tensors(file)["start"]
+        return read_tensors(file)["start"]
 
 
 def read_early(file: Path) -> Early | None:
     """The embedding in `file`; None where it was not kept. Raises InputError if it is broken."""
-    tensors = _tensors(file) if file.exists() else {}
+    tensors = read_tensors(file) if file.exists() else {}
     if not {"value", "start", "step"} <= tensors.keys():
         return None
     start, value, step = (tensors[name] for name in ("start", "value", "step"))
@@ -60,9 +60,3 @@ def read_early(file: Path) -> Early | None:
             " make it anew (--embedding_steps), or remove the file."
         )
     return Early(int(step), start.float(), value.float())
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    with readable(file):
-        tensors: dict[str, Tensor] = load(read_bytes(file))
-    return tensors

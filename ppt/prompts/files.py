@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from ppt.base.files import TO_GO_ON, appearing, file_digest, sweep_dead, write_synced, writing
 from ppt.errors import InputError
 from ppt.prompts.deep import DeepShape
-from ppt.prompts.foreign import read_bytes, read_object, readable, told
+from ppt.prompts.foreign import read_object, read_tensors, readable, told
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "prompt.json"
 FOLDER, ADAPTER = "prompt", "adapter"
@@ -274,9 +274,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
         cure = "save it with PEFT as safetensors" if pickled else "copy the whole folder"
         found = "only a pickled adapter_model.bin, which is never read" if pickled else "no weights"
         raise InputError(f"{folder} has {found}: expected {WEIGHTS}; {cure}.")
-    with readable(file):
-        tensors: dict[str, Tensor] = load(read_bytes(file))
-    return dict(tensors)
+    return read_tensors(file)
 
 
 def _tensor(folder: Path) -> Tensor:

@@ -4,9 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ppt.base.files import read_bytes
 from ppt.errors import InputError, PPTError, first_line, visible
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -19,11 +23,13 @@ def read_object(file: Path) -> dict[str, Any]:
     return value
 
 
-def read_bytes(file: Path) -> bytes:
-    """A file's content; raises OSError, also for a folder or a pipe, which would never end."""
-    if file.exists() and not file.is_file():
-        raise OSError("it is no file")
-    return file.read_bytes()
+def read_tensors(file: Path) -> dict[str, "Tensor"]:
+    """The tensors of a safetensors file; raises InputError."""
+    from safetensors.torch import load  # brings torch in
+
+    with readable(file):
+        tensors: dict[str, Tensor] = load(read_bytes(file))
+    return tensors
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ppt.base.files import read_bytes
 from ppt.errors import InputError
 from ppt.results.run import Run, kinds, read_run
 
@@ -32,9 +33,7 @@ class Lines:
 def read_lines(path: Path) -> Lines:
     """Read a results.jsonl; raises InputError where that cannot be done."""
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(0, "it is no file")
-        data = path.read_bytes()
+        data = read_bytes(path)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(

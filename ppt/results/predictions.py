@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ppt.base.files import require_file
 from ppt.base.pages import bounded_table
 from ppt.base.text import shortened
 from ppt.errors import InputError, first_line
@@ -90,8 +91,7 @@ def read_predictions(folder: Path, runs: Sequence[Run]) -> pa.Table | None:
     try:
         if not path.exists():
             return None
-        if not path.is_file():
-            raise OSError("it is no file")
+        require_file(path)
         of_runs = pc.field("run").isin([run.run for run in runs])
         with path.open("rb") as file:
             found = bounded_table(file, SHOWN.names, of_runs).cast(SHOWN)

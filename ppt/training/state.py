@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ppt.base.files import TO_GO_ON, appearing, remove, sweep, write_synced, writing
+from ppt.base.files import TO_GO_ON, appearing, read_bytes, remove, sweep, write_synced, writing
 from ppt.errors import InputError
-from ppt.prompts.foreign import read_bytes, read_object, readable
+from ppt.prompts.foreign import read_object, readable
 
 TENSORS, VALUES = "state.safetensors", "state.json"
 STATE_VERSION = 4
