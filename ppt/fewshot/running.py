@@ -186,8 +186,10 @@ def missing_of(
     Raises OutputError where any run of these `tasks` was made from other things than it would be
     today, of other seeds, rates and methods too: they would stand in one table.
     """
-    kept = [Trial(*place_of(run)) for run in store.runs.values() if run.task in tasks]
-    told = [one for one in kept if _can_be_told(one, chosen)]
+    asked = {place_of(one) for one in trials}  # whose names are known
+    places = [place_of(run) for run in store.runs.values() if run.task in tasks]
+    others = [Trial(*place) for place in places if place not in asked]
+    told = [one for one in others if _can_be_told(one, chosen)]
     return store.missing([*trials, *_named(told, config, tasks, chosen)])
 
 
