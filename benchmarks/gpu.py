@@ -22,10 +22,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +33,8 @@ from ppt.backbones.base import Backbone, label_loss
 from ppt.backbones.loading import load_backbone
 from ppt.errors import exit_status
 from ppt.prompts.tensors import Batch, LabelWords
+from ppt.training.replay import Replay
+from ppt.training.trainables import PromptBank
 
 PROMPT, TOKENS, LANES = 100, 64, 20
 BATCHES = (16, 64, 256)
@@ -94,9 +96,24 @@ def clock(step: Callable[[], object], device: torch.device, seconds: float = 3.0
     return (time.perf_counter() - began) / count
 
 
-def backward(backbone: Backbone, prompt: Tensor, batch: Batch) -> None:
-    """The forward and backward pass of a step."""
-    label_loss(backbone.score(prompt, batch), batch.labels).backward()
+def ours(bench: Bench, rows: int, lanes: int = 1, *, record: bool = True) -> Callable[[], None]:
+    """A training step of `lanes` prompts on `rows` rows each, as `ppt.training` takes it."""
+    trainable = PromptBank(bench.backbone, [bench.start().detach() for _ in range(lanes)])
+
+    def loss(which: Any, batch: Batch, places: Any, shares: Tensor) -> tuple[Tensor, Tensor]:
+        each = label_loss(trainable.score(which, batch, rows=places), batch.labels, "none")
+        own = (each.view_as(shares) * shares).sum(1)
+        return own.sum(), own
+
+    replay, which, batch = (
+        Replay(trainable, loss, record=record),
+        range(lanes),
+        bench.batch(rows * lanes),
+    )
+    shares = torch.full((lanes, rows), 1 / rows, device=bench.backbone.device)
+    weights = [weight for lane in which for weight in trainable.parameters(lane)]
+    places = np.zeros((lanes, rows), np.int64)
+    return stepping(weights, lambda: replay(which, batch, places, shares))
 
 
 def scores_and_gradient(backbone: Backbone, batch: Batch, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,22 +148,22 @@ def steps(bench: Bench) -> Numbers:
     """Examples a second of our step and of PEFT's, by batch size."""
     found: Numbers = {}
     for rows in bench.batches:
-        batch, weight = bench.batch(rows), bench.start()
-        ours = stepping([weight], partial(backward, bench.backbone, weight, batch))
-        found[f"ours, B={rows}"] = rows / clock(ours, bench.backbone.device)
-        found[f"PEFT, B={rows}"] = rows / clock(peft_step(bench, batch), bench.backbone.device)
+        device = bench.backbone.device
+        found[f"ours, B={rows}"] = rows / clock(ours(bench, rows), device)
+        found[f"not recorded, B={rows}"] = rows / clock(ours(bench, rows, record=False), device)
+        found[f"PEFT, B={rows}"] = rows / clock(peft_step(bench, bench.batch(rows)), device)
         found[f"times, B={rows}"] = found[f"ours, B={rows}"] / found[f"PEFT, B={rows}"]
     return found
 
 
-def stepping(weights: list[nn.Parameter], backward: Callable[[], None]) -> Callable[[], None]:
+def stepping(weights: list[nn.Parameter], backward: Callable[[], object]) -> Callable[[], None]:
     """A step of AdamW on what `backward` gives gradients to."""
     optimizer = torch.optim.AdamW(weights, lr=1e-3)
 
     def step() -> None:
+        optimizer.zero_grad(set_to_none=False)
         backward()
         optimizer.step()
-        optimizer.zero_grad()
 
     return step
 
@@ -176,16 +193,9 @@ def precision(bench: Bench) -> str:
 
 def lanes(bench: Bench) -> Numbers:
     """Runs a minute, each of 50 steps of 16 rows: K side by side, and one after another."""
-    backbone, rows = bench.backbone, 16
-    prompts = [bench.start() for _ in range(bench.lanes)]
-    batch, many = bench.batch(rows), bench.batch(rows * bench.lanes)
-
-    def all_of_them() -> None:
-        scores = backbone.score(torch.stack(list(prompts)), many)
-        (label_loss(scores, many.labels) * bench.lanes).backward()
-
-    alone = clock(partial(backward, backbone, prompts[0], batch), backbone.device)
-    together = clock(all_of_them, backbone.device)
+    device, rows = bench.backbone.device, 16
+    alone = clock(ours(bench, rows), device)
+    together = clock(ours(bench, rows, bench.lanes), device)
     return {
         "one after another": 60 / (50 * alone),
         "side by side": 60 * bench.lanes / (50 * together),
@@ -206,8 +216,7 @@ def peak(bench: Bench) -> Numbers:
     weights = (
         sum(p.numel() for p in backbone.model.parameters()) - backbone.input_embeddings().numel()
     )
-    step = partial(backward, backbone, bench.start(), bench.batch(rows))
-    done = 4 * weights * (rows * TOKENS + bench.prompt) / clock(step, backbone.device)
+    done = 4 * weights * (rows * TOKENS + bench.prompt) / clock(ours(bench, rows), backbone.device)
     return {
         "TFLOP/s of a square": best / 1e12,
         "TFLOP/s of a step": done / 1e12,

@@ -204,6 +204,12 @@ class BuildFlags(Command):
         unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with lm: and tuned: "
         f"{joined(LM_THRESHOLDS)}",
     )
+    document_weight: float = flag(
+        "how far the other sentences of its document pull a sentence's label: by so many classes "
+        "for each class that they are off the middle in the mean; reviews gain by 1",
+        group=EXAMPLES,
+        default=0.0,
+    )
     workers: int | None = flag(
         "local processes", group=RUNNING, default=None, rule=at_least(1),
         unset=f"all cores, {os.cpu_count() or 1} here",

@@ -15,7 +15,15 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
-from ppt.corpus.sentiment import LABELS, PUBLISHED_THRESHOLDS, balance, class_distribution, keep
+from ppt.corpus.sentiment import (
+    LABELS,
+    PUBLISHED_THRESHOLDS,
+    balance,
+    class_distribution,
+    in_context,
+    keep,
+    spread,
+)
 from ppt.errors import ConfigError
 from ppt.text.vader import vader_compound
 
@@ -235,3 +243,33 @@ def test_balance_parts_class_from_length():
     assert mask.sum() > 0.5 * len(labels)
     same = np.corrcoef(np.abs(labels[mask] - 2), lengths[mask])[0, 1]
     assert abs(same) < 0.03 < abs(np.corrcoef(np.abs(labels - 2), lengths)[0, 1])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.lists(st.integers(0, 9), min_size=5, max_size=5)),
+        min_size=1, max_size=12,
+    ),
+    st.floats(0, 3),
+)  # fmt: skip
+def test_a_document_pulls_its_sentences_by_what_the_others_of_it_say(rows, weight):
+    documents = np.array([document for document, _ in rows])
+    counts = np.array([values for _, values in rows], float) + 0.1
+    probabilities = counts / counts.sum(1, keepdims=True)
+    found = in_context(probabilities, documents, weight)
+    for i, (own, document) in enumerate(zip(probabilities, documents, strict=True)):
+        others = [
+            float(sum(c * p for c, p in zip((-2, -1, 0, 1, 2), probabilities[j], strict=True)))
+            for j in range(len(rows))
+            if j != i and documents[j] == document
+        ]
+        pull = weight * sum(others) / len(others) if others else 0.0
+        right = sum(p * spread(np.array(c + pull)) for c, p in enumerate(own))
+        np.testing.assert_allclose(found[i], right, atol=1e-9)
+    np.testing.assert_allclose(found.sum(1), 1)
+
+
+def test_context_decides_what_a_sentence_leaves_open():
+    sure, unclear = [0.0, 0.9, 0.1, 0.0, 0.0], [0.0, 0.3, 0.4, 0.3, 0.0]
+    panned = in_context(np.array([sure, sure, unclear, unclear]), np.array([0, 0, 0, 1]), 1.0)
+    assert panned.argmax(1).tolist() == [1, 1, 1, 2], "the last stands in a document of its own"

@@ -209,7 +209,7 @@ class Backbone(ABC):
         if size >= len(states):
             return part(states, ids)
         made = [
-            checkpoint(part, *one, use_reentrant=False)
+            checkpoint(part, *one, use_reentrant=False, preserve_rng_state=False)
             for one in zip(torch.split(states, size), torch.split(ids, size), strict=True)
         ]
         return tuple(map(torch.cat, zip(*made, strict=True)))

@@ -99,7 +99,7 @@ class CausalBackbone(Backbone):
 
     def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
         last = batch.attention_mask.sum(1, keepdim=True) - 1
-        if bool((last < 0).any()):
+        if not _is_recorded(last) and bool((last < 0).any()):
             raise InputError(
                 "a row has no tokens, and the label word must follow one: give the pattern"
                 " some literal text, or drop empty rows."
@@ -122,7 +122,7 @@ class CausalBackbone(Backbone):
         if shown is not None or not batch.words.single:
             seen = self._tree(batch, 0 if bank is None else bank.shape[1], shown)
         if bank is not None and self._layers == {FULL} and llama.serves(self.model):
-            after = torch.arange(length, embeds.shape[1]).expand(rows, -1)
+            after = torch.arange(length, embeds.shape[1], device=last.device).expand(rows, -1)
             read = torch.cat([last, after], 1)
             given = self.deep.pairs(bank.values) if isinstance(bank, DeepBank) else bank
             return llama.hidden_states(self.model, given, embeds, read, **seen)
@@ -221,6 +221,11 @@ def tree(batch: Batch, before: int) -> tuple[Tensor, Tensor]:
     visible[:, length:, :length] = real[:, None]
     visible[:, length:, length:] = (word[:, None] == word) & (depth[:, None] >= depth)
     return positions, functional.pad(visible, (before, 0), value=True)
+
+
+def _is_recorded(tensor: Tensor) -> bool:
+    """Whether steps are being recorded, of batches that were looked at before."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:

@@ -35,7 +35,7 @@ from ppt.corpus.options import (
 from ppt.corpus.pool import Pool
 from ppt.corpus.rows import Rows
 from ppt.corpus.sampling import Draw, adjacent, distant, place, wrong_options
-from ppt.corpus.sentiment import LABELS, balance, keep
+from ppt.corpus.sentiment import LABELS, balance, in_context, keep
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -139,6 +139,9 @@ def sentiment(stock: Stock) -> Rows:
     probabilities = stock.probabilities
     if probabilities is None:
         probabilities = np.zeros((len(anchors), len(LABELS)))
+    elif stock.options.document_weight:
+        documents = stock.pool.document[anchors]
+        probabilities = in_context(probabilities, documents, stock.options.document_weight)
     label, _, kept = keep(probabilities, stock.options.thresholds)
     chosen = np.flatnonzero(balance(label, kept, stock.pool.lengths[anchors], bits))
     most = len(LABELS) * int(np.bincount(label[kept], minlength=len(LABELS)).min())

@@ -20,6 +20,10 @@ SEEDS = 1 << 127
 """A seed is hashed as 16 bytes with a sign."""
 
 
+MOST_WEIGHT = 10.0
+"""From far less on a sentence says nothing of its own label."""
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Shares of the unified corpus; they sum to 1."""
@@ -68,12 +72,17 @@ class FormatOptions:
     max_option_chars: int = 200
     mixture: Mixture = field(default_factory=Mixture)
     thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
+    document_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.adjacency not in ADJACENCIES:
             raise unknown_name("--adjacency", self.adjacency, ADJACENCIES)
         if not -SEEDS <= self.seed < SEEDS:
             raise ConfigError(f"--seed: got {self.seed}, expected -2^127 to 2^127 - 1")
+        if not 0 <= self.document_weight <= MOST_WEIGHT:  # NaN is neither
+            raise ConfigError(
+                f"--document_weight: got {self.document_weight}, expected 0 to {MOST_WEIGHT}"
+            )
         if self.max_examples_per_document < 0:
             raise ConfigError(
                 f"--max_examples_per_document: got {self.max_examples_per_document}, "

@@ -23,10 +23,11 @@ from ppt.base.signals import StopRequest
 from ppt.fewshot.predictions import Outcome, measure, single
 from ppt.prompts.batches import TokenRows, collate, join
 from ppt.prompts.order import BatchOrder
-from ppt.prompts.tensors import LabelWords
+from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.course import Course
 from ppt.training.loop import Loop, Watcher, enough_memory
 from ppt.training.objective import Objective, Sums, Watch
+from ppt.training.replay import Replay
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import PromptBank, Trainable
 
@@ -152,6 +153,7 @@ class TaskLanes(Objective[Outcome]):
         assert len(lanes) == trainable.lanes
         self.trainable, self.loss, self.tokens = trainable, settings.loss, tokens_at_once
         self.words = words.to(trainable.backbone.device)
+        self._replay = Replay(trainable, self._loss)
         self.scores: list[dict[int, Tensor]] = [{} for _ in lanes]
         size = settings.per_device_train_batch_size
         self._orders = [BatchOrder(lane.train.lengths, size, lane.seed) for lane in lanes]
@@ -207,17 +209,23 @@ class TaskLanes(Objective[Outcome]):
 
         Returns losses and right answers, [K, 2].
         """
-        backbone = self.trainable.backbone
-        pad = backbone.pad_id
-        batch = collate(self._train, chosen.ravel(), self.words, pad).to(backbone.device)
-        full, places = self.loss == "vocabulary", chosen - self._offsets[list(which), None]
-        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=places)
-        each = LOSSES[self.loss](scores, batch.labels, reduction="none").view(len(which), -1)
-        share = torch.from_numpy(shares).to(each)
-        own = (each * share).sum(1)
-        own.sum().backward()  # type: ignore[no-untyped-call]
-        right = (scores.argmax(-1) == batch.labels).view_as(share) & (share > 0)
-        return torch.stack([own.detach(), right.sum(1).to(own.dtype)], 1).double().cpu()
+        backbone, replay = self.trainable.backbone, self._replay
+        batch = collate(
+            self._train, chosen.ravel(), self.words, backbone.pad_id, replay.multiple
+        ).to(backbone.device)  # fmt: skip
+        share = torch.from_numpy(shares).float().to(backbone.device)
+        places = chosen - self._offsets[list(which), None]
+        return replay(which, batch, places, share).double().cpu()
+
+    def _loss(
+        self, which: Sequence[int], batch: Batch, rows: Indices, shares: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        full = self.loss == "vocabulary"
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows)
+        each = LOSSES[self.loss](scores, batch.labels, reduction="none").view_as(shares)
+        own = (each * shares).sum(1)
+        right = (scores.argmax(-1) == batch.labels).view_as(shares) & (shares > 0)
+        return own.sum(), torch.stack([own.detach(), right.sum(1).to(own.dtype)], 1)
 
 
 @torch.no_grad()

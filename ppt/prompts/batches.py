@@ -112,8 +112,10 @@ def _chained(parts: Sequence[Indices]) -> Indices:
     return np.concatenate([*moved, bases[-1:]])
 
 
-def collate(rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 0) -> Batch:
-    """The rows at `indices` [B], right-padded to the longest of them.
+def collate(
+    rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 0, multiple: int = 1
+) -> Batch:
+    """The rows at `indices` [B], right-padded to the longest of them, or the next `multiple`.
 
     The attention mask hides the padding, so any `pad_id` in the vocabulary gives the
     same scores. Rows that show options allow as many labels; others allow all.
@@ -127,7 +129,7 @@ def collate(rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 
         )
     starts = rows.starts[indices]
     lengths = rows.starts[indices + 1] - starts
-    columns = np.arange(lengths.max(initial=0))
+    columns = np.arange(_up(lengths.max(initial=0), multiple))
     real = columns < lengths[:, None]
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = rows.ids[(starts[:, None] + columns)[real]]
@@ -136,15 +138,24 @@ def collate(rows: TokenRows, indices: Indices, words: LabelWords, pad_id: int = 
         torch.from_numpy(ids),
         torch.from_numpy(real.astype(np.int64)),
         torch.from_numpy(labels),
-        words if rows.choices is None else own_words(rows.choices, indices, pad_id, words),
+        words
+        if rows.choices is None
+        else own_words(rows.choices, indices, pad_id, words, multiple),
         torch.from_numpy(allowed),
     )
 
 
-def own_words(choices: Choices, indices: Indices, pad_id: int, like: LabelWords) -> LabelWords:
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def own_words(
+    choices: Choices, indices: Indices, pad_id: int, like: LabelWords, multiple: int = 1
+) -> LabelWords:
     """The options of the rows at `indices` as words of their own, [B, L, W], on `like`'s device.
 
-    L is the most options that any of them has; what a row lacks is one token, never allowed.
+    L is the most options that any of them has; what a row lacks is one token, never allowed. W is
+    a `multiple`.
     """
     firsts, counts = choices.firsts[indices], np.diff(choices.firsts)[indices]
     place = np.arange(counts.max(initial=1))
@@ -152,7 +163,7 @@ def own_words(choices: Choices, indices: Indices, pad_id: int, like: LabelWords)
     option = np.where(there, firsts[:, None] + place, 0)
     begin = choices.starts[option]
     lengths = np.where(there, choices.starts[option + 1] - begin, 1)
-    column = np.arange(lengths.max(initial=1))  # a process may have no rows
+    column = np.arange(_up(lengths.max(initial=1), multiple))  # a process may have no rows
     real = there[:, :, None] & (column < lengths[:, :, None])
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = choices.ids[(begin[:, :, None] + column)[real]]

@@ -4,6 +4,7 @@ B batch, T text tokens, L labels, W tokens of the longest label word
 (docs/glossary.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,12 +64,19 @@ class Batch:
             attention_mask=self.attention_mask.take_along_dim(order, 1),
         )
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that it holds, in the order of `of`."""
+        words = self.words
+        return (
+            self.input_ids, self.attention_mask, self.labels, self.allowed, words.ids, words.lengths
+        )  # fmt: skip
+
+    def of(self, tensors: Sequence[Tensor]) -> "Batch":
+        """The same batch with other `tensors`."""
+        ids, mask, labels, allowed, words, lengths = tensors
+        return Batch(ids, mask, labels, replace(self.words, ids=words, lengths=lengths), allowed)
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
-        return Batch(
-            self.input_ids.to(device),
-            self.attention_mask.to(device),
-            self.labels.to(device),
-            self.words.to(device),
-            self.allowed.to(device),
-        )
+        return self.of([one.to(device) for one in self.tensors])

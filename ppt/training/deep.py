@@ -33,6 +33,7 @@ class DeepPrompts(PromptBank):
     """
 
     trains = "kv"
+    by_rows = True
 
     def __init__(
         self,

@@ -16,10 +16,12 @@ from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
 from ppt.prompts.batches import collate
 from ppt.prompts.order import BatchOrder, part
+from ppt.prompts.tensors import Batch
 from ppt.training.course import S
 from ppt.training.evaluation import Evaluation, evaluate
 from ppt.training.examples import Examples
 from ppt.training.processes import Processes
+from ppt.training.replay import Replay
 from ppt.training.settings import TrainSettings
 from ppt.training.trainables import Trainable
 
@@ -124,6 +126,7 @@ class CorpusRows(OneRun):
         super().__init__(trainable, examples.train.lengths, settings, processes)
         self.examples = examples
         self._words = examples.words.to(trainable.backbone.device)
+        self._replay = Replay(trainable, self._loss)
 
     @property
     def scored(self) -> int:
@@ -137,15 +140,22 @@ class CorpusRows(OneRun):
 
     def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
         """The loss of labels, as ``--loss`` has it."""
-        loss, backbone = self.settings.loss, self.trainable.backbone
-        pad = backbone.pad_id
-        batch = collate(self.examples.train, rows, self._words, pad).to(backbone.device)
+        backbone, replay = self.trainable.backbone, self._replay
+        batch = collate(
+            self.examples.train, rows, self._words, backbone.pad_id, replay.multiple
+        ).to(backbone.device)  # fmt: skip
+        share = torch.tensor(1 / weight, device=backbone.device)
+        return replay(which, batch, rows[None], share).cpu().double()
+
+    def _loss(
+        self, which: Sequence[int], batch: Batch, rows: Indices, share: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        loss = self.settings.loss
         full = loss == "vocabulary"
-        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows[None])
+        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows)
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
-        (total / weight).backward()  # type: ignore[no-untyped-call]
         right = (scores.argmax(-1) == batch.labels).sum()
-        return torch.stack([total.detach(), right.to(total.dtype)]).cpu().double()
+        return total * share, torch.stack([total, right.to(total.dtype)])
 
     def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
         """Loss and accuracy over the validation rows."""

@@ -40,11 +40,14 @@ class Trainable:
     """
 
     alike = True
+    by_rows = False
+    """Whether what stands before a text of a training step depends on its row."""
     step = 0
     """Where the loop stands, which tells it before each step."""
 
     def __init__(self, backbone: Backbone, lanes: int = 1, before: Tensor | None = None) -> None:
-        self.backbone, self.lanes, self._before = backbone, lanes, before
+        self.backbone, self.lanes = backbone, lanes
+        self._before = None if before is None else before.to(backbone.device)
         self.context = 0 if before is None else before.shape[-2]
 
     def parameters(self, lane: int) -> list[nn.Parameter]:
