@@ -206,7 +206,7 @@ class BuildFlags(Command):
     )
     document_weight: float = flag(
         "how far the other sentences of its document pull a sentence's label: by so many classes "
-        "for each class that they are off the middle in the mean; reviews gain by 1",
+        "for each class that they are off the middle in the mean; reviews gain by 0.5",
         group=EXAMPLES,
         default=0.0,
     )
