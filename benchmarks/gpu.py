@@ -105,11 +105,8 @@ def ours(bench: Bench, rows: int, lanes: int = 1, *, record: bool = True) -> Cal
         own = (each.view_as(shares) * shares).sum(1)
         return own.sum(), own
 
-    replay, which, batch = (
-        Replay(trainable, loss, record=record),
-        range(lanes),
-        bench.batch(rows * lanes),
-    )
+    replay, which = Replay(trainable, loss, record=record), range(lanes)
+    batch = bench.batch(rows * lanes)
     shares = torch.full((lanes, rows), 1 / rows, device=bench.backbone.device)
     weights = [weight for lane in which for weight in trainable.parameters(lane)]
     places = np.zeros((lanes, rows), np.int64)
