@@ -51,6 +51,9 @@ TWINS = {
 }  # fmt: skip
 """Method with a pre-trained start → the same without."""
 
+MACHINE = ("model", "dtype", "threads", "device", "tokens_at_once")
+"""Flags that go on to ppt.fewshot as they are."""
+
 UNTRAINED = ("zero_shot", "in_context")
 PROMPTS = ("prompt_tuning", "pretrained", "ppt")
 HYBRID = ("hybrid_prompt_tuning", "hybrid_pretrained", "hybrid_ppt")
@@ -205,7 +208,7 @@ def argv_of(part: Slice, flags: argparse.Namespace, folder: Path) -> Iterator[st
     yield f"--shots={part.shots}"
     yield f"--seeds={part.seeds}"
     yield f"--output_dir={folder}"
-    for name in ("data_dir", "prompt", "model", "dtype", "threads", "device"):
+    for name in ("data_dir", "prompt", *MACHINE):
         if getattr(flags, name) is not None:
             yield f"--{name}={getattr(flags, name)}"
 
@@ -226,7 +229,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--list", action="store_true", help="the slices, and what is missing")
     parser.add_argument("--page", action="store_true", help="only write the page")
-    for name in ("model", "dtype", "threads", "device"):
+    for name in MACHINE:
         parser.add_argument(f"--{name}", help="as of ppt.fewshot")
     flags = parser.parse_args(argv)
     if flags.list:
