@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ppt.backbones.base import label_loss
+from ppt.errors import InputError
 from ppt.training import replay as replays
 from ppt.training.replay import SEEN_BEFORE, Replay
 from ppt.training.trainables import PromptBank, Trainable
@@ -74,6 +75,45 @@ def test_a_replayed_step_reads_its_own_batch_and_adds_its_gradients(monkeypatch)
         same(recorded[1](number, *step), plain[1](number, *step))
     assert len(made) == 2, "one for each shape"
     assert SEEN_BEFORE == 2
+
+
+def test_a_model_that_cannot_be_recorded_is_told_of_once_and_trained_all_the_same(
+    monkeypatch, capsys
+):
+    def captured(step, pool):
+        raise RuntimeError("operation not permitted when stream is capturing\nMore of it.")
+
+    monkeypatch.setattr(replays, "captured", captured)
+    plain, other = (stepping(tiny_llama(), record=record) for record in (False, True))
+    other[0]._records = True
+    for number, step in enumerate(STEPS):
+        same(other[1](number, *step), plain[1](number, *step))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "cannot be recorded (operation not permitted when stream is capturing" in told[0]
+
+
+def test_want_of_memory_is_no_reason_to_go_on(monkeypatch):
+    def captured(step, pool):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(replays, "captured", captured)
+    step, take = stepping(tiny_llama(), record=True)
+    step._records = True
+    for number in range(SEEN_BEFORE):
+        take(number, (4, 3, 2, 4), 0.5)
+    with pytest.raises(torch.OutOfMemoryError):
+        take(3, (4, 3, 2, 4), 0.5)
+
+
+def test_a_row_without_tokens_is_refused_where_steps_are_recorded_too(monkeypatch):
+    monkeypatch.setattr(replays, "captured", lambda step, _: ((again := Again(step)), again.found))
+    step, take = stepping(tiny_llama(), record=True)
+    step._records = True
+    for number in range(SEEN_BEFORE + 1):
+        take(number, (4, 3, 2, 4), 0.5)
+    with pytest.raises(InputError, match="a row has no tokens"):
+        take(3, (4, 3, 0, 4), 0.5)
 
 
 def test_nothing_is_recorded_on_a_cpu_or_where_rows_read_different_things():

@@ -6,6 +6,7 @@ and writes always the same memory, so batches are copied into it, and gradients 
 are padded to multiples of `MULTIPLE`, so that few shapes come again and again.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ppt.base.arrays import Indices
+from ppt.errors import first_line
 from ppt.prompts.tensors import Batch
 from ppt.training.trainables import Trainable
 
@@ -79,14 +81,16 @@ class Replay:
         """
         given = [*batch.tensors, shares]
         key = (tuple(which), *(tuple(one.shape) for one in given))
-        if not self._records or self._seen[key] < SEEN_BEFORE:
+        empty = self._records and not bool(batch.attention_mask.any(1).all())  # an error says so
+        if empty or not self._records or self._seen[key] < SEEN_BEFORE:
             self._seen[key] += 1
             loss, told = self._run(which, batch, rows, shares)
             loss.backward()  # type: ignore[no-untyped-call]
             return told.detach()
-        if key not in self._recorded:
-            self._recorded[key] = self._record(which, batch, rows, given)
-        step = self._recorded[key]
+        step = self._recorded.get(key) or self._record(which, batch, rows, given)
+        if step is None:
+            return self(which, batch, rows, shares)
+        self._recorded[key] = step
         for inside, own in zip(step.reads, given, strict=True):
             inside.copy_(own)
         step.graph.replay()
@@ -99,7 +103,8 @@ class Replay:
 
     def _record(
         self, which: Sequence[int], batch: Batch, rows: Indices, given: Sequence[Tensor]
-    ) -> Recorded:
+    ) -> Recorded | None:
+        """The step, recorded; None, and nothing from now on, where a model's cannot be."""
         reads, weights = [one.clone() for one in given], self._weights(which)
         inside, shares = batch.of(reads[:-1]), reads[-1]
 
@@ -107,6 +112,15 @@ class Replay:
             loss, told = self._run(which, inside, rows, shares)
             return told.detach(), torch.autograd.grad(loss, weights)
 
-        graph, (told, gradients) = captured(step, self._pool)
+        try:
+            graph, (told, gradients) = captured(step, self._pool)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # it asks the device for a value halfway
+            self._records = False
+            print(f"note: steps of {self._trainable.backbone.name or 'this model'} cannot be"
+                  f" recorded ({first_line(error)}): they are right, and slower.",
+                  file=sys.stderr)  # fmt: skip
+            return None
         self._pool = graph.pool()
         return Recorded(reads, graph, told, gradients)
