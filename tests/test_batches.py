@@ -180,14 +180,19 @@ rendered_rows = st.lists(
 )
 
 
-@given(rendered_rows, st.data())
-def test_a_batch_holds_its_rows_padded_on_the_right(rows, data):
+@given(rendered_rows, st.data(), st.integers(1, 20))
+def test_a_batch_holds_its_rows_padded_on_the_right(rows, data, multiple):
     packed = pack(iter(rows))
     assert packed.lengths.tolist() == [len(row.ids) for row in rows]
     indices = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=5))
-    batch = collate(packed, np.array(indices), WORDS, pad_id=0)
+    batch = collate(packed, np.array(indices), WORDS, pad_id=0, multiple=multiple)
     assert len(batch) == len(indices)
-    assert batch.input_ids.shape[1] == max(len(rows[i].ids) for i in indices)
+    longest, limit = (
+        max(len(row.ids) for row in some) for some in ([rows[i] for i in indices], rows)
+    )
+    width = batch.input_ids.shape[1]
+    assert longest <= width < longest + multiple
+    assert width % multiple == 0 or width == limit, "a model may have no positions beyond that"
     for i, ids, mask, label, allowed in zip(
         indices, batch.input_ids, batch.attention_mask, batch.labels, batch.allowed, strict=True
     ):
@@ -199,6 +204,23 @@ def test_a_batch_holds_its_rows_padded_on_the_right(rows, data):
         assert allowed.tolist() == [n < (rows[i].options or 3) for n in range(3)]
     assert batch.input_ids.dtype == batch.attention_mask.dtype == batch.labels.dtype == torch.int64
     assert batch.allowed.dtype == torch.bool
+
+
+def test_texts_of_options_are_padded_to_a_multiple_too_but_never_beyond_the_longest_of_all():
+    packed = pack(
+        Rendered([1, 2], 0, 2, cut=False, choices=choices)
+        for choices in ([[3] * 5, [4]], [[5, 6], [7]], [[8] * 9, [9]])
+    )
+    for rows, multiple, width in (
+        ([0], 8, 8),
+        ([1], 8, 8),
+        ([1], 1, 2),
+        ([2, 0], 8, 9),
+        ([0], 16, 9),
+    ):
+        words = collate(packed, np.array(rows), WORDS, 0, multiple).words
+        assert words.ids.shape == (len(rows), 2, width)
+        assert words.lengths.max() <= width
 
 
 def test_an_empty_part_gives_an_empty_batch():

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +25,11 @@ class Choices:
     ids: NDArray[np.int32]
     starts: Indices
     firsts: Indices
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest option."""
+        return int(np.diff(self.starts).max(initial=0))
 
     def tokens(self) -> Indices:
         """Tokens of all options of each row, [N]."""
@@ -52,6 +58,11 @@ class TokenRows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest row, options aside."""
+        return int(np.diff(self.starts).max(initial=0))
 
     @property
     def lengths(self) -> Indices:
@@ -117,6 +128,8 @@ def collate(
 ) -> Batch:
     """The rows at `indices` [B], right-padded to the longest of them, or the next `multiple`.
 
+    But never beyond the longest of all rows: a model may have no position there.
+
     The attention mask hides the padding, so any `pad_id` in the vocabulary gives the
     same scores. Rows that show options allow as many labels; others allow all.
     """
@@ -129,7 +142,7 @@ def collate(
         )
     starts = rows.starts[indices]
     lengths = rows.starts[indices + 1] - starts
-    columns = np.arange(_up(lengths.max(initial=0), multiple))
+    columns = np.arange(min(_up(lengths.max(initial=0), multiple), rows.longest))
     real = columns < lengths[:, None]
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = rows.ids[(starts[:, None] + columns)[real]]
@@ -155,7 +168,7 @@ def own_words(
     """The options of the rows at `indices` as words of their own, [B, L, W], on `like`'s device.
 
     L is the most options that any of them has; what a row lacks is one token, never allowed. W is
-    a `multiple`.
+    a `multiple`, or that of the longest of all.
     """
     firsts, counts = choices.firsts[indices], np.diff(choices.firsts)[indices]
     place = np.arange(counts.max(initial=1))
@@ -163,7 +176,8 @@ def own_words(
     option = np.where(there, firsts[:, None] + place, 0)
     begin = choices.starts[option]
     lengths = np.where(there, choices.starts[option + 1] - begin, 1)
-    column = np.arange(_up(lengths.max(initial=1), multiple))  # a process may have no rows
+    most = max(choices.longest, 1)
+    column = np.arange(min(_up(lengths.max(initial=1), multiple), most))  # perhaps of no rows
     real = there[:, :, None] & (column < lengths[:, :, None])
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = choices.ids[(begin[:, :, None] + column)[real]]
