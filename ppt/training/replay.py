@@ -79,23 +79,31 @@ class Replay:
 
         That is to be read before the next step: its memory is used again.
         """
-        given = [*batch.tensors, shares]
-        key = (tuple(which), *(tuple(one.shape) for one in given))
-        empty = self._records and not bool(batch.attention_mask.any(1).all())  # an error says so
-        if empty or not self._records or self._seen[key] < SEEN_BEFORE:
-            self._seen[key] += 1
+        found = self._replayed(which, batch, rows, shares) if self._records else None
+        if found is None:
             loss, told = self._run(which, batch, rows, shares)
             loss.backward()  # type: ignore[no-untyped-call]
-            return told.detach()
+            found = told.detach()
+        return found
+
+    def _replayed(
+        self, which: Sequence[int], batch: Batch, rows: Indices, shares: Tensor
+    ) -> Tensor | None:
+        """What is told of a recorded step; None where it is not to be one, or cannot be."""
+        given = [*batch.tensors, shares]
+        key = (tuple(which), *(tuple(one.shape) for one in given))
+        self._seen[key] += 1
+        if self._seen[key] <= SEEN_BEFORE or not bool(batch.attention_mask.any(1).all()):
+            return None  # of a row without tokens the model itself says what is wrong
         step = self._recorded.get(key) or self._record(which, batch, rows, given)
         if step is None:
-            return self(which, batch, rows, shares)
+            return None
         self._recorded[key] = step
         for inside, own in zip(step.reads, given, strict=True):
             inside.copy_(own)
         step.graph.replay()
-        for weight, found in zip(self._weights(which), step.gradients, strict=True):
-            weight.grad = found.clone() if weight.grad is None else weight.grad.add_(found)
+        for weight, gradient in zip(self._weights(which), step.gradients, strict=True):
+            weight.grad = gradient.clone() if weight.grad is None else weight.grad.add_(gradient)
         return step.told
 
     def _weights(self, which: Sequence[int]) -> list[Tensor]:
