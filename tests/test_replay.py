@@ -93,17 +93,22 @@ def test_a_model_that_cannot_be_recorded_is_told_of_once_and_trained_all_the_sam
     assert "cannot be recorded (operation not permitted when stream is capturing" in told[0]
 
 
-def test_want_of_memory_is_no_reason_to_go_on(monkeypatch):
+def test_where_memory_is_too_small_to_record_steps_are_computed_without(monkeypatch, capsys):
+    made = []
+
     def captured(step, pool):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        if made:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        made.append(Again(step))
+        return made[-1], made[-1].found
 
     monkeypatch.setattr(replays, "captured", captured)
-    step, take = stepping(tiny_llama(), record=True)
-    step._records = True
-    for number in range(SEEN_BEFORE):
-        take(number, (4, 3, 2, 4), 0.5)
-    with pytest.raises(torch.OutOfMemoryError):
-        take(3, (4, 3, 2, 4), 0.5)
+    plain, other = (stepping(tiny_llama(), record=record) for record in (False, True))
+    other[0]._records = True
+    for number, step in enumerate(STEPS):
+        same(other[1](number, *step), plain[1](number, *step))
+    assert "cannot be recorded (CUDA out of memory.)" in capsys.readouterr().err
+    assert not other[0]._recorded, "what the first shape held is free"
 
 
 def test_a_row_without_tokens_is_refused_where_steps_are_recorded_too(monkeypatch):

@@ -1,9 +1,44 @@
 """Parts of models replaced by faster ones of the same function, and norms with a way back."""
 
-from typing import Any
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from ppt.errors import first_line
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def one_kernel(function: F) -> F:
+    """Let a GPU compute an elementwise function in one pass over its tensors, not in several.
+
+    Between the products of a small model's large batches, passes over memory are two thirds of
+    a GPU's time. Where none can be compiled (no Triton, no C compiler), a note says so once.
+    """
+    compiled: list[Callable[..., Any]] = []
+
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        if not args[0].is_cuda:
+            return function(*args)
+        if not compiled:
+            compiled.append(torch.compile(function, dynamic=True))
+        try:
+            return compiled[0](*args)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            compiled[0] = function
+            print(f"note: {function.__name__} cannot be compiled ({first_line(error)}): it is"
+                  " right, and slower.", file=sys.stderr)  # fmt: skip
+            return function(*args)
+
+    return call  # type: ignore[return-value]
 
 
 def fuse_activations(model: nn.Module) -> None:
@@ -21,6 +56,7 @@ def fuse_activations(model: nn.Module) -> None:
                 setattr(module, name, nn.GELU(approximate="tanh"))
 
 
+@one_kernel
 def rms_norm(tokens: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
     """RMSNorm of [N, H], and what it multiplied each token by, [N, 1]."""
     wide = torch.promote_types(tokens.dtype, torch.float32)
@@ -30,8 +66,32 @@ def rms_norm(tokens: Tensor, norm: Any) -> tuple[Tensor, Tensor]:
     return torch.mul(tokens, scale, out=torch.empty_like(tokens)).mul_(norm.weight), scale
 
 
+@one_kernel
 def rms_norm_back(gradient: Tensor, tokens: Tensor, scale: Tensor, norm: Any) -> Tensor:
     """The gradient of the tokens of `rms_norm`, in the place of that of its result."""
     gradient.mul_(norm.weight)
     along = torch.linalg.vecdot(gradient, tokens)[:, None] * scale * scale
     return gradient.addcmul_(tokens, along.div_(-tokens.shape[-1]).to(tokens.dtype)).mul_(scale)
+
+
+@one_kernel
+def rotated(tokens: Tensor, cos: Tensor, sin: Tensor, back: bool) -> Tensor:
+    """[N, heads, D], turned by the angles of `cos` and `sin` [N, 1, D / 2], or `back`."""
+    half, sign = tokens.shape[-1] // 2, -1 if back else 1
+    left, right, found = tokens[..., :half], tokens[..., half:], tokens.clone()
+    found[..., :half].mul_(cos).addcmul_(right, sin, value=-sign)
+    found[..., half:].mul_(cos).addcmul_(left, sin, value=sign)
+    return found
+
+
+@one_kernel
+def gated(gate: Tensor, units: Tensor) -> Tensor:
+    """SiLU of `gate`, times `units`."""
+    return functional.silu(gate).mul_(units)
+
+
+@one_kernel
+def gate_back(gradient: Tensor, gate: Tensor, units: Tensor, room: Tensor) -> Tensor:
+    """The gradient of `gate`, given that of what `gated` returns; `room` is written over."""
+    found: Tensor = torch.ops.aten.silu_backward(torch.mul(gradient, units, out=room), gate)
+    return found

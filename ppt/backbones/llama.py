@@ -23,9 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
-from ppt.backbones.faster import rms_norm, rms_norm_back
+from ppt.backbones.faster import gate_back, gated, rms_norm, rms_norm_back, rotated
 
 MODEL_TYPES = ("llama", "mistral", "qwen2")
 """Types of the same layers, but for the biases of Qwen 2."""
@@ -125,13 +124,9 @@ class Layout:
         shared = rows.view(len(rows), -1, self.groups, *like[0].shape).sum(1)
         return shared.flatten(0, 1), gradient[:, self.before :]
 
-    def turn(self, tokens: Tensor, sign: int = 1) -> Tensor:
-        """Rotate [N, heads, D] by position; back, with sign -1."""
-        half = tokens.shape[-1] // 2
-        left, right, turned = tokens[..., :half], tokens[..., half:], torch.empty_like(tokens)
-        torch.mul(left, self.cos, out=turned[..., :half]).addcmul_(right, self.sin, value=-sign)
-        torch.mul(right, self.cos, out=turned[..., half:]).addcmul_(left, self.sin, value=sign)
-        return turned
+    def turn(self, tokens: Tensor, back: bool = False) -> Tensor:
+        """Rotate [N, heads, D] by position, or back."""
+        return rotated(tokens, self.cos, self.sin, back)
 
 
 def hidden_states(
@@ -247,7 +242,9 @@ class _Attention(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, *before, None, None
         query, key = (
-            layout.turn(part.view(len(tokens), -1, attention.head_dim), -1).view(len(tokens), -1)
+            layout.turn(part.view(len(tokens), -1, attention.head_dim), back=True).view(
+                len(tokens), -1
+            )
             for part in (layout.together(queries).mul_(attention.scaling), layout.together(keys))
         )
         normed = torch.mm(query, attention.q_proj.weight)
@@ -278,15 +275,15 @@ class _Units(torch.autograd.Function):
         gate, up = layer.mlp.gate_proj(normed), layer.mlp.up_proj(normed)
         ctx.layer = layer
         ctx.save_for_backward(tokens, scale, gate, up)
-        return functional.silu(gate).mul_(up)
+        return gated(gate, up)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         tokens, scale, gate, up = ctx.saved_tensors
         layer = ctx.layer
-        room = functional.silu(gate).mul_(gradient)
+        room = gated(gate, gradient)
         normed = torch.mm(room, layer.mlp.up_proj.weight)
-        opened = torch.ops.aten.silu_backward(torch.mul(gradient, up, out=room), gate)
+        opened = gate_back(gradient, gate, up, room)
         normed.addmm_(opened, layer.mlp.gate_proj.weight)
         return rms_norm_back(normed, tokens, scale, layer.post_attention_layernorm), None

@@ -122,10 +122,10 @@ class Replay:
 
         try:
             graph, (told, gradients) = captured(step, self._pool)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # it asks the device for a value halfway
+        except RuntimeError as error:  # too little memory is left, or it asks for a value halfway
             self._records = False
+            self._recorded.clear()
+            torch.cuda.empty_cache()
             print(f"note: steps of {self._trainable.backbone.name or 'this model'} cannot be"
                   f" recorded ({first_line(error)}): they are right, and slower.",
                   file=sys.stderr)  # fmt: skip
