@@ -38,9 +38,9 @@ GRIDS = {
     "sentiment": ("--max_length=96", "--max_steps=32", "--per_device_train_batch_size=8",
                   "--max_test_examples=400"),
     "pairs": ("--max_length=256", "--max_steps=48", "--per_device_train_batch_size=8",
-              "--max_test_examples=300"),
+              "--max_test_examples=2000"),
     "choice": ("--max_length=512", "--max_steps=32", "--per_device_train_batch_size=4",
-               "--max_test_examples=200", "--answers=texts"),
+               "--max_test_examples=2000", "--answers=texts"),
 }  # fmt: skip
 """Folder of runs → the flags that decide their numbers."""
 
@@ -99,8 +99,8 @@ SLICES = (
     Slice("sst2", "sst2", ("in_context", *OTHERS), "32"),
     Slice("sentiment", "sst5", CORE, "16,64,256"),
     Slice("sentiment", "yelp5", CORE, "32"),
-    Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, "unified_ppt", "lora"), "32"),
-    Slice("choice", "race_middle", ("zero_shot", "prompt_tuning", "ppt", "unified_ppt"), "32"),
+    Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, *LORA), "32"),
+    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, "unified_ppt"), "32"),
 )
 
 
