@@ -76,6 +76,13 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
+def wants_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had too little memory, as PyTorch and Python say it."""
+    named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
+    told = isinstance(error, RuntimeError) and "allocate memory" in str(error)  # on a CPU
+    return named or told or isinstance(error, MemoryError)
+
+
 def visible(text: str) -> str:
     """`text` as one line in which nothing steers a terminal or hides; codes stand for it.
 
@@ -91,7 +98,8 @@ def visible(text: str) -> str:
 def exit_status(command: Callable[[], int]) -> int:
     """Run `command`; turn what a file, a flag or a terminal can cause into one line and code 2.
 
-    That is a `PPTError`, and an error of the system about a file that no check foresaw.
+    That is a `PPTError`, an error of the system about a file that no check foresaw, and want of
+    memory where no check knows the flag that would cure it.
     Ctrl-C gives the shell's usual 130, a reader that went away (``| head``) its 141. Anything
     else is a bug and keeps its traceback.
     """
@@ -114,6 +122,13 @@ def exit_status(command: Callable[[], int]) -> int:
             return _refused("cannot write the output: no space is left where it goes.")
         where = "" if error.filename is None else f"{str(error.filename)[:LONGEST_PATH]}: "
         return _refused(f"{where}{error.strerror or first_line(error)}: give another path.")
+    except (RuntimeError, MemoryError) as error:
+        if not wants_memory(error):
+            raise
+        return _refused(
+            f"too little memory is left ({first_line(error).partition('.')[0]}): do less at once"
+            " (batch size, --tokens_at_once, --max_length), or end what else uses it."
+        )
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
         return 130

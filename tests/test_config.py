@@ -136,3 +136,33 @@ def test_rates_warm_up_and_fall():
 
 def test_settings_are_a_part_of_every_command():
     assert issubclass(PretrainConfig, TrainSettings)
+
+
+class OutOfMemoryError(RuntimeError):
+    """What torch.OutOfMemoryError is to those that do not import torch."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 72.00 MiB.\nMore."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_want_of_memory_anywhere_is_one_line(error, capsys):
+    def command():
+        raise error
+
+    assert exit_status(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: too little memory is left (")
+    assert told.count("\n") == 1
+
+
+def test_another_runtime_error_keeps_its_traceback():
+    def command():
+        raise RuntimeError("another matter")
+
+    with pytest.raises(RuntimeError, match="another matter"):
+        exit_status(command)

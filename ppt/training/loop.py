@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ppt.base.signals import StopRequest
-from ppt.errors import TrainingError, first_line
+from ppt.errors import TrainingError, first_line, wants_memory
 from ppt.training.course import Course, S, Window
 from ppt.training.evaluation import best_of, has_stalled
 from ppt.training.objective import Objective
@@ -36,8 +36,7 @@ def enough_memory(device: torch.device, cure: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        is_want = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not (is_want or "allocate memory" in str(error)):  # what PyTorch says on a CPU
+        if not wants_memory(error):
             raise
         reason = first_line(error).partition(".")[0]
         raise TrainingError(f"{device} has too little memory ({reason}): {cure}.") from error
