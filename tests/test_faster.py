@@ -44,6 +44,16 @@ def test_where_nothing_can_be_compiled_it_is_told_once_and_computed(monkeypatch,
     assert "twice cannot be compiled (Cannot find a working triton installation.)" in told[0]
 
 
+def test_where_there_is_no_compiler_at_all_it_is_told_and_computed(monkeypatch, capsys):
+    def refused(*_, **__):
+        raise RuntimeError("Dynamo is not supported on Python 4.0+")
+
+    monkeypatch.setattr(torch, "compile", refused)
+    call = faster.one_kernel(lambda _: "plain")
+    assert [call(Far()), call(Far())] == ["plain"] * 2
+    assert "Dynamo is not supported" in capsys.readouterr().err
+
+
 def test_want_of_memory_is_not_taken_for_want_of_a_compiler(monkeypatch):
     def compiled(_):
         raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -26,14 +26,14 @@ def one_kernel(function: F) -> F:
     def call(*args: Any) -> Any:
         if not args[0].is_cuda:
             return function(*args)
-        if not compiled:
-            compiled.append(torch.compile(function, dynamic=True))
         try:
+            if not compiled:
+                compiled.append(torch.compile(function, dynamic=True))
             return compiled[0](*args)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            compiled[0] = function
+            compiled[:] = [function]
             print(f"note: {function.__name__} cannot be compiled ({first_line(error)}): it is"
                   " right, and slower.", file=sys.stderr)  # fmt: skip
             return function(*args)
