@@ -41,11 +41,11 @@ BATCHES = (16, 64, 256)
 SIZES = {"small": (2, 4, (2, 4)), "full": (LANES, PROMPT, BATCHES)}
 """Setting → K lanes, P prompt tokens, B rows."""
 
-RUNS = tuple(
-    (name, style)
-    for name in ("sentiment", "sentence_pair", "multiple_choice", "unified")
-    for style in ("soft", "hybrid")
-)
+ANSWERS = {"sentiment": "letters", "sentence_pair": "letters",
+           "multiple_choice": "texts", "unified": "texts"}  # fmt: skip
+"""Format that is pre-trained → how its options answer: a small model does not bind letters."""
+
+RUNS = tuple((name, style) for name in ANSWERS for style in ("soft", "hybrid"))
 """What is pre-trained: format and style."""
 
 SAVING = 30.0
@@ -256,6 +256,7 @@ def train(flags: argparse.Namespace, folder: Path, ends: float) -> dict[str, Any
         command = [
             sys.executable, "-m", "ppt.pretrain", f"--format={name}", f"--style={style}",
             f"--corpus={Path(flags.corpora) / name}", f"--model={flags.model}",
+            f"--answers={ANSWERS[name]}",
             f"--output_dir={run}", *flags.pretrain,
         ]  # fmt: skip
         if (run / "result.json").is_file() or share <= SAVING:
