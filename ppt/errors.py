@@ -76,11 +76,12 @@ def first_line(error: BaseException, limit: int = 300) -> str:
     return line if len(line) <= limit else f"{line[:limit]}…"
 
 
-def wants_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had too little memory, as PyTorch and Python say it."""
+def want_of_memory(error: RuntimeError | MemoryError) -> str | None:
+    """What PyTorch or Python says where memory is too small; None where it is another error."""
     named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)
-    told = isinstance(error, RuntimeError) and "allocate memory" in str(error)  # on a CPU
-    return named or told or isinstance(error, MemoryError)
+    if named or isinstance(error, MemoryError) or "allocate memory" in str(error):  # on a CPU
+        return first_line(error).partition(".")[0]
+    return None
 
 
 def visible(text: str) -> str:
@@ -123,10 +124,10 @@ def exit_status(command: Callable[[], int]) -> int:
         where = "" if error.filename is None else f"{str(error.filename)[:LONGEST_PATH]}: "
         return _refused(f"{where}{error.strerror or first_line(error)}: give another path.")
     except (RuntimeError, MemoryError) as error:
-        if not wants_memory(error):
+        if (reason := want_of_memory(error)) is None:
             raise
         return _refused(
-            f"too little memory is left ({first_line(error).partition('.')[0]}): do less at once"
+            f"too little memory is left ({reason}): do less at once"
             " (batch size, --tokens_at_once, --max_length), or end what else uses it."
         )
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Parts of models replaced by faster ones of the same function, and norms with a way back."""
+"""Faster parts of the same function: activations, and what Llama computes between products."""
 
 import sys
 from collections.abc import Callable

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from ppt.base.signals import StopRequest
-from ppt.errors import TrainingError, first_line, wants_memory
+from ppt.errors import TrainingError, want_of_memory
 from ppt.training.course import Course, S, Window
 from ppt.training.evaluation import best_of, has_stalled
 from ppt.training.objective import Objective
@@ -36,9 +36,8 @@ def enough_memory(device: torch.device, cure: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not wants_memory(error):
+        if (reason := want_of_memory(error)) is None:
             raise
-        reason = first_line(error).partition(".")[0]
         raise TrainingError(f"{device} has too little memory ({reason}): {cure}.") from error
 
 
