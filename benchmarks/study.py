@@ -189,13 +189,13 @@ def keep(folder: Path, grid: str) -> None:
     """Put a grid's finished rows beside those that are kept, and write the page.
 
     One of another id at a place that has one was made anew, and takes it: of the two no score
-    may be chosen.
+    may be chosen. Prompts of this repository are named from its root.
     """
     KEPT.mkdir(exist_ok=True)
     before = kept(grid)
     runs = {place_of(run): run for run in before.runs} if before else {}
     runs |= {place_of(run): run for run in read_lines(folder / RESULTS).runs.values()}
-    text = "".join(f"{run.line()}\n" for run in runs.values())
+    text = "".join(f"{run.line()}\n" for run in runs.values()).replace(f"{ROOT}/", "")
     write_atomically(KEPT / f"{grid}.jsonl", text.encode())
     write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
 

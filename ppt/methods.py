@@ -34,9 +34,9 @@ PROMPT_RATES = {"adamw": 5e-3, "adafactor": 0.3}
 PRETRAINED_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 """A start that is good already is left more slowly: 2e-3 was measured, 0.1 keeps the ratio."""
 
-ACCURACY, ALONE = "accuracy", "accuracy_alone"
-"""What a step is chosen by (``--metric_for_best_model``): of a start that is good already the
-earliest of equal accuracies, as the loss of a few rows is no reason to leave it."""
+ACCURACY, CLEAR = "accuracy", "one_standard_error"
+"""What a step is chosen by (``--metric_for_best_model``). A start that is good already is left only
+where validation is clear about it (`ppt.training.evaluation.is_clear`)."""
 
 KV_RATES = {"adamw": 2e-3, "adafactor": 0.1}
 KV_PRETRAINED_RATES = {"adamw": 1e-3, "adafactor": 0.05}
@@ -152,7 +152,7 @@ def _untrained(
 
 def _begun(summary: str, **more: Any) -> Method:
     """A method that goes on from what was pre-trained."""
-    return Method(summary, init=PRETRAINED, metric=ALONE, **{"rates": PRETRAINED_RATES, **more})
+    return Method(summary, init=PRETRAINED, metric=CLEAR, **{"rates": PRETRAINED_RATES, **more})
 
 
 def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:

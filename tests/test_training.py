@@ -20,7 +20,7 @@ from ppt.training import log as logs
 from ppt.training import state as checkpoints
 from ppt.training.card import draw_loss, read_metrics, smoothed
 from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation, best_of, evaluate, has_stalled
+from ppt.training.evaluation import Evaluation, best_of, best_step, evaluate, has_stalled, is_clear
 from ppt.training.log import Plan, RunLog
 from ppt.training.loop import Loop
 from ppt.training.pretraining import train
@@ -357,9 +357,41 @@ def test_the_best_is_by_loss_or_by_accuracy_then_loss_or_the_first():
                scores(4, 1.0, 0.1)]  # fmt: skip
     assert best_of(history, "loss").step == 1
     assert best_of(history, "accuracy").step == 3
-    assert best_of(history, "accuracy_alone").step == 2
+    assert best_of(history, "one_standard_error").step == 2
     assert [has_stalled(history, "loss", n) for n in (0, 3, 4)] == [False, True, False]
     assert not has_stalled(history, "accuracy", 2)
+
+
+def answered(step, right, rows):
+    return Evaluation(step, 1.0 / (1 + step), right / rows, 0.5, rows, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rows", "clear"),
+    [
+        (7, 8, 8, False),  # one answer more is no evidence, however few there are
+        (3, 4, 4, False),
+        (6, 8, 8, True),  # 2 > sqrt(8 * 0.75 * 0.25) = 1.22
+        (28, 30, 32, True),  # 2 > 1.87
+        (27, 29, 32, False),  # 2 < 2.05
+        (16, 19, 32, True),  # 3 > 2.83
+        (16, 18, 32, False),
+        (8, 8, 8, False),
+        (0, 1, 8, False),
+        (0, 2, 8, True),
+    ],
+)
+def test_a_gain_is_clear_above_one_answer_and_one_standard_error(before, after, rows, clear):
+    assert is_clear(answered(1, after, rows), answered(0, before, rows)) is clear
+
+
+def test_a_start_is_kept_until_a_step_is_clearly_better():
+    rule, rights = "one_standard_error", (6, 7, 8, 8, 7)
+    history = [answered(step, right, 8) for step, right in enumerate(rights)]
+    kept = [best_step(history[: n + 1], rule).step for n in range(5)]
+    assert kept == [0, 0, 2, 2, 2]
+    assert best_step(history, "accuracy").step == 3  # of equals the lower loss
+    assert [has_stalled(history[:2], rule, n) for n in (1, 2)] == [True, False]
 
 
 def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):

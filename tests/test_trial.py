@@ -44,11 +44,11 @@ def id_of(method="ppt", config=None, content="c", prompt="p", rate=0.002, **plac
 
 
 GOLDEN = {
-    "ppt": "1469ced5c95dc7c9",
+    "ppt": "c1ab05fcbe8952ff",
     "zero_shot": "41da97654c044ceb",
     "ensemble_vote": "c880f5eb858cff6a",
     "lora": "b8259063e1cd9ebf",
-    "flags": "a1ee52cc86f6d117",
+    "flags": "37c05b457319c29f",
     "content": "19142dd09e1bacb3",
     "content of an own pattern": "62488b6fa0a9130c",
 }

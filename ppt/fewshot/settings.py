@@ -12,7 +12,7 @@ from ppt.fewshot.transfer import EARLY_STEP, TRANSFER, TransferSettings
 from ppt.methods import (
     ACCURACY,
     ALL,
-    ALONE,
+    CLEAR,
     GRID,
     METHODS,
     PRETRAINED,
@@ -157,9 +157,10 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     eval_steps: int = again(StepSettings, "eval_steps", 8)
     metric_for_best_model: str = again(
         StepSettings, "metric_for_best_model", BY_METHOD,
-        help="what the best step goes by; of equal accuracies the lower loss wins, or the earlier"
-        f" step ({ALONE}); method: {ALONE} for those that begin pre-trained, {ACCURACY} for others",
-        choices=(BY_METHOD, "loss", ACCURACY, ALONE),
+        help="what the best step goes by; of equal accuracies the lower loss wins"
+        f" ({CLEAR}: the earlier step, and the start where no accuracy is more than that above it);"
+        f" method: {CLEAR} for those that begin pre-trained, {ACCURACY} for others",
+        choices=(BY_METHOD, "loss", ACCURACY, CLEAR),
     )  # fmt: skip
     early_stopping_patience: int = again(StepSettings, "early_stopping_patience", 0)
     side_by_side: int = flag(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ppt.training.evaluation import Scored, best_of
+from ppt.training.evaluation import Scored, best_step
 
 S = TypeVar("S", bound=Scored)
 
@@ -86,5 +86,5 @@ class Course(Generic[S]):
         }
 
     def best(self, metric: str) -> S:
-        """The scores of the best step, of equals the first."""
-        return best_of(self.history, metric)
+        """The scores of the step to keep."""
+        return best_step(self.history, metric)

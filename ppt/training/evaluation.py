@@ -1,5 +1,6 @@
 """How good a trainable is: loss and accuracy over rows, against chance, per number of options."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 
 from ppt.backbones.base import LOSSES
-from ppt.methods import ACCURACY, ALONE
+from ppt.methods import ACCURACY, CLEAR
 from ppt.prompts.batches import TokenRows, collate
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.tensors import LabelWords
@@ -50,6 +51,10 @@ class Scored(Protocol):
     def accuracy(self) -> float:
         """The share of right answers."""
 
+    @property
+    def rows(self) -> int:
+        """How many answers there were."""
+
 
 S = TypeVar("S", bound=Scored)
 
@@ -57,7 +62,7 @@ S = TypeVar("S", bound=Scored)
 MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
     "loss": lambda one: (-one.loss,),
     ACCURACY: lambda one: (one.accuracy, -one.loss),
-    ALONE: lambda one: (one.accuracy,),
+    CLEAR: lambda one: (one.accuracy,),
 }
 """``--metric_for_best_model`` → what is to be high, the weightiest first."""
 
@@ -67,20 +72,37 @@ def is_better(new: Scored, old: Scored, metric: str) -> bool:
     return MEASURES[metric](new) > MEASURES[metric](old)
 
 
-def best_of(history: Sequence[S], metric: str) -> S:
+def best_of(found: Sequence[S], metric: str) -> S:
     """The best evaluation, of equals the first."""
-    best = history[0]
-    for one in history[1:]:
+    best = found[0]
+    for one in found[1:]:
         if is_better(one, best, metric):
             best = one
     return best
+
+
+def best_step(history: Sequence[S], metric: str) -> S:
+    """The step of a run to keep: the best one, or its start where `CLEAR` asks for more."""
+    best, start = best_of(history, metric), history[0]
+    return start if metric == CLEAR and not is_clear(best, start) else best
+
+
+def is_clear(new: Scored, old: Scored) -> bool:
+    """Whether `new` gains more right answers than one, and than a standard error of `old`.
+
+    The one-standard-error rule (Breiman et al. 1984, 3.4.3) with what was there before training
+    as the simplest model. One answer alone is never more than the error of a paired difference.
+    """
+    gain = (new.accuracy - old.accuracy) * old.rows
+    error = math.sqrt(old.rows * old.accuracy * (1 - old.accuracy))
+    return gain > max(1.0, error) + 1e-9
 
 
 def has_stalled(history: Sequence[Scored], metric: str, patience: int) -> bool:
     """Whether the last `patience` evaluations brought no better one."""
     if not patience or not history:
         return False
-    return len(history) - 1 - history.index(best_of(history, metric)) >= patience
+    return len(history) - 1 - history.index(best_step(history, metric)) >= patience
 
 
 def option_counts(rows: TokenRows, words: LabelWords) -> np.ndarray[Any, np.dtype[np.int64]]:

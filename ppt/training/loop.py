@@ -23,7 +23,7 @@ from torch.nn.utils import clip_grad_norm_
 from ppt.base.signals import StopRequest
 from ppt.errors import TrainingError, want_of_memory
 from ppt.training.course import Course, S, Window
-from ppt.training.evaluation import best_of, has_stalled
+from ppt.training.evaluation import best_step, has_stalled
 from ppt.training.objective import Objective
 from ppt.training.optimizers import make_optimizer, rate
 from ppt.training.processes import Processes, add_up_gradients
@@ -144,7 +144,7 @@ class Loop(Generic[S]):
             if not self._is_finite(lane, result.loss, "validation loss"):
                 continue
             course.history.append(result)
-            if best_of(course.history, own.metric_for_best_model) is result:
+            if best_step(course.history, own.metric_for_best_model) is result:
                 self.best[lane] = self.trainable.value(lane)
             self.watcher.evaluated(lane, result)
 

@@ -12,7 +12,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
-from ppt.methods import ACCURACY, ALONE, EXAMPLES
+from ppt.methods import ACCURACY, CLEAR, EXAMPLES
 from ppt.prompts.patterns import ANSWERS, TARGETS
 from ppt.training.machine import MACHINE, MachineSettings
 from ppt.training.reading import DATA, LM, DocumentSettings
@@ -91,9 +91,9 @@ class StepSettings(Command):
         group=STEPS, default=50, rule=at_least(1),
     )  # fmt: skip
     metric_for_best_model: str = flag(
-        "what the best step and early stopping go by; of equal accuracies the lower loss wins, or"
-        f" the earlier step ({ALONE})",
-        group=STEPS, default="loss", choices=("loss", ACCURACY, ALONE),
+        "what the best step and early stopping go by; of equal accuracies the lower loss wins"
+        f" ({CLEAR}: the earlier step, and the start where no accuracy is more than that above it)",
+        group=STEPS, default="loss", choices=("loss", ACCURACY, CLEAR),
     )  # fmt: skip
     early_stopping_patience: int = flag(
         "stop after this many evaluations without a better one; 0: never",
