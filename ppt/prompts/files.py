@@ -8,7 +8,7 @@ loads. Only safetensors are read; nothing is ever unpickled.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +96,13 @@ class Prompt:
 
 
 def load_prompt(path: str | Path) -> Prompt:
-    """The prompt of an adapter folder, or of a run folder with ``prompt/`` in it.
+    """The prompt, or LoRA adapter, of its own folder or of the run folder that it is in.
 
-    Its values are read and checked at once; raises InputError that says what is wrong.
+    A prompt's values are read and checked at once, an adapter's by the backbone that it is for.
+    Raises InputError that says what is wrong.
     """
-    folder = prompt_folder(path)
-    return Prompt(read_card(folder), folder, read_values(folder), trained(folder))
+    found = open_prompt(folder := prompt_folder(path))
+    return found if found.trains == "lora" else replace(found, tensor=read_values(folder))
 
 
 def open_prompt(folder: Path) -> Prompt:
@@ -117,9 +118,9 @@ def trained(folder: Path) -> str:
 
 def prompt_folder(path: str | Path) -> Path:
     """The adapter's own folder, of it or of the run folder that it is in."""
-    inside = Path(path) / FOLDER
-    with readable(inside):
-        return inside if (inside / CONFIG).is_file() else Path(path)
+    inside = [Path(path) / one for one in (FOLDER, ADAPTER)]
+    with readable(Path(path)):
+        return next((one for one in inside if (one / CONFIG).is_file()), Path(path))
 
 
 def save_prompt(
