@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ppt.backbones import base
 from ppt.backbones.base import label_loss
+from ppt.backbones.causal import TEXT, side_by_side
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.pretrain import main as pretrain
@@ -200,3 +201,38 @@ def test_a_prompt_by_texts_is_trained_and_serves_tasks_by_texts(tmp_path, capsys
     assert all(row["chance"] == pytest.approx(1 / 3) for row in found)
     assert fewshot([*grid[:-2], "--methods=ppt", f"--output_dir={tmp_path / 's'}"]) == 2
     assert "needs a prompt of format multiple_choice" in capsys.readouterr().err
+
+
+@given(
+    st.lists(OPTIONS, min_size=1, max_size=5), st.lists(st.integers(1, 9), min_size=5), st.data()
+)
+def test_options_follow_their_text_without_gaps(rows, lengths, data):
+    multiple = data.draw(st.sampled_from([1, 4]))
+    own = [Rendered([300 + n] * n, 0, len(row), False, tuple(row))
+           for n, row in zip(lengths, rows, strict=False)]  # fmt: skip
+    words = base.LabelWords(torch.arange(1, 7)[:, None], torch.ones(6, dtype=torch.long))
+    batch = collate(pack(own), np.arange(len(own)), words, multiple=multiple)
+    last = batch.attention_mask.sum(1, keepdim=True) - 1
+    ids, branch, read = side_by_side(batch, last)
+    later = [sum(len(option) - 1 for option in row.choices) for row in own]
+    assert ids.shape[1] - max(map(sum, zip(lengths, later, strict=False))) in range(multiple)
+    assert read.shape[1] - 1 - max(later) in range(multiple)
+    for i, row in enumerate(own):
+        follows = [(token, n) for n, option in enumerate(row.choices) for token in option[:-1]]
+        real = [*((token, TEXT) for token in row.ids), *follows]
+        assert list(zip(ids[i].tolist(), branch[i].tolist(), strict=True))[: len(real)] == real
+        assert read[i, : 1 + len(follows)].tolist() == [*range(len(row.ids) - 1, len(real))]
+
+
+def test_padding_asks_for_no_position_that_a_model_lacks():
+    backbone = tiny("gpt2", max_position_embeddings=24)
+    options = [["a b c"] * 6, ["a", "b"]]
+    rows, renderer = rendered(backbone, [
+        {"text_a": "so it was", "options": options[0], "label": 0},
+        {"text_a": "so", "options": options[1], "label": 1},
+    ])  # fmt: skip
+    batch = collate(rows, np.arange(2), renderer.words())
+    assert batch.input_ids.shape[1] > 24 >= rows.longest + rows.choices.longest
+    scores = backbone.score(None, batch)
+    one = collate(rows, np.arange(1, 2), renderer.words())
+    torch.testing.assert_close(scores[1:], backbone.score(None, one), rtol=1e-3, atol=1e-3)

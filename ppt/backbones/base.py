@@ -188,29 +188,30 @@ class Backbone(ABC):
 
     def _log_probabilities(self, states: Tensor, words: LabelWords) -> Tensor:
         """Of each token of the words, [R, L, W], from states [R, N, H]."""
-        at, ids = predicted_by(words), words.ids.expand(len(states), -1, -1)
 
-        def part(states: Tensor, ids: Tensor) -> tuple[Tensor]:
+        def part(states: Tensor, at: Tensor, ids: Tensor) -> tuple[Tensor]:
             logits = self._logits(states)
             rows = torch.arange(len(logits), device=logits.device)[:, None, None]
-            return (logits[rows, at, ids] - logits.logsumexp(-1)[:, at],)
+            return (logits[rows, at, ids] - logits.logsumexp(-1)[rows, at],)
 
-        return self._in_parts(part, states, ids)[0]
+        own = (one.expand(len(states), -1, -1) for one in (predicted_by(words), words.ids))
+        return self._in_parts(part, states, *own)[0]
 
     def _in_parts(
-        self, part: Callable[[Tensor, Tensor], tuple[Tensor, ...]], states: Tensor, ids: Tensor
+        self, part: Callable[..., tuple[Tensor, ...]], states: Tensor, *others: Tensor
     ) -> tuple[Tensor, ...]:
-        """What `part` makes of states [R, N, H] and `ids` [R, ...], some rows at a time.
+        """What `part` makes of states [R, N, H] and others [R, ...], some rows at a time.
 
         Long words need states by the hundred: rows go through the LM head in parts then, and
         again in the backward pass, so that no [R, N, V] is ever whole.
         """
         size = max(1, LOGITS_AT_ONCE // (states.shape[1] * self.vocab_size))
         if size >= len(states):
-            return part(states, ids)
+            return part(states, *others)
+        cut = (torch.split(one, size) for one in (states, *others))
         made = [
             checkpoint(part, *one, use_reentrant=False, preserve_rng_state=False)
-            for one in zip(torch.split(states, size), torch.split(ids, size), strict=True)
+            for one in zip(*cut, strict=True)
         ]
         return tuple(map(torch.cat, zip(*made, strict=True)))
 

@@ -8,7 +8,9 @@ with PEFT.
 
 Tokens of longer label words follow the text in the same pass, as branches of a tree: a
 token sees prompt, text and its own word, and has the position that it would have right
-after the text. So no text is computed twice, and no cache is copied for each label.
+after the text. So no text is computed twice, and no cache is copied for each label. Options
+that are a row's own stand there without gaps: padded to the longest and to the most of a
+batch, they were two thirds of what was computed.
 
 Alternative, for models that keep other state than keys and values, or place tokens in a way
 of their own (ALiBi): prompt, text and word side by side, for each word (`shared_prefix` is
@@ -26,7 +28,7 @@ from torch.nn import functional
 from ppt.backbones import llama
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
-from ppt.backbones.states import later_tokens, merge_states, repeat_rows
+from ppt.backbones.states import later_tokens, merge_states, places, repeat_rows
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.tensors import Batch
@@ -114,22 +116,18 @@ class CausalBackbone(Backbone):
 
         Padding needs no mask: it stands to the right of all that is read.
         """
-        rows, length = batch.input_ids.shape
-        branches = later_tokens(batch.words).flatten(-2).expand(rows, -1)
-        embeds = self._lookup(torch.cat([batch.input_ids, branches], 1))
+        ids, branch, read = side_by_side(batch, last)
+        embeds = self._lookup(ids)
         shown = bank.seen if isinstance(bank, DeepBank) else None
         seen: dict[str, Any] = {}
         if shown is not None or not batch.words.single:
-            seen = self._tree(batch, 0 if bank is None else bank.shape[1], shown)
+            seen = self._tree(branch, last, 0 if bank is None else bank.shape[1], shown)
         if bank is not None and self._layers == {FULL} and llama.serves(self.model):
-            after = torch.arange(length, embeds.shape[1], device=last.device).expand(rows, -1)
-            read = torch.cat([last, after], 1)
             given = self.deep.pairs(bank.values) if isinstance(bank, DeepBank) else bank
             return llama.hidden_states(self.model, given, embeds, read, **seen)
-        cache = None if bank is None else self._prefix(bank, rows // len(bank))
+        cache = None if bank is None else self._prefix(bank, len(ids) // len(bank))
         hidden = self._hidden(embeds, past_key_values=cache, use_cache=cache is not None, **seen)
-        label = hidden.take_along_dim(last[:, :, None], 1)
-        return torch.cat([label, hidden[:, length:]], 1)
+        return hidden.take_along_dim(read[:, :, None], 1)
 
     def _prefix(self, bank: Tensor | DeepBank, times: int) -> Any:
         """Keys and values of a bank [K, P, H], or those that it is, each `times` times.
@@ -148,15 +146,15 @@ class CausalBackbone(Backbone):
             layer.keys, layer.values = (repeat_rows(t, times) for t in (layer.keys, layer.values))
         return cache
 
-    def _tree(self, batch: Batch, before: int, seen: Tensor | None = None) -> dict[str, Any]:
+    def _tree(
+        self, branch: Tensor, last: Tensor, before: int, seen: Tensor | None
+    ) -> dict[str, Any]:
         """Positions and masks for P = `before` keys, the text, and the words as branches.
 
-        `seen` [R, P] says which of the keys before them rows may read.
-
-        With X = L * (W - 1) branch tokens: positions [R, T + X], masks that add to the
-        attention scores [R, 1, T + X, P + T + X].
+        `seen` [R, P] says which of the keys before them rows may read. Positions are [R, S],
+        masks that add to the attention scores [R, 1, S, P + S].
         """
-        positions, visible = tree(batch, before)
+        positions, visible = tree(branch, last, before)
         if seen is not None:
             visible[:, :, :before] = seen[:, None]
         keys = torch.arange(before, device=positions.device).expand(len(positions), -1)
@@ -175,13 +173,14 @@ class CausalBackbone(Backbone):
         """The states of a pass over prompt, text and word side by side, a row for each word."""
         later = later_tokens(batch.words)
         rows, (words, width) = len(batch), later.shape[-2:]
-        ids = functional.pad(repeat_rows(batch.input_ids, words), (0, width))
-        places = repeat_rows(last, words) + 1 + torch.arange(width, device=last.device)
+        text, mask = batch.input_ids, batch.attention_mask
+        if batch.words.room is not None:  # is made anew for each word
+            text, mask = (one[:, : int(last.max()) + 1] for one in (text, mask))
+        ids = functional.pad(repeat_rows(text, words), (0, width))
+        at = repeat_rows(last, words) + 1 + torch.arange(width, device=last.device)
         later = later.expand(rows, -1, -1).flatten(0, 1)
-        embeds = self._lookup(ids.scatter(1, places, later))
-        real = functional.pad(repeat_rows(batch.attention_mask, words), (0, width)).scatter(
-            1, places, 1
-        )
+        embeds = self._lookup(ids.scatter(1, at, later))
+        real = functional.pad(repeat_rows(mask, words), (0, width)).scatter(1, at, 1)
         before = 0 if bank is None else bank.shape[1]
         if bank is not None:
             embeds = torch.cat([repeat_rows(bank, len(ids) // len(bank)), embeds], 1)
@@ -189,7 +188,7 @@ class CausalBackbone(Backbone):
         hidden = self._hidden(embeds, attention_mask=real, use_cache=False)
         read = before + repeat_rows(last, words) + torch.arange(width + 1, device=last.device)
         states = hidden.take_along_dim(read[:, :, None], 1)
-        return merge_states(states.view(rows, words, width + 1, -1))
+        return merge_states(states.view(rows, words, width + 1, -1), batch.words)
 
     def _hidden(self, embeds: Tensor, **arguments: Any) -> Tensor:
         """Hidden states [..., T, H] after the last layer and its norm."""
@@ -202,24 +201,46 @@ class CausalBackbone(Backbone):
         return logits[0, -1 - len(word) : -1]
 
 
-def tree(batch: Batch, before: int) -> tuple[Tensor, Tensor]:
+TEXT, PADDING = -1, -2
+"""Branches that are no word: what all words follow, and what nobody reads."""
+
+
+def side_by_side(batch: Batch, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Texts and words in one row each, with `last` [R, 1] the last tokens of texts.
+
+    Tokens [R, S], the branch of each (a word's number, or one of the above), and which are
+    read [R, 1 + X], all int64. Words follow the padded text, or where they have room the text.
+    """
+    words, later = batch.words, later_tokens(batch.words).flatten(-2)
+    rows, length = batch.input_ids.shape
+    number = torch.arange(words.ids.shape[-2], device=last.device)[:, None]
+    number = number.expand(-1, 0 if words.single else words.ids.shape[-1] - 1).flatten()
+    branch = torch.where(batch.attention_mask.bool(), TEXT, PADDING)
+    if words.room is None:
+        ids = torch.cat([batch.input_ids, later.expand(rows, -1)], 1)
+        after = torch.arange(length, ids.shape[1], device=last.device).expand(rows, -1)
+        return ids, torch.cat([branch, number.expand(rows, -1)], 1), torch.cat([last, after], 1)
+    at = (last[..., None] + 1 + places(words)).flatten(1).clamp(max=length)  # a column to drop
+    ids = functional.pad(batch.input_ids, (0, 1)).scatter(1, at, later)[:, :-1]
+    branch = functional.pad(branch, (0, 1)).scatter(1, at, number.expand(rows, -1))[:, :-1]
+    read = last + torch.arange(1 + words.room, device=last.device)
+    return ids, branch, read.clamp(max=length - 1)
+
+
+def tree(branch: Tensor, last: Tensor, before: int) -> tuple[Tensor, Tensor]:
     """Where tokens of text and branches stand, and what they see.
 
-    Positions [R, T + X] int64, counted from the first of `before` prompt tokens, and
-    visible [R, T + X, P + T + X] bool, with X = L * (W - 1). A branch token stands as
-    if it came right after the text's last real token and its word's tokens before it.
+    Positions [R, S] int64, counted from the first of `before` prompt tokens, and visible
+    [R, S, P + S] bool. A token of a word stands as if it came right after the text's `last` real
+    token and its word's tokens before it.
     """
-    real, device = batch.attention_mask.bool(), batch.attention_mask.device
-    rows, length = real.shape
-    count, width = later_tokens(batch.words).shape[-2:]
-    word = torch.arange(count, device=device).repeat_interleave(width)
-    depth = torch.arange(width, device=device).repeat(count)
-    text = torch.arange(length, device=device)
-    positions = before + torch.cat([text.expand(rows, -1), real.sum(1, keepdim=True) + depth], 1)
-    visible = real.new_zeros(rows, length + len(word), length + len(word))
-    visible[:, :length, :length] = text[:, None] >= text
-    visible[:, length:, :length] = real[:, None]
-    visible[:, length:, length:] = (word[:, None] == word) & (depth[:, None] >= depth)
+    column = torch.arange(branch.shape[1], device=branch.device)
+    begins = branch != functional.pad(branch, (1, 0), value=TEXT)[:, :-1]
+    depth = column - torch.where(begins, column, 0).cummax(1).values
+    after = last + 1 + depth.masked_fill(branch == PADDING, 0)
+    positions = before + torch.where(branch == TEXT, column, after)
+    keys, queries = branch[:, None], branch[:, :, None]
+    visible = ((keys == TEXT) | (keys == queries)) & (column[:, None] >= column)
     return positions, functional.pad(visible, (before, 0), value=True)
 
 

@@ -102,7 +102,7 @@ class Seq2SeqBackbone(Backbone):
             use_cache=False,
         ).last_hidden_state
         states = decoded[:, self._start.shape[1] - 1 :]
-        return merge_states(states.view(rows, count, width + 1, -1))
+        return merge_states(states.view(rows, count, width + 1, -1), batch.words)
 
     def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
         logits: Tensor = self.model(

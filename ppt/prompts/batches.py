@@ -35,6 +35,10 @@ class Choices:
         """Tokens of all options of each row, [N]."""
         return np.diff(self.starts[self.firsts])
 
+    def later(self) -> Indices:
+        """How many of them are read to predict whole options: all but each one's last, [N]."""
+        return self.tokens() - np.diff(self.firsts)
+
     def of(self, row: int, label: int) -> list[int]:
         """The tokens of one option."""
         one = self.firsts[row] + label
@@ -128,7 +132,8 @@ def collate(
 ) -> Batch:
     """The rows at `indices` [B], right-padded to the longest of them, or the next `multiple`.
 
-    But never beyond the longest of all rows: a model may have no position there.
+    But never beyond the longest of all rows: a model may have no position there. Options that are
+    read after the text have their room in that.
 
     The attention mask hides the padding, so any `pad_id` in the vocabulary gives the
     same scores. Rows that show options allow as many labels; others allow all.
@@ -142,18 +147,20 @@ def collate(
         )
     starts = rows.starts[indices]
     lengths = rows.starts[indices + 1] - starts
-    columns = np.arange(min(_up(lengths.max(initial=0), multiple), rows.longest))
-    real = columns < lengths[:, None]
+    if rows.choices is None:
+        width = min(_up(lengths.max(initial=0), multiple), rows.longest)
+    else:
+        words = own_words(rows.choices, indices, pad_id, words, multiple)
+        width = _up((lengths + rows.choices.later()[indices]).max(initial=0), multiple)
+    real = np.arange(width) < lengths[:, None]
     ids = np.full(real.shape, pad_id, np.int64)
-    ids[real] = rows.ids[(starts[:, None] + columns)[real]]
+    ids[real] = rows.ids[(starts[:, None] + np.arange(width))[real]]
     allowed = (np.arange(count) < options[:, None]) | (options[:, None] == 0)
     return Batch(
         torch.from_numpy(ids),
         torch.from_numpy(real.astype(np.int64)),
         torch.from_numpy(labels),
-        words
-        if rows.choices is None
-        else own_words(rows.choices, indices, pad_id, words, multiple),
+        words,
         torch.from_numpy(allowed),
     )
 
@@ -168,7 +175,7 @@ def own_words(
     """The options of the rows at `indices` as words of their own, [B, L, W], on `like`'s device.
 
     L is the most options that any of them has; what a row lacks is one token, never allowed. W is
-    a `multiple`, or that of the longest of all.
+    a `multiple`, or that of the longest of all, and `room` a multiple.
     """
     firsts, counts = choices.firsts[indices], np.diff(choices.firsts)[indices]
     place = np.arange(counts.max(initial=1))
@@ -181,5 +188,6 @@ def own_words(
     real = there[:, :, None] & (column < lengths[:, :, None])
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = choices.ids[(begin[:, :, None] + column)[real]]
-    own = LabelWords(torch.from_numpy(ids), torch.from_numpy(lengths), per_token=True)
+    own = LabelWords(torch.from_numpy(ids), torch.from_numpy(lengths), per_token=True,
+                     room=_up(choices.later()[indices].max(initial=0), multiple))  # fmt: skip
     return own.to(like.ids.device)

@@ -15,7 +15,9 @@ from torch import Tensor
 class LabelWords:
     """The verbalizer as tokens: `ids` [L, W] int64, right-padded; `lengths` [L] int64, 1..W.
 
-    Where rows have words of their own, the texts of their options, they are [B, L, W] and [B, L].
+    Where rows have words of their own, the texts of their options, they are [B, L, W] and [B, L];
+    `room` is then how many tokens of a row's words are read after its text at most, where they are
+    to follow it without gaps.
     The last `end` tokens of every word only say that it ends (`rendering.label_words`). The
     score of a word is the sum of its tokens' or, `per_token`, their mean.
     """
@@ -24,6 +26,7 @@ class LabelWords:
     lengths: Tensor
     end: int = 0
     per_token: bool = False
+    room: int | None = None
 
     @property
     def single(self) -> bool:

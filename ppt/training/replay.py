@@ -91,7 +91,7 @@ class Replay:
     ) -> Tensor | None:
         """What is told of a recorded step; None where it is not to be one, or cannot be."""
         given = [*batch.tensors, shares]
-        key = (tuple(which), *(tuple(one.shape) for one in given))
+        key = (tuple(which), batch.words.room, *(tuple(one.shape) for one in given))
         self._seen[key] += 1
         if self._seen[key] <= SEEN_BEFORE or not bool(batch.attention_mask.any(1).all()):
             return None  # of a row without tokens the model itself says what is wrong
