@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
+from torch.nn.functional import nll_loss
 
 from ppt import load_task, train_prompt
 from ppt import tune as tune_task
-from ppt.backbones.base import word_loss
 from ppt.backbones.loading import load_backbone
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.lanes import tune
@@ -109,7 +109,7 @@ def test_gradients_are_those_of_pefts_prefix_tuning(family):
     loss = -peft_scores(theirs, batch).gather(1, chosen[:, None]).mean()
     loss.backward()
     own = values.clone().requires_grad_()
-    ours = word_loss(backbone.score(DeepBank(own[None]), batch, full_vocabulary=True), batch.labels)
+    ours = nll_loss(backbone.score(DeepBank(own[None]), batch, full_vocabulary=True), batch.labels)
     ours.backward()
     scores_close(ours, loss)
     scores_close(own.grad, weight.grad)

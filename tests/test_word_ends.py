@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from ppt.backbones.base import label_loss
 from ppt.errors import ConfigError
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
@@ -144,7 +144,7 @@ def learn(backbone, batch, trained, prompt, rate):
         if bool((scores.argmax(1) == batch.labels).all()):
             return
         optimizer.zero_grad()
-        label_loss(scores, batch.labels).backward()
+        cross_entropy(scores, batch.labels).backward()
         optimizer.step()
 
 

@@ -279,21 +279,8 @@ class Backbone(ABC):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-def label_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """Cross-entropy among the allowed labels of each row: ``--loss verbalizer``.
-
-    `scores` [R, L], `labels` [R]; `reduction` as in PyTorch (mean, sum or none).
-    """
-    return functional.cross_entropy(scores, labels, reduction=reduction)
-
-
-def word_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """Minus the log-probability of the right word: ``--loss vocabulary``, as published.
-
-    `scores` [R, L] must come from `score` with `full_vocabulary`.
-    """
-    return functional.nll_loss(scores, labels, reduction=reduction)
-
-
-LOSSES: dict[str, Callable[..., Tensor]] = {"verbalizer": label_loss, "vocabulary": word_loss}
-"""``--loss`` → loss. `vocabulary` wants scores with `full_vocabulary`."""
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "verbalizer": functional.cross_entropy, "vocabulary": functional.nll_loss,
+}  # fmt: skip
+"""``--loss`` → the loss of scores [R, L] for labels [R]: cross-entropy among the allowed labels, or
+minus the log-probability of the right word, as published, which wants `full_vocabulary`."""
