@@ -127,8 +127,7 @@ def finish(
     base, backbone = base_of(config), weights.backbone
     loader = type(backbone).auto_class(backbone.model.config).__name__
     if place_of(config) == ADAPTER:
-        best = course.best(config.metric_for_best_model)
-        scores = {"first": course.first.as_dict(), "best": best.as_dict()}
+        scores = course.scores(config.metric_for_best_model)
         card = {"backbone": config.model, "objective": config.objective, **scores}
         weights.save(0, folder / ADAPTER, str(base), card)
     else:

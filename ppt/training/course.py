@@ -73,12 +73,16 @@ class Course(Generic[S]):
         """The scores before training."""
         return self.history[0]
 
+    def scores(self, metric: str) -> dict[str, Any]:
+        """The scores before training and at the step to keep, as JSON values."""
+        first, best = self.first, self.best(metric)
+        return {"first": asdict(first), "best": asdict(best)}  # type: ignore[call-overload]
+
     def summary(self, metric: str) -> dict[str, Any]:
         """What ``result.json`` tells of a finished run."""
         pace = self.examples / max(self.seconds, 1e-9)
         return {
-            "first": asdict(self.first),  # type: ignore[call-overload]
-            "best": asdict(self.best(metric)),  # type: ignore[call-overload]
+            **self.scores(metric),
             "steps": self.step,
             "stopped_early": self.stopped_early,
             "seconds": round(self.seconds, 3),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -30,10 +30,6 @@ class Evaluation:
     chance: float
     rows: int
     by_options: Mapping[str, Mapping[str, float]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON value."""
-        return asdict(self)
 
 
 class Scored(Protocol):
@@ -67,18 +63,9 @@ MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
 """``--metric_for_best_model`` → what is to be high, the weightiest first."""
 
 
-def is_better(new: Scored, old: Scored, metric: str) -> bool:
-    """Whether `new` beats `old` by one of `MEASURES`."""
-    return MEASURES[metric](new) > MEASURES[metric](old)
-
-
 def best_of(found: Sequence[S], metric: str) -> S:
     """The best evaluation, of equals the first."""
-    best = found[0]
-    for one in found[1:]:
-        if is_better(one, best, metric):
-            best = one
-    return best
+    return max(found, key=MEASURES[metric])
 
 
 def best_step(history: Sequence[S], metric: str) -> S:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -102,7 +102,7 @@ class RunLog:
 
     def evaluation(self, result: Evaluation) -> None:
         """Scores on the validation split."""
-        self._write("validation", result.as_dict())
+        self._write("validation", asdict(result))
         self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
         self._evaluations += 1
         self._move(self._where())

@@ -45,11 +45,6 @@ class Pretrained:
         """The scores before training."""
         return self.course.first
 
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The scores before training and at the best step, as JSON values."""
-        return {"first": self.first.as_dict(), "best": self.best.as_dict()}
-
 
 def train(
     trainable: Trainable,
@@ -145,17 +140,15 @@ def pretrain(
             made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
             progress=progress,
         )  # fmt: skip
-        best = course.best(config.metric_for_best_model)
-        card = {**card_of(config, renderer, made.identity), "first": course.first.as_dict(),
-                "best": best.as_dict(), "steps": course.step}  # fmt: skip
+        scores = course.scores(config.metric_for_best_model)
+        card = {**card_of(config, renderer, made.identity), **scores, "steps": course.step}
         prompt = None
         if isinstance(trainable, PromptBank):
             place = folder and folder / FOLDER
             prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
-        pretrained = Pretrained(prompt, best, course)
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, course)
-    return pretrained
+    return Pretrained(prompt, course.best(config.metric_for_best_model), course)
 
 
 def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
