@@ -118,8 +118,8 @@ PLACES = [
     *((keeper, "save_state", at) for at in (1, 2, 4)),
     *((files.os, "replace", at) for at in (1, 3)),
     *((checkpoints, "write_synced", at) for at in (2, 5)),
-    (RunLog, "train", 3),
-    (RunLog, "evaluation", 3),
+    (RunLog, "trained", 3),
+    (RunLog, "evaluated", 3),
 ]
 
 

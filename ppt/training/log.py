@@ -1,4 +1,4 @@
-"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and loss.png after it.
+"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and why it ends badly.
 
 metrics.jsonl has a row {"split": "train", "step", "loss", ...} every `logging_steps` and
 a row {"split": "validation", ...} an evaluation. A state remembers how many bytes the
@@ -22,7 +22,11 @@ from tqdm import tqdm
 
 from ppt.base.extras import left_out, need
 from ppt.base.files import TO_GO_ON, writing
+from ppt.errors import TrainingError
 from ppt.training.evaluation import Evaluation
+from ppt.training.loop import Watcher
+from ppt.training.settings import TrainSettings
+from ppt.training.state import latest
 
 METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
 
@@ -50,30 +54,52 @@ class Plan:
         return self.work(self.steps, self.evaluations)
 
 
-class RunLog:
-    """The logs of a run at `step`, after so many `evaluations`.
+class OnlyLane(Watcher[Evaluation]):
+    """The watcher of a run of one lane, maybe in a `folder`; it ends where that lane diverges."""
 
-    Of several processes only the first has one.
+    def __init__(self, settings: TrainSettings, folder: Path | None = None) -> None:
+        self.settings, self.folder = settings, folder
+
+    def diverged(self, lane: int, step: int, what: str, value: float) -> None:
+        """Raise TrainingError."""
+        del lane
+        last = latest(self.folder) if self.folder else None
+        good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the {what} is {value} at step {step}; {good}: begin anew with a lower"
+            f" --learning_rate (now {self.settings.learning_rate:g}), more --warmup_steps or a"
+            " smaller --max_grad_norm."
+        )
+
+
+class RunLog(OnlyLane):
+    """The logs of a run at `step`, after so many `evaluations`, as its watcher.
+
+    Of several processes only the first has one. `offset` is that of metrics.jsonl.
     """
+
+    folder: Path
 
     def __init__(
         self,
         folder: Path,
+        settings: TrainSettings,
         plan: Plan,
         *,
         step: int,
         evaluations: int,
         offset: int,
-        tensorboard: bool | None,
         progress: str,
     ) -> None:
+        super().__init__(settings, folder)
+        self.every = settings.logging_steps
         self._path = folder / METRICS
         self._plan, self._step, self._evaluations = plan, step, evaluations
         self._began, self._start = time.monotonic(), plan.work(step, evaluations)
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
-            self._events = _events(folder / EVENTS, step, tensorboard)
+            self._events = _events(folder / EVENTS, step, settings.tensorboard)
         self._bar: Any = tqdm(
             total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
@@ -82,17 +108,18 @@ class RunLog:
         self._lines = progress == "lines"
         self._shown: dict[str, str] = {}
 
-    def step(self) -> None:
-        """One more step is done."""
-        self._step += 1
+    def stepped(self, step: int) -> None:
+        """Move the bar."""
+        self._step = step
         self._move(self._where())
 
     def evaluating(self, share: float) -> None:
-        """An evaluation has scored this share of its rows."""
+        """Move the bar within an evaluation."""
         self._move(f"{self._where()}, evaluating", share)
 
-    def train(self, row: Mapping[str, float]) -> None:
-        """Means over the last steps."""
+    def trained(self, lane: int, row: Mapping[str, float]) -> None:
+        """Log means over the last steps."""
+        del lane
         self._write("train", row)
         self._show(
             loss=f"{row['loss']:.3f}",
@@ -100,8 +127,9 @@ class RunLog:
             examples=f"{row['examples_per_second']:.1f}/s",
         )
 
-    def evaluation(self, result: Evaluation) -> None:
-        """Scores on the validation split."""
+    def evaluated(self, lane: int, result: Evaluation) -> None:
+        """Log scores on the validation split."""
+        del lane
         self._write("validation", asdict(result))
         self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
         self._evaluations += 1

@@ -5,7 +5,7 @@ A new one is a new class beside these, as language modelling is (`ppt.training.l
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -57,7 +57,7 @@ class Objective(ABC, Generic[S]):
 
 
 class OneRun(Objective[Evaluation]):
-    """One lane on rows in batches, over any number of processes; its position can be kept.
+    """One lane on rows in batches, over any number of processes; its `order` can be kept.
 
     With W processes each takes its part of the global batch; gradients of the loss *sum*
     over all that is predicted in it are added up, so W processes give the gradient of one.
@@ -72,7 +72,7 @@ class OneRun(Objective[Evaluation]):
     ) -> None:
         self.trainable, self.settings = trainable, settings
         self.processes = processes or Processes()
-        self._order = BatchOrder(
+        self.order = BatchOrder(
             lengths,
             settings.local_batch_size * self.processes.world,
             settings.seed,
@@ -95,7 +95,7 @@ class OneRun(Objective[Evaluation]):
 
     def step(self, which: Sequence[int]) -> Sums:
         """One global batch, in as many forward passes as are asked for."""
-        order = self._order
+        order = self.order
         weight = self.begin(order.batch(order.epoch, order.step), order.epoch)
         mine = next(order)
         sums = torch.zeros(1, 2, dtype=torch.float64)
@@ -103,14 +103,6 @@ class OneRun(Objective[Evaluation]):
         for turn in range(turns):
             sums[0] += self.forward_backward(which, part(mine, turn, turns), weight)
         return Sums(sums, [weight], [weight])
-
-    def position(self) -> dict[str, int]:
-        """Where in the data the run stands."""
-        return self._order.state_dict()
-
-    def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from a `position`; raises ConfigError where it is one of other data."""
-        self._order.load_state_dict(dict(position))
 
 
 class CorpusRows(OneRun):

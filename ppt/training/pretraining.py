@@ -138,7 +138,7 @@ def pretrain(
         processes.wait()
         course = run(
             made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
-            progress=progress,
+            early=config.embedding_steps, progress=progress,
         )  # fmt: skip
         scores = course.scores(config.metric_for_best_model)
         card = {**card_of(config, renderer, made.identity), **scores, "steps": course.step}

@@ -155,11 +155,6 @@ class TrainSettings(StepSettings):
     )  # fmt: skip
 
     @property
-    def early_step(self) -> int | None:
-        """The early step whose prompt is kept too, if one is."""
-        return None
-
-    @property
     def local_batch_size(self) -> int:
         """Examples of a step in each process."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
@@ -280,11 +275,6 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
                 "--overwrite_output_dir begins anew and --resume_from_checkpoint "
                 f"{self.resume_from_checkpoint} does not: give one of them."
             )
-
-    @property
-    def early_step(self) -> int | None:
-        """``--embedding_steps``."""
-        return self.embedding_steps
 
     @property
     def what(self) -> str:
