@@ -21,7 +21,7 @@ from ppt.training.evaluation import Evaluation
 from ppt.training.folder import MODEL, begin_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.trainables import Weights, everything, lora
 from ppt.training.windows import TOKENS, Reading
 
@@ -40,7 +40,7 @@ def adapt(
     reading: Reading,
     folder: Path,
     *,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     goes_on: bool = False,
     progress: str = "none",
     tell: Callable[[str], None] = lambda _: None,
@@ -49,7 +49,6 @@ def adapt(
 
     `tell` hears what users should know meanwhile.
     """
-    processes = processes or Processes()
     backbone = beginning(config, reading, processes, folder if goes_on else None)
     backbone.require_room(0, config.max_length, 1, "lower --max_length")
 

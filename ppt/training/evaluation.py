@@ -13,7 +13,7 @@ from ppt.methods import ACCURACY, CLEAR
 from ppt.prompts.batches import TokenRows, collate
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.tensors import LabelWords
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.trainables import Trainable
 
 
@@ -106,7 +106,7 @@ def evaluate(
     step: int = 0,
     loss: str = "verbalizer",
     batch_size: int = 32,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     watch: Callable[[float], bool] = lambda _: False,
 ) -> Evaluation | None:
     """Score `rows` with the first lane of `trainable`.
@@ -114,7 +114,7 @@ def evaluate(
     `watch` is told before each batch what share of the rows is scored; where it returns
     true in any process, the evaluation is given up and the result None.
     """
-    processes, backbone = processes or Processes(), trainable.backbone
+    backbone = trainable.backbone
     options = option_counts(rows, words)
     kinds, kind_of = np.unique(options, return_inverse=True)
     right, total, stopped = np.zeros(len(kinds)), 0.0, False

@@ -27,7 +27,7 @@ from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
 from ppt.training.material import Material, origin
 from ppt.training.objective import OneRun, Watch
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.trainables import Trainable
@@ -118,7 +118,7 @@ class LanguageWindows(OneRun):
         windows: Windows,
         objective: str,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         train, self._held_out = windows.train, windows.held_out
         super().__init__(trainable, np.full(len(train), train.shape[1]), settings, processes)

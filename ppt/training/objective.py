@@ -20,7 +20,7 @@ from ppt.prompts.tensors import Batch
 from ppt.training.course import S
 from ppt.training.evaluation import Evaluation, evaluate
 from ppt.training.examples import Examples
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.replay import Replay
 from ppt.training.settings import TrainSettings
 from ppt.training.trainables import Trainable
@@ -68,10 +68,9 @@ class OneRun(Objective[Evaluation]):
         trainable: Trainable,
         lengths: Indices,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.trainable, self.settings = trainable, settings
-        self.processes = processes or Processes()
+        self.trainable, self.settings, self.processes = trainable, settings, processes
         self.order = BatchOrder(
             lengths,
             settings.local_batch_size * self.processes.world,
@@ -113,7 +112,7 @@ class CorpusRows(OneRun):
         trainable: Trainable,
         examples: Examples,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__(trainable, examples.train.lengths, settings, processes)
         self.examples = examples

@@ -24,7 +24,7 @@ from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.material import corpus_rows
 from ppt.training.objective import CorpusRows
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.starts import Beginning, started
@@ -54,7 +54,7 @@ def train(
     *,
     resume: str = "auto",
     identity: Mapping[str, Any] | None = None,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     progress: str = "bar",
 ) -> Course[Evaluation]:
     """Train `trainable` (one lane) in place on the rows of a corpus (`ppt.training.keeper.run`)."""
@@ -103,7 +103,7 @@ def pretrain(
     backbone: Backbone,
     folder: Path | None,
     *,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     goes_on: bool = False,
     progress: str = "none",
     tell: Callable[[str], None] = lambda _: None,
@@ -112,7 +112,6 @@ def pretrain(
 
     `tell` hears what users should know meanwhile.
     """
-    processes = processes or Processes()
     renderer = renderer_of(config, backbone) if isinstance(corpus, Corpus) else None
 
     def begin(_: Path | None = None) -> None:
