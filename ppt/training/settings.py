@@ -12,7 +12,7 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
-from ppt.methods import ACCURACY, CLEAR, EXAMPLES
+from ppt.methods import ACCURACY, CLEAR, EXAMPLES, PROMPT_RATES
 from ppt.prompts.patterns import ANSWERS, TARGETS
 from ppt.training.machine import MACHINE, MachineSettings
 from ppt.training.reading import DATA, LM, DocumentSettings
@@ -26,22 +26,12 @@ RATE = Rule(lambda rate: 0 < rate <= 1e6, "a number above 0, up to 1,000,000")
 """What a learning rate may be: far more than trains anything, and what float32 can hold."""
 
 
-@dataclass(frozen=True)
-class OptimizerDefaults:
-    """What an optimizer takes where flags say nothing."""
+DECAYS = {"adamw": 0.0, "adafactor": 1e-5}
+"""``--optimizer`` → ``--weight_decay`` where flags say nothing; learning rates are `PROMPT_RATES`.
 
-    learning_rate: float
-    weight_decay: float
-
-
-OPTIMIZERS = {
-    "adamw": OptimizerDefaults(learning_rate=5e-3, weight_decay=0.0),
-    "adafactor": OptimizerDefaults(learning_rate=0.3, weight_decay=1e-5),
-}
-"""``--optimizer`` → defaults. Adafactor has those of Lester et al. 2021 for T5: constant
-0.3, no relative step, no parameter scaling, decay 0.8. Its updates have an RMS of at
-most the learning rate, so 0.3 does not carry over to the embedded backbone, whose
-embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
+Adafactor has the values of Lester et al. 2021 for T5: constant 0.3, no relative step, no parameter
+scaling, decay 0.8. Its updates have an RMS of at most the learning rate, so 0.3 does not carry over
+to the embedded backbone, whose embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +46,7 @@ class StepSettings(Command):
     )  # fmt: skip
     optimizer: str = flag(
         "adafactor takes the settings of the T5 papers", group=OPTIMISER, default="adamw",
-        choices=OPTIMIZERS,
+        choices=DECAYS,
     )  # fmt: skip
     learning_rate: float | None = flag(
         "the peak rate; scale it with the backbone's embeddings (RMS 0.136 for the embedded one)",
@@ -110,12 +100,11 @@ class StepSettings(Command):
 
     def resolved(self) -> Self:
         """The same with every value that was left open."""
-        usual = OPTIMIZERS[self.optimizer]
         rate, decay = self.learning_rate, self.weight_decay
         return replace(
             self,
-            learning_rate=usual.learning_rate if rate is None else rate,
-            weight_decay=usual.weight_decay if decay is None else decay,
+            learning_rate=PROMPT_RATES[self.optimizer] if rate is None else rate,
+            weight_decay=DECAYS[self.optimizer] if decay is None else decay,
         )
 
 
