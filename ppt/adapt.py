@@ -78,9 +78,7 @@ def _adapt(
     from ppt.training.folder import check_run
     from ppt.training.windows import Reading
 
-    goes_on = check_run(
-        folder, config, overwrite=config.overwrite_output_dir, resume=config.resume_from_checkpoint
-    )
+    goes_on = check_run(folder, config)
     processes.wait()
     import_models(argv)
     course = adapt(

@@ -90,12 +90,7 @@ def _pretrain(
     from ppt.training.pretraining import PLACES, pretrain
     from ppt.training.windows import Reading
 
-    goes_on = check_run(
-        folder,
-        config,
-        overwrite=config.overwrite_output_dir,
-        resume=config.resume_from_checkpoint,
-    )
+    goes_on = check_run(folder, config)
     processes.wait()
     import_models(argv)
     read = corpus or Reading(str(config.corpus), config)

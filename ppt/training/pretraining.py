@@ -87,12 +87,7 @@ def train_prompt(
         del values["target"]  # is of label words alone
     config = from_values(PretrainConfig, values).resolved()
     with locked(folder):
-        goes_on = folder is not None and check_run(
-            folder,
-            config,
-            overwrite=config.overwrite_output_dir,
-            resume=config.resume_from_checkpoint,
-        )
+        goes_on = folder is not None and check_run(folder, config)
         read = corpus if isinstance(corpus, Corpus) else Reading(str(corpus), config)
         return pretrain(config, read, backbone, folder, goes_on=goes_on, progress=progress)
 
