@@ -35,7 +35,7 @@ from ppt.prompts.patterns import (
     standard_pattern,
     standard_verbalizer,
 )
-from ppt.prompts.rendering import label_words, render, render_batch
+from ppt.prompts.rendering import Renderer, label_words
 
 TRAINING_TEXT = [
     "The film was good, the sea was terrible and maybe the ship was bad. Yes, no; great!",
@@ -43,6 +43,14 @@ TRAINING_TEXT = [
     "It was => maybe yes no good great bad terrible A B C D E F G H I J K L M N O P",
     "Choices: one two three four five six seven eight nine ten, and on it goes 1234567890.",
 ]
+
+
+def render_batch(rows, pattern, tokenizer, limit):
+    return Renderer(pattern, standard_verbalizer("unified"), tokenizer, limit).rows(rows)
+
+
+def render(row, pattern, tokenizer, limit):
+    return next(render_batch([row], pattern, tokenizer, limit))
 
 
 def byte_level_bpe(start=()):

@@ -20,7 +20,7 @@ without a prompt.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise, tee
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,45 +66,7 @@ class Rendered:
     choices: tuple[Ids, ...] = ()
 
 
-def render(
-    example: Example, pattern: Pattern, tokenizer: "PreTrainedTokenizerBase", max_tokens: int
-) -> Rendered:
-    """One example as at most `max_tokens` tokens. For many, `render_batch` is far faster."""
-    return next(render_batch([example], pattern, tokenizer, max_tokens))
-
-
-def render_batch(
-    examples: Iterable[Example],
-    pattern: Pattern,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_tokens: int,
-) -> Iterator[Rendered]:
-    """Each example as at most `max_tokens` tokens, in order; any number, lazily."""
-    encoder = Encoder.of(tokenizer)
-    rest = iter(examples)
-    while chunk := list(islice(rest, ROWS_AT_ONCE)):
-        yield from _render_chunk(chunk, pattern, encoder, max_tokens)
-
-
-def _render_chunk(
-    examples: Sequence[Example], pattern: Pattern, encoder: "Encoder", max_tokens: int
-) -> Iterator[Rendered]:
-    forms = [pattern.form(example) for example in examples]
-    cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
-    rows = _tokenise(encoder, forms, cells)
-    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
-
-    def tokenise_long(which: Sequence[int], cut: Sequence[Cells]) -> list[Ids]:
-        return _tokenise(encoder, [forms[long[i]] for i in which], cut)
-
-    whole = [len(rows[i]) for i in long]
-    fitted = fit([cells[i] for i in long], whole, tokenise_long, encoder, max_tokens)
-    cut = dict(zip(long, fitted, strict=True))
-    for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
-        yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
-
-
-def _tokenise(encoder: "Encoder", forms: Sequence[Pattern], cells: Sequence[Cells]) -> list[Ids]:
+def _tokenise(encoder: Encoder, forms: Sequence[Pattern], cells: Sequence[Cells]) -> list[Ids]:
     """The ids of each row: its text, the mask, and what the tokenizer puts around them."""
     texts = [form.fill(row) for form, row in zip(forms, cells, strict=True)]
     sides = encoder.encode(list(chain.from_iterable(texts)))
@@ -201,36 +163,53 @@ class Renderer:
         """The label words as tokens at the pattern's mask."""
         return label_words(self.verbalizer, self.pattern, self.tokenizer)
 
-    def rows(self, examples: Iterator[Example]) -> Iterator[Rendered]:
-        """Each example as tokens, lazily."""
-        if not self.by_text:
-            return render_batch(examples, self.pattern, self.tokenizer, self.max_length)
-        ours, theirs = tee(examples)
-        rendered = render_batch(ours, self.pattern, self.tokenizer, self.max_length)
-        choices = option_tokens(theirs, self.pattern, self.tokenizer)
-        return (
-            replace(row, choices=own, options=len(own))
-            for row, own in zip(rendered, choices, strict=True)
-        )
+    def rows(self, examples: Iterable[Example]) -> Iterator[Rendered]:
+        """Each example as at most `max_length` tokens, in order; any number, lazily.
+
+        Raises InputError for a row that the pattern cannot show, ConfigError for too little room.
+        """
+        encoder, rest = Encoder.of(self.tokenizer), iter(examples)
+        while chunk := list(islice(rest, ROWS_AT_ONCE)):
+            rendered = _rendered(chunk, self.pattern, encoder, self.max_length)
+            if not self.by_text:
+                yield from rendered
+                continue
+            choices = _option_tokens(chunk, self.pattern, encoder)
+            for row, own in zip(rendered, choices, strict=True):
+                yield replace(row, choices=own, options=len(own))
 
 
-def option_tokens(
-    examples: Iterable[Example], pattern: Pattern, tokenizer: "PreTrainedTokenizerBase"
+def _rendered(
+    examples: Sequence[Example], pattern: Pattern, encoder: Encoder, max_tokens: int
+) -> Iterator[Rendered]:
+    forms = [pattern.form(example) for example in examples]
+    cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
+    rows = _tokenise(encoder, forms, cells)
+    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
+
+    def tokenise_long(which: Sequence[int], cut: Sequence[Cells]) -> list[Ids]:
+        return _tokenise(encoder, [forms[long[i]] for i in which], cut)
+
+    whole = [len(rows[i]) for i in long]
+    fitted = fit([cells[i] for i in long], whole, tokenise_long, encoder, max_tokens)
+    cut = dict(zip(long, fitted, strict=True))
+    for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
+        yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
+
+
+def _option_tokens(
+    examples: Sequence[Example], pattern: Pattern, encoder: Encoder
 ) -> Iterator[tuple[Ids, ...]]:
     """The options of each example as the tokens that they are at the mask of its pattern.
 
     They are cut after `OPTION_TOKENS`. Raises InputError for a row without its right option.
     """
-    encoder, rest = Encoder.of(tokenizer), iter(examples)
-    while chunk := list(islice(rest, ROWS_AT_ONCE)):
-        spaces = [pattern.form(example).space for example in chunk]
-        options = [
-            [space + text for text in answers_of(example)]
-            for space, example in zip(spaces, chunk, strict=True)
-        ]
-        tokens = iter(encoder.encode(list(chain.from_iterable(options))))
-        for own in options:
-            found = tuple(next(tokens)[:OPTION_TOKENS] for _ in own)
-            if not all(found):
-                raise InputError(f"an option of {own!r:.200} has no tokens: give it some text.")
-            yield found
+    options = [
+        [pattern.form(example).space + text for text in answers_of(example)] for example in examples
+    ]
+    tokens = iter(encoder.encode(list(chain.from_iterable(options))))
+    for own in options:
+        found = tuple(next(tokens)[:OPTION_TOKENS] for _ in own)
+        if not all(found):
+            raise InputError(f"an option of {own!r:.200} has no tokens: give it some text.")
+        yield found
