@@ -82,16 +82,28 @@ def load_backbone(
 
 
 def prepared_device(device: str | None, threads: int | None = None) -> torch.device:
-    """The device of that name; PyTorch's threads are limited, for the whole process."""
-    where = _device(device)
+    """The device of that name; PyTorch's threads are limited, for the whole process.
+
+    Raises ConfigError where the device cannot be used.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
-    return where
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        probe = torch.zeros(1, device=device)
+        probe.cpu()  # "meta" holds nothing
+        return probe.device
+    except Exception as error:  # each kind of device has its own
+        raise ConfigError(
+            f"device {device!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
+            " cuda:<number>."
+        ) from error
 
 
 def fast_dtype(device: str | None = None) -> str:
     """The fastest precision on a machine, for what needs no last digits: 16 bits on AMX too."""
-    return "bfloat16" if _device(device).type == "cpu" and _has_amx() else "auto"
+    return "bfloat16" if prepared_device(device).type == "cpu" and _has_amx() else "auto"
 
 
 def _has_amx() -> bool:
@@ -153,20 +165,6 @@ def family_of(config: Any) -> type[Backbone]:
         f"model type {config.model_type!r} is not supported: take a causal language model (GPT-2,"
         f" Llama, Qwen, Gemma...) or an encoder-decoder of type {', '.join(SEQ2SEQ_TYPES)}."
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        probe = torch.zeros(1, device=name)
-        probe.cpu()  # "meta" holds nothing
-        return probe.device
-    except Exception as error:  # each kind of device has its own
-        raise ConfigError(
-            f"device {name!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
-            " cuda:<number>."
-        ) from error
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:

@@ -198,23 +198,18 @@ class Residual(nn.Module):
 
 
 class SoftPrompt(nn.Module):
-    """What is trained: `values` [P, H] or a bank [K, P, H], perhaps with a `residual` network.
+    """What is trained: `values` [P, H], perhaps with a `residual` network.
 
     Calling it gives the prompt to score with.
     """
 
     def __init__(self, values: Tensor, residual: Residual | None = None) -> None:
         super().__init__()
-        if residual is not None and values.ndim != 2:
-            raise ConfigError(
-                f"a residual network serves one prompt, got a bank of {len(values)}: train them"
-                " one by one, or without it."
-            )
         self.values = nn.Parameter(values.detach().float().clone())
         self.residual = residual
 
     def forward(self) -> Tensor:
-        """The prompt [P, H] or bank [K, P, H], float32, with gradient."""
+        """The prompt [P, H], float32, with gradient."""
         return self.values if self.residual is None else self.values + self.residual(self.values)
 
     @torch.no_grad()
