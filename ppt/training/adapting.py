@@ -103,13 +103,6 @@ def beginning(
     return new_backbone(fields, wrapped(core), config.seed, config.config, device, config.threads)
 
 
-def base_of(config: AdaptConfig) -> str | None:
-    """What the hub calls the model that was adapted; None of one from nothing."""
-    if config.model is None:
-        return None
-    return base_model(config.model)
-
-
 def place_of(config: AdaptConfig) -> str:
     """Where in the run folder the result is."""
     return ADAPTER if config.trains == "lora" and not config.merge else MODEL
@@ -123,7 +116,7 @@ def finish(
     course: Course[Evaluation],
 ) -> None:
     """Write what was trained, and all that is told of it."""
-    base, backbone = base_of(config), weights.backbone
+    base, backbone = config.model and base_model(config.model), weights.backbone
     loader = type(backbone).auto_class(backbone.model.config).__name__
     if place_of(config) == ADAPTER:
         scores = course.scores(config.metric_for_best_model)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import origin
 from ppt.base.arrays import Indices
 from ppt.base.streams import seed_bits
 from ppt.errors import ConfigError
@@ -25,8 +26,7 @@ from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
-from ppt.training.material import Material, origin
-from ppt.training.objective import OneRun, Watch
+from ppt.training.objective import Material, OneRun, Watch
 from ppt.training.processes import ALONE, Processes
 from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
@@ -216,4 +216,5 @@ def language_run(
     made = LanguageWindows(trainable, windows, objective, config, processes)
     facts = windows.told()
     told = f"{facts['windows']}; documents: {facts['documents']}"
-    return Material(made, facts, {**windows.identity, "model": origin(backbone)}, told)
+    identity = {"tokens": windows.facts["sha256"], "model": origin(backbone)}
+    return Material(made, facts, identity, told)

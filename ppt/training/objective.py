@@ -7,7 +7,7 @@ A new one is a new class beside these, as language modelling is (`ppt.training.l
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
@@ -102,6 +102,16 @@ class OneRun(Objective[Evaluation]):
         for turn in range(turns):
             sums[0] += self.forward_backward(which, part(mine, turn, turns), weight)
         return Sums(sums, [weight], [weight])
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is trained on, ready: what cards tell of it, and what a run that goes on must share."""
+
+    objective: OneRun
+    facts: dict[str, str]
+    identity: dict[str, Any]
+    told: str
 
 
 class CorpusRows(OneRun):

@@ -7,23 +7,24 @@ from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import origin
 from ppt.backbones.loading import with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
+from ppt.base.files import file_digest
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
-from ppt.corpus.storage import Corpus, open_corpus
+from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import adapter_heading
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.examples import Examples
+from ppt.training.examples import Examples, load_examples
 from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.material import corpus_rows
-from ppt.training.objective import CorpusRows
+from ppt.training.objective import CorpusRows, Material
 from ppt.training.processes import ALONE, Processes
 from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
@@ -143,6 +144,31 @@ def pretrain(
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, course)
     return Pretrained(prompt, course.best(config.metric_for_best_model), course)
+
+
+def corpus_rows(
+    config: PretrainConfig, corpus: Corpus, renderer: Renderer, trainable: Trainable,
+    processes: Processes, *, progress: bool,
+) -> Material:  # fmt: skip
+    """The rows of a corpus as what a prompt is trained on."""
+    limit = config.max_steps * config.local_batch_size * processes.world
+    examples = load_examples(
+        corpus, renderer, config.max_train_examples or limit, config.max_eval_examples,
+        progress=progress,
+    )  # fmt: skip
+    digest, cut = file_digest(corpus.folder / MANIFEST), f"{examples.cut_share:.1%}"
+    count = f"{len(examples.train):,} train, {len(examples.validation):,} validation"
+    facts = {
+        "corpus": str(config.corpus),
+        "corpus manifest sha256": digest,
+        "examples": count,
+        "documents kept": f"{corpus.manifest.documents['kept']:,}",
+        "cut to --max_length": cut,
+    }
+    told = f"{count} examples of {corpus.folder}; {cut} cut to {config.max_length} tokens"
+    objective = CorpusRows(trainable, examples, config, processes)
+    identity = {"corpus": digest, "model": origin(trainable.backbone)}
+    return Material(objective, facts, identity, told)
 
 
 def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:

@@ -87,15 +87,9 @@ def _soft(of: Beginning, values: Tensor, generator: torch.Generator) -> SoftProm
     return SoftPrompt(values, Residual(values.shape[1], size, generator) if size else None)
 
 
-@contextmanager
-def _lora(of: Beginning) -> Iterator[Trainable]:
-    with lora(of.backbone, of.config.seed) as weights:
-        yield weights
-
-
 TRAINS: Mapping[str, Callable[[Beginning], AbstractContextManager[Trainable]]] = {
     "prompt": _prompt,
     "kv": _kv,
-    "lora": _lora,
+    "lora": lambda of: lora(of.backbone, of.config.seed),
 }
 """`PretrainConfig.what` → what is trained, ready; the backbone is as before when the block ends."""

@@ -78,15 +78,6 @@ class Windows:
             )
         return cls.of(folder, length)
 
-    def copied(self) -> "Windows":
-        """The same in memory."""
-        return Windows(np.array(self.train), np.array(self.held_out), self.facts)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to go on with them."""
-        return {"tokens": self.facts["sha256"]}
-
     def told(self) -> dict[str, str]:
         """What a card tells people of them."""
         counts, (n, length) = self.facts["documents"], self.train.shape
@@ -225,7 +216,8 @@ def windows_in(
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             write_windows(Path(scratch), reading, encoder, length, limits)
-            return Windows.of(Path(scratch), length).copied()
+            mapped = Windows.of(Path(scratch), length)
+            return Windows(np.array(mapped.train), np.array(mapped.held_out), mapped.facts)
     place = folder / TOKENS
     if goes_on and place.is_dir():
         windows = Windows.kept(place, length)
