@@ -188,7 +188,7 @@ def real_batches(backbone: Any, corpus: str, format_name: str) -> tuple[list[Any
     from ppt.training.settings import PretrainConfig
 
     usual = PretrainConfig(format=format_name)
-    renderer = Renderer.standard(format_name, "causal", usual.style, backbone.tokenizer, UNCUT)
+    renderer = Renderer.standard(format_name, "suffix", usual.style, backbone.tokenizer, UNCUT)
     count = usual.max_steps * usual.local_batch_size
     examples = load_examples(open_corpus(corpus, format_name), renderer, count, 1, progress=False)
     rows = examples.train

@@ -31,7 +31,7 @@ PLACES = {"max_position_embeddings": 512}
 
 def rendered(backbone, rows=ROWS, style="soft", format_name="multiple_choice"):
     renderer = Renderer.standard(
-        format_name, "causal", style, backbone.tokenizer, 64, answers="texts"
+        format_name, "suffix", style, backbone.tokenizer, 64, answers="texts"
     )
     return pack(renderer.rows(iter(rows))), renderer
 
@@ -150,9 +150,9 @@ def test_unified_rows_are_asked_as_their_own_kind():
 
 def test_what_has_no_options_or_no_causal_model_is_refused():
     tokenizer = tiny("llama").tokenizer
-    for name, kind in (("sentiment", "causal"), ("multiple_choice", "seq2seq")):
+    for name, layout in (("sentiment", "suffix"), ("multiple_choice", "cloze")):
         with pytest.raises(ConfigError, match="need a format with options and a causal model"):
-            Renderer.standard(name, kind, "soft", tokenizer, 64, answers="texts")
+            Renderer.standard(name, layout, "soft", tokenizer, 64, answers="texts")
     with pytest.raises(ConfigError, match="need a causal model"):
         TASKS["race_middle"].pattern("cloze", "soft", by_text=True)
 

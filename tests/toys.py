@@ -56,7 +56,7 @@ def toy_corpus(folder, format_name="sentiment", train=48, validation=24):
 def toy(family="llama", format_name="sentiment", train=48, validation=24):
     """A tiny random backbone and rendered rows for it."""
     backbone = tiny(family)
-    renderer = Renderer.standard(format_name, backbone.kind, "soft", backbone.tokenizer, 48)
+    renderer = Renderer.standard(format_name, backbone.layout, "soft", backbone.tokenizer, 48)
     packed = [
         pack(renderer.rows(iter(toy_rows(format_name, count, seed=count))))
         for count in (train, validation)

@@ -21,7 +21,6 @@ from ppt.backbones.states import predicted_by
 from ppt.errors import ConfigError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.patterns import TARGETS
-from ppt.prompts.rendering import LAYOUTS
 from ppt.prompts.tensors import Batch, LabelWords
 
 LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
@@ -46,7 +45,9 @@ class Backbone(ABC):
     """
 
     kind: ClassVar[str]
-    """How label words are read: a key of `ppt.prompts.rendering.LAYOUTS`."""
+    """How label words are read: a key of `ppt.prompts.files.TASK_TYPES`."""
+    layout: str
+    """The layout of the patterns that it is shown."""
 
     @staticmethod
     def auto_class(config: Any) -> Any:
@@ -62,11 +63,6 @@ class Backbone(ABC):
         own = tokenizer.pad_token_id
         self.pad_id: int = own if own is not None and own < self.vocab_size else 0
         """What fills rows up: any id that the model knows, as it is never read."""
-
-    @property
-    def layout(self) -> str:
-        """The layout of the patterns that it is shown."""
-        return LAYOUTS[self.kind]
 
     def aim_at(self, target: str) -> None:
         """Say label words as ``--target`` has it; raises ConfigError where it cannot."""

@@ -127,10 +127,6 @@ def _end(tokens: Sequence[Ids], words: Sequence[str], encoder: Encoder, layout: 
     )
 
 
-LAYOUTS = {"causal": "suffix", "seq2seq": "cloze"}
-"""Kind of backbone → layout of its patterns, unless ``--target`` names another."""
-
-
 @dataclass(frozen=True)
 class Renderer:
     """How rows become tokens: pattern, words, the backbone's tokenizer, tokens at most.
@@ -146,11 +142,11 @@ class Renderer:
 
     @classmethod
     def standard(
-        cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int,
-        answers: str = "letters", layout: str | None = None,
+        cls, format_name: str, layout: str, style: str, tokenizer: Any, max_length: int,
+        answers: str = "letters",
     ) -> "Renderer":  # fmt: skip
-        """The renderer of a corpus format for a kind of backbone, in its layout or another."""
-        pattern = standard_pattern(format_name, layout or LAYOUTS[kind], style, answers)
+        """The renderer of a corpus format in the layout of a backbone."""
+        pattern = standard_pattern(format_name, layout, style, answers)
         words = standard_verbalizer(format_name)
         return cls(pattern, words, tokenizer, max_length, by_text=answers == "texts")
 

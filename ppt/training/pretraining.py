@@ -174,8 +174,8 @@ def corpus_rows(
 def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
     """How the rows of a corpus become tokens."""
     return Renderer.standard(
-        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
-        config.answers, backbone.layout,
+        config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
+        config.answers,
     )  # fmt: skip
 
 
