@@ -23,7 +23,6 @@ from ppt.prompts.files import load_prompt, open_prompt, read_values, save_prompt
 from ppt.prompts.in_context import demonstrations, without_start
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary
 from ppt.training.deep import DeepPrompts, begun
-from ppt.training.pretraining import train
 from ppt.transfer.library import choose_prompt, find_prompts, serves
 from ppt.transfer.teacher import TunedLabeller
 from tests.few import steps, toy_lanes, toy_task
@@ -31,7 +30,7 @@ from tests.test_pretrain import fails
 from tests.test_training import Ended, KilledError, same, stop_in
 from tests.test_tuning import POINTS, assert_same
 from tests.tiny import CAUSAL, WORDS, save_tiny, tiny, tiny_batch, tiny_model, tiny_prompt
-from tests.toys import settings, toy, toy_corpus
+from tests.toys import settings, toy, toy_corpus, train
 
 LIKE_PEFT = ("llama", "gpt2", "qwen2", "qwen3", "phi", "opt", "cohere", "granite")
 

@@ -23,11 +23,10 @@ from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation, best_of, best_step, evaluate, has_stalled, is_clear
 from ppt.training.log import Plan, RunLog
 from ppt.training.loop import Loop
-from ppt.training.pretraining import train
 from ppt.training.settings import PretrainConfig
 from ppt.training.state import latest, load_state, save_state
 from ppt.training.trainables import PromptBank
-from tests.toys import settings, toy
+from tests.toys import settings, toy, train
 
 
 @pytest.fixture(scope="module")

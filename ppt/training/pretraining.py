@@ -20,14 +20,14 @@ from ppt.prompts.rendering import Renderer
 from ppt.training.card import adapter_heading
 from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
-from ppt.training.examples import Examples, load_examples
+from ppt.training.examples import load_examples
 from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.objective import CorpusRows, Material
 from ppt.training.processes import ALONE, Processes
 from ppt.training.reading import LM
-from ppt.training.settings import PretrainConfig, TrainSettings
+from ppt.training.settings import PretrainConfig
 from ppt.training.starts import Beginning, started
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading
@@ -45,22 +45,6 @@ class Pretrained:
     def first(self) -> Evaluation:
         """The scores before training."""
         return self.course.first
-
-
-def train(
-    trainable: Trainable,
-    examples: Examples,
-    settings: TrainSettings,
-    folder: Path | None = None,
-    *,
-    resume: str = "auto",
-    identity: Mapping[str, Any] | None = None,
-    processes: Processes = ALONE,
-    progress: str = "bar",
-) -> Course[Evaluation]:
-    """Train `trainable` (one lane) in place on the rows of a corpus (`ppt.training.keeper.run`)."""
-    objective = CorpusRows(trainable, examples, settings.resolved(), processes)
-    return run(objective, folder, resume=resume, identity=identity, progress=progress)
 
 
 def train_prompt(
