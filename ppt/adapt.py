@@ -71,10 +71,8 @@ def _adapt(
     config: AdaptConfig, folder: Path, processes: "Processes", argv: Sequence[str] | None
 ) -> None:
     """Train in a folder that is locked, and show the scores."""
-    from rich.console import Console
-
     from ppt.training.adapting import adapt, place_of
-    from ppt.training.card import scores_table
+    from ppt.training.card import show_scores
     from ppt.training.folder import check_run
     from ppt.training.windows import Reading
 
@@ -86,10 +84,7 @@ def _adapt(
         progress="bar" if sys.stderr.isatty() else "lines", tell=print,
     )  # fmt: skip
     if processes.first:
-        best = course.best(config.metric_for_best_model)
-        Console().print(scores_table(course.first, best))
-        early = ", stopped early" if course.stopped_early else ""
-        print(f"{course.step} steps{early}; step {best.step}: {folder / place_of(config)}")
+        show_scores(course, config.metric_for_best_model, "", folder / place_of(config))
 
 
 if __name__ == "__main__":

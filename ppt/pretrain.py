@@ -82,10 +82,8 @@ def _pretrain(
     argv: Sequence[str] | None,
 ) -> None:
     """Train in a folder that is locked, and show the scores."""
-    from rich.console import Console
-
     from ppt.backbones.loading import dtype_hint, load_backbone
-    from ppt.training.card import scores_table
+    from ppt.training.card import show_scores
     from ppt.training.folder import check_run
     from ppt.training.pretraining import PLACES, pretrain
     from ppt.training.windows import Reading
@@ -108,10 +106,8 @@ def _pretrain(
         progress="bar" if sys.stderr.isatty() else "lines", tell=print,
     )  # fmt: skip
     if processes.first:
-        Console().print(scores_table(made.first, made.best))
-        early = ", stopped early" if made.course.stopped_early else ""
-        print(f"{made.course.step} steps{early}; the {config.trains} of step {made.best.step}:"
-              f" {folder / PLACES[config.trains]}")  # fmt: skip
+        place = folder / PLACES[config.trains]
+        show_scores(made.course, config.metric_for_best_model, f"the {config.trains} of ", place)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 from rich.table import Table
 
 from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
 from ppt.errors import visible
 from ppt.prompts.foreign import readable
+from ppt.training.course import Course
 from ppt.training.evaluation import Evaluation
 from ppt.training.log import LOSS_PNG, METRICS
 
@@ -44,15 +46,18 @@ def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str
     return rows
 
 
-def scores_table(first: Evaluation, best: Evaluation) -> Table:
-    """The scores before and after, for the terminal."""
+def show_scores(course: Course[Evaluation], metric: str, what: str, place: Path) -> None:
+    """Print the scores before and after, and the `place` of the best step's result, `what`."""
+    first, best = course.first, course.best(metric)
     table = Table(title=_count(best), title_justify="left")
     table.add_column("")
     for name in ("step 0", f"step {best.step} (best)", "chance"):
         table.add_column(name, justify="right")
     for row in scores_rows(first, best):
         table.add_row(*row)
-    return table
+    Console().print(table)
+    early = ", stopped early" if course.stopped_early else ""
+    print(f"{course.step} steps{early}; {what}step {best.step}: {place}")
 
 
 def _count(best: Evaluation) -> str:
