@@ -158,8 +158,10 @@ def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Pa
     figure.suptitle(visible(title), parse_math=False)
     losses, accuracies = figure.subplots(1, 2)
     for axes, name in ((losses, "loss"), (accuracies, "accuracy")):
-        _line(axes, train, name, "train (smoothed)", smooth=True)
-        _line(axes, validation, name, "validation", marker="o", markersize=3)
+        smooth = smoothed([row[name] for row in train])
+        axes.plot([row["step"] for row in train], smooth, label="train (smoothed)")
+        points = [row["step"] for row in validation], [row[name] for row in validation]
+        axes.plot(*points, label="validation", marker="o", markersize=3)
         axes.set(xlabel="step", title=name)
     if validation:
         accuracies.axhline(validation[-1]["chance"], color="grey", linestyle=":", label="chance")
@@ -175,17 +177,3 @@ def smoothed(values: Sequence[float], memory: float = 0.8) -> list[float]:
         mean = memory * mean + (1 - memory) * value
         means.append(mean / (1 - memory**count))
     return means
-
-
-def _line(
-    axes: Any,
-    rows: Sequence[Mapping[str, Any]],
-    name: str,
-    label: str,
-    *,
-    smooth: bool = False,
-    **look: Any,
-) -> None:
-    values = [row[name] for row in rows]
-    steps = [row["step"] for row in rows]
-    axes.plot(steps, smoothed(values) if smooth else values, label=label, **look)
