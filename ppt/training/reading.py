@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from ppt.base.flags import Command, Rule, flag
-from ppt.errors import ConfigError
 
 DATA = "the data"
 
@@ -27,13 +26,3 @@ class DocumentSettings(Command):
         "the share of raw documents that is held out, by their content", group=DATA, default=0.05,
         rule=Rule(lambda share: 0 < share < 1, "a share between 0 and 1"),
     )  # fmt: skip
-
-    def check_format(self, name: str, corpus: str | None, *, of_rows: bool) -> None:
-        """Refuse flags that the format `name` has no use for; `of_rows`: some of rows are given."""
-        if (of_rows and name == LM) or (self.eval_corpus and name != LM):
-            raise ConfigError(
-                f"--style, --answers and --target are of rows, --eval_corpus is of --format {LM}:"
-                f" leave out what --format {name} has not."
-            )
-        if name == LM and corpus is None:
-            raise ConfigError(f"--format {LM} needs raw documents: give --corpus='docs/*.txt'.")

@@ -250,7 +250,14 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             if not fits:
                 raise ConfigError(f"--{name}: got {getattr(self, name)!r}: it is for {part} alone.")
         of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
-        self.check_format(self.format, self.corpus, of_rows=of_rows)
+        others = of_rows if self.format == LM else self.eval_corpus is not None
+        if others:
+            raise ConfigError(
+                f"--style, --answers and --target are of rows, --eval_corpus is of --format {LM}:"
+                f" leave out what --format {self.format} has not."
+            )
+        if self.format == LM and self.corpus is None:
+            raise ConfigError(f"--format {LM} needs raw documents: give --corpus='docs/*.txt'.")
         require_early(self.embedding_steps, self.max_steps)
         if self.embedding_steps and self.what != "prompt":
             raise ConfigError(f"--embedding_steps is for prompts of embeddings, got {self.what}.")
