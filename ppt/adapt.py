@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
-from ppt.base.imports import import_models, quick_imports
+from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.base.threads import spin_less
 from ppt.errors import exit_status
 from ppt.training.adaptation import AdaptConfig
 
