@@ -60,9 +60,8 @@ class OnlyLane(Watcher[Evaluation]):
     def __init__(self, settings: TrainSettings, folder: Path | None = None) -> None:
         self.settings, self.folder = settings, folder
 
-    def diverged(self, lane: int, step: int, what: str, value: float) -> None:
+    def diverged(self, _lane: int, step: int, what: str, value: float) -> None:
         """Raise TrainingError."""
-        del lane
         last = latest(self.folder) if self.folder else None
         good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         raise TrainingError(
@@ -117,9 +116,8 @@ class RunLog(OnlyLane):
         """Move the bar within an evaluation."""
         self._move(f"{self._where()}, evaluating", share)
 
-    def trained(self, lane: int, row: Mapping[str, float]) -> None:
+    def trained(self, _lane: int, row: Mapping[str, float]) -> None:
         """Log means over the last steps."""
-        del lane
         self._write("train", row)
         self._show(
             loss=f"{row['loss']:.3f}",
@@ -127,9 +125,8 @@ class RunLog(OnlyLane):
             examples=f"{row['examples_per_second']:.1f}/s",
         )
 
-    def evaluated(self, lane: int, result: Evaluation) -> None:
+    def evaluated(self, _lane: int, result: Evaluation) -> None:
         """Log scores on the validation split."""
-        del lane
         self._write("validation", asdict(result))
         self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
         self._evaluations += 1

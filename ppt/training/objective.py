@@ -134,9 +134,8 @@ class CorpusRows(OneRun):
         """Validation rows."""
         return len(self.examples.validation)
 
-    def begin(self, rows: Indices, epoch: int) -> int:
+    def begin(self, rows: Indices, _epoch: int) -> int:
         """A row has one label."""
-        del epoch
         return len(rows)
 
     def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
@@ -158,9 +157,8 @@ class CorpusRows(OneRun):
         right = (scores.argmax(-1) == batch.labels).sum()
         return total * share, torch.stack([total, right.to(total.dtype)])
 
-    def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
+    def evaluate(self, _which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
         """Loss and accuracy over the validation rows."""
-        del which
         result = evaluate(
             self.trainable,
             self.examples.validation,
