@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from ppt.training.evaluation import Scored, best_step
-
-S = TypeVar("S", bound=Scored)
+from ppt.training.evaluation import S, best_step
 
 
 @dataclass

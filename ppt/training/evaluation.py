@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +17,20 @@ from ppt.training.processes import ALONE, Processes
 from ppt.training.trainables import Trainable
 
 
+class Scored:
+    """What one can choose by: mean loss and share of right answers of `rows` after `step` steps."""
+
+    step: int
+    loss: float
+    accuracy: float
+    rows: int
+
+
+S = TypeVar("S", bound=Scored)
+
+
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Scored):
     """Scores after `step` steps. `by_options` has an entry for each number of options met.
 
     `chance` is the accuracy of blind guessing: the mean of 1 / options over rows.
@@ -30,29 +42,6 @@ class Evaluation:
     chance: float
     rows: int
     by_options: Mapping[str, Mapping[str, float]]
-
-
-class Scored(Protocol):
-    """What one can choose by."""
-
-    @property
-    def step(self) -> int:
-        """The steps taken before."""
-
-    @property
-    def loss(self) -> float:
-        """The mean over rows."""
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right answers."""
-
-    @property
-    def rows(self) -> int:
-        """How many answers there were."""
-
-
-S = TypeVar("S", bound=Scored)
 
 
 MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {

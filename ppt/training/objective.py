@@ -17,8 +17,7 @@ from ppt.base.arrays import Indices
 from ppt.prompts.batches import collate
 from ppt.prompts.order import BatchOrder, part
 from ppt.prompts.tensors import Batch
-from ppt.training.course import S
-from ppt.training.evaluation import Evaluation, evaluate
+from ppt.training.evaluation import Evaluation, S, evaluate
 from ppt.training.examples import Examples
 from ppt.training.processes import ALONE, Processes
 from ppt.training.replay import Replay
