@@ -19,8 +19,15 @@ from ppt.training import keeper, objective
 from ppt.training import log as logs
 from ppt.training import state as checkpoints
 from ppt.training.card import draw_loss, read_metrics, smoothed
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation, best_of, best_step, evaluate, has_stalled, is_clear
+from ppt.training.evaluation import (
+    Course,
+    Evaluation,
+    best_of,
+    best_step,
+    evaluate,
+    has_stalled,
+    is_clear,
+)
 from ppt.training.log import Plan, RunLog
 from ppt.training.loop import Loop
 from ppt.training.settings import PretrainConfig

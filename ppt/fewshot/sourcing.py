@@ -27,7 +27,7 @@ from ppt.prompts.rendering import Renderer
 from ppt.results.folder import embedding_file
 from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
-from ppt.training.course import Course
+from ppt.training.evaluation import Course
 from ppt.training.examples import load_examples
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import PromptBank, Trainable

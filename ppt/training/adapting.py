@@ -16,8 +16,7 @@ from ppt.prompts.files import ADAPTER
 from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.card import model_heading
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.folder import MODEL, begin_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run

@@ -15,8 +15,7 @@ from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
 from ppt.errors import visible
 from ppt.prompts.foreign import readable
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import LOSS_PNG, METRICS
 
 

@@ -16,8 +16,7 @@ from ppt.prompts.files import ADAPTER, FOLDER
 from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.card import Heading, draw_loss, model_card, read_metrics
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.state import checkpoints

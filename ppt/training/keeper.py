@@ -10,8 +10,7 @@ from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.early import EARLY, read_early, read_start, save_early
 from ppt.prompts.files import FOLDER
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import OnlyLane, Plan, RunLog
 from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import OneRun

@@ -22,8 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from ppt.base.signals import StopRequest
 from ppt.errors import TrainingError, want_of_memory
-from ppt.training.course import Course, Window
-from ppt.training.evaluation import S, best_step, has_stalled
+from ppt.training.evaluation import Course, S, Window, best_step, has_stalled
 from ppt.training.objective import Objective
 from ppt.training.optimizers import make_optimizer, rate
 from ppt.training.processes import ALONE, Processes, add_up_gradients

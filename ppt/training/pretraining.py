@@ -18,8 +18,7 @@ from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import adapter_heading
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.examples import load_examples
 from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
