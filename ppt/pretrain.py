@@ -14,8 +14,8 @@ from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import Corpus, open_corpus
 from ppt.errors import exit_status
-from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig
+from ppt.training.shared import LM
 
 if TYPE_CHECKING:
     from ppt.training.processes import Processes

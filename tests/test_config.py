@@ -11,8 +11,8 @@ from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
 from ppt.methods import PROMPT_RATES
 from ppt.training.optimizers import MAKERS, SCHEDULES, rate
-from ppt.training.reading import LM
 from ppt.training.settings import DECAYS, PretrainConfig, TrainSettings
+from ppt.training.shared import LM
 from tests.toys import settings
 
 

@@ -28,8 +28,8 @@ from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
 from ppt.training.objective import Material, OneRun, Watch
 from ppt.training.processes import ALONE, Processes
-from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
+from ppt.training.shared import LM
 from ppt.training.trainables import Trainable
 from ppt.training.windows import HELD_OUT, TOKENS, TRAIN, Reading, Windows, windows_in
 

@@ -25,8 +25,8 @@ from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.objective import CorpusRows, Material
 from ppt.training.processes import ALONE, Processes
-from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig
+from ppt.training.shared import LM
 from ppt.training.starts import Beginning, started
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading

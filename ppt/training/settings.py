@@ -14,8 +14,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
 from ppt.methods import ACCURACY, CLEAR, EXAMPLES, PROMPT_RATES
 from ppt.prompts.patterns import ANSWERS, TARGETS
-from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA, LM, DocumentSettings
+from ppt.training.shared import DATA, LM, MACHINE, DocumentSettings, MachineSettings
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
 

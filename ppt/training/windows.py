@@ -34,7 +34,7 @@ from ppt.prompts.encoder import Encoder, Ids
 from ppt.prompts.foreign import read_object
 from ppt.prompts.spans import Tokens
 from ppt.tasks.documents import documents, find_documents
-from ppt.training.reading import DocumentSettings
+from ppt.training.shared import DocumentSettings
 
 TOKENS, FACTS, REJECTS = "tokens", "documents.json", "rejects.jsonl"
 """A run's folder of them; what was read, in it; what was not, a line each."""
