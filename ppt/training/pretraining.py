@@ -27,7 +27,7 @@ from ppt.training.objective import CorpusRows, Material
 from ppt.training.processes import ALONE, Processes
 from ppt.training.settings import PretrainConfig
 from ppt.training.shared import LM
-from ppt.training.starts import Beginning, started
+from ppt.training.starts import started
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading
 
@@ -97,7 +97,7 @@ def pretrain(
         if processes.first and folder:
             begin_run(folder, config, goes_on=goes_on)
 
-    with started(Beginning(config, backbone, renderer, corpus)) as trainable:
+    with started(config, backbone, renderer, corpus) as trainable:
         shown = progress != "none" and processes.first
         if isinstance(corpus, Corpus):
             assert renderer is not None, "rows of a corpus are rendered"

@@ -273,7 +273,7 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
 
     @property
     def what(self) -> str:
-        """What is trained: a row of `ppt.training.starts.TRAINS`."""
+        """What is trained: ``prompt``, ``kv`` (a deep one) or ``lora``."""
         return "kv" if self.trains == "prompt" and self.prompt_kind == "kv" else self.trains
 
     def resolved(self) -> Self:
