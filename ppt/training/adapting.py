@@ -1,7 +1,6 @@
 """Adapting a language model to raw documents, from read flags to what is kept."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ from ppt.training.windows import TOKENS, Reading
 TOKENIZER = "tokenizer.json"
 """Where a new tokenizer is kept, beside the tokens that it made, until the model is saved."""
 
-TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]] = {
-    "everything": lambda backbone, _: everything(backbone),
-    "lora": lora,
-}
-"""``--trains`` → what is trained, ready."""
-
 
 def adapt(
     config: AdaptConfig,
@@ -57,7 +50,8 @@ def adapt(
             write_synced(tokens / TOKENIZER, core.encode())
         begin_run(folder, config, goes_on=goes_on)
 
-    with TRAINS[config.trains](backbone, config.seed) as weights:
+    is_lora = config.trains == "lora"
+    with lora(backbone, config.seed) if is_lora else everything(backbone) as weights:
         made = language_run(
             weights, reading, config.objective, config, folder, begin=begin, processes=processes,
             goes_on=goes_on, progress=progress == "bar" and processes.first,
