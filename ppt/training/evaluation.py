@@ -216,12 +216,5 @@ def evaluate(
         str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
         for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
     }
-    n_rows = len(rows)
-    return Evaluation(
-        step,
-        total / n_rows,
-        sum(hits_by_kind) / n_rows,
-        float((1 / options).mean()),
-        n_rows,
-        by_options,
-    )
+    size, chance = len(rows), float((1 / options).mean())
+    return Evaluation(step, total / size, sum(hits_by_kind) / size, chance, size, by_options)
