@@ -504,13 +504,12 @@ def test_a_saved_model_loads_with_equal_scores(family, tmp_path):
     torch.testing.assert_close(backbone.score(prompt, batch), fresh.score(prompt, batch))
 
 
-def test_dtype_attention_and_prefix_are_passed_on(tmp_path):
+def test_dtype_and_attention_are_passed_on(tmp_path):
     folder = str(save_tiny(tmp_path))
-    backbone = load_backbone(folder, dtype="bfloat16", attention="eager", shared_prefix=False)
+    backbone = load_backbone(folder, dtype="bfloat16", attention="eager")
     assert backbone.dtype == torch.bfloat16
     assert backbone.model.config._attn_implementation == "eager"
-    assert not backbone.shared_prefix
-    assert load_backbone(folder, dtype=None, device="cpu").dtype == torch.float32
+    assert load_backbone(folder, device="cpu").dtype == torch.float32
 
 
 def test_a_tokenizer_without_padding_gets_some():

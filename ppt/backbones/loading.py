@@ -36,9 +36,8 @@ def load_backbone(
     name: str = DEFAULT_MODEL,
     *,
     device: str | None = None,
-    dtype: str | None = "auto",
+    dtype: str = "auto",
     attention: str | None = None,
-    shared_prefix: bool = True,
     threads: int | None = None,
     target: str = TARGETS[0],
 ) -> Backbone:
@@ -49,9 +48,9 @@ def load_backbone(
     takes a third less time for short texts, and more memory for long ones. `threads` limits
     PyTorch's, for the whole process.
     """
-    where, precision = prepared_device(device, threads), dtype or "auto"
-    if precision not in {*DTYPES, "auto"}:
-        raise unknown_name("dtype", precision, [*DTYPES, "auto"])
+    where = prepared_device(device, threads)
+    if dtype not in {*DTYPES, "auto"}:
+        raise unknown_name("dtype", dtype, [*DTYPES, "auto"])
     from transformers import AutoTokenizer
 
     folder = find_model(name)
@@ -63,7 +62,7 @@ def load_backbone(
     with _clear("the tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     require_safetensors(folder, name)
-    kind = DTYPES.get(precision) or _best_dtype(where)
+    kind = DTYPES.get(dtype) or _best_dtype(where)
     with _clear("the weights", name), without_bars():
         model, report = family.auto_class(config).from_pretrained(
             folder, config=config, dtype=kind, attn_implementation=attention,
@@ -76,7 +75,7 @@ def load_backbone(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
             " a model for another task: take one with a language-model head."
         )
-    backbone = as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+    backbone = as_backbone(model, tokenizer, name)
     backbone.aim_at(target)
     return backbone
 
