@@ -153,7 +153,7 @@ class LanguageWindows(OneRun):
         """The sum of losses, and of right tokens, of some windows."""
         backbone = self.trainable.backbone
         batch = batch_of(pairs, backbone.pad_id).to(backbone.device)
-        found, right = self.trainable.token_scores(which, batch, rows)
+        found, right = backbone.token_scores(self.trainable.bank(which, rows), batch)
         return -found.sum(), right.sum().to(found.dtype)
 
     def _pair(self, windows: Tokens, row: int, *when: str, seed: int = 0) -> Pair:
