@@ -91,7 +91,12 @@ def pretrain(
 
     `tell` hears what users should know meanwhile.
     """
-    renderer = renderer_of(config, backbone) if isinstance(corpus, Corpus) else None
+    renderer = None
+    if isinstance(corpus, Corpus):
+        renderer = Renderer.standard(
+            config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
+            config.answers,
+        )  # fmt: skip
 
     def begin(_: Path | None = None) -> None:
         if processes.first and folder:
@@ -152,14 +157,6 @@ def corpus_rows(
     objective = CorpusRows(trainable, examples, config, processes)
     identity = {"corpus": digest, "model": origin(trainable.backbone)}
     return Material(objective, facts, identity, told)
-
-
-def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
-    """How the rows of a corpus become tokens."""
-    return Renderer.standard(
-        config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
-        config.answers,
-    )  # fmt: skip
 
 
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}
