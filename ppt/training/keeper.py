@@ -76,28 +76,10 @@ class Keeper(RunLog):
             "order": self.objective.order.state_dict(),
             "optimizer": numbers,
             "metrics_bytes": self.offset(),
-            "identity": dict(self.identity),
+            "identity": self.identity,
         }
         kept = {f"best.{i}": tensor for i, tensor in enumerate(best)}
         return State({**loop.trainable.state(), **memory, **rng_states(), **kept}, values)
-
-
-def begin(
-    loop: Loop[Evaluation], objective: OneRun, folder: Path, which: str,
-    identity: Mapping[str, Any], early: int | None, progress: str,
-) -> Keeper | None:  # fmt: skip
-    """Take up the state that `which` names (`run`), if any; the keeper, in the first process."""
-    path = {"auto": latest(folder), "none": None}.get(which, Path(which))
-    state = load_state(path) if path else None
-    if path and state:
-        _take_up(loop, objective, state, path, identity)
-    loop.processes.wait()
-    if not loop.processes.first:
-        return None
-    if path and loop.step and early is not None:
-        _take_up_early(path, loop.step, folder, early)
-    keep_states(folder, loop.step if state else -1, objective.settings.save_total_limit)
-    return Keeper(loop, objective, folder, state, identity, early, progress)
 
 
 def _take_up(
@@ -163,11 +145,20 @@ def run(
     TrainingError where it cannot go on.
     """
     settings, device = objective.settings, objective.trainable.backbone.device
+    identity = dict(identity or {})
     loop = Loop(objective, [settings], OnlyLane(settings, folder), objective.processes)
     with StopRequest() as stop, enough_memory(device, LESS), ExitStack() as at_the_end:
-        if folder and (
-            keeper := begin(loop, objective, folder, resume, identity or {}, early, progress)
-        ):
-            loop.watcher = at_the_end.enter_context(closing(keeper))
+        if folder:
+            path = {"auto": latest(folder), "none": None}.get(resume, Path(resume))
+            state = load_state(path) if path else None
+            if path and state:
+                _take_up(loop, objective, state, path, identity)
+            loop.processes.wait()
+            if loop.processes.first:
+                if path and loop.step and early is not None:
+                    _take_up_early(path, loop.step, folder, early)
+                keep_states(folder, loop.step if state else -1, settings.save_total_limit)
+                keeper = Keeper(loop, objective, folder, state, identity, early, progress)
+                loop.watcher = at_the_end.enter_context(closing(keeper))
         (course,) = loop.to_the_end(stop)
     return course
