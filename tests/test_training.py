@@ -24,7 +24,6 @@ from ppt.training.evaluation import (
     Evaluation,
     best_of,
     best_step,
-    evaluate,
     has_stalled,
     is_clear,
 )
@@ -66,6 +65,12 @@ def run(toy, folder, *, residual=0, resume="auto", identity=None, **changes):
     bank, own = PromptBank(backbone, [fresh(backbone, residual)]), settings(**changes)
     course = train(bank, examples, own, folder, resume=resume, identity=identity, progress="none")
     return Ended(course, bank, folder, own.metric_for_best_model)
+
+
+def evaluated(bank, examples, **changes):
+    rows = objective.CorpusRows(bank, examples, settings(**changes).resolved())
+    (found,) = rows.evaluate([0], 0, lambda _: False)
+    return found
 
 
 def same(one, other):
@@ -406,7 +411,7 @@ def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
     assert result.course.stopped_early
     assert result.course.step == result.best.step + 2 < 30
     backbone, examples = llama
-    again = evaluate(PromptBank(backbone, [result.prompt]), examples.validation, examples.words)
+    again = evaluated(PromptBank(backbone, [result.prompt]), examples)
     assert again.loss == pytest.approx(result.best.loss, rel=1e-6)
     assert not torch.equal(result.prompt, result.tensors["prompt.values"])
     same(run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
@@ -418,7 +423,7 @@ def test_evaluation_agrees_with_counting_row_by_row(format_name):
     backbone, examples = toy("llama", format_name)
     prompt = fresh(backbone).folded()
     bank = PromptBank(backbone, [prompt])
-    result = evaluate(bank, examples.validation, examples.words, batch_size=5)
+    result = evaluated(bank, examples, per_device_eval_batch_size=5)
     right, losses, chances = [], [], []
     for i in range(len(examples.validation)):
         batch = collate(examples.validation, np.array([i]), examples.words)

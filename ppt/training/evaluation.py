@@ -10,15 +10,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 
-from ppt.backbones.base import LOSSES
 from ppt.methods import ACCURACY, CLEAR
-from ppt.prompts.batches import TokenRows, collate
-from ppt.prompts.order import evaluation_batches
+from ppt.prompts.batches import TokenRows
 from ppt.prompts.tensors import LabelWords
-from ppt.training.processes import ALONE, Processes
-from ppt.training.trainables import Trainable
 
 
 class Scored:
@@ -173,48 +168,3 @@ class Course(Generic[S]):
 def option_counts(rows: TokenRows, words: LabelWords) -> np.ndarray[Any, np.dtype[np.int64]]:
     """How many labels each row allows, [N]; all where it shows no options."""
     return np.where(rows.options > 0, rows.options, len(words.lengths))
-
-
-@torch.no_grad()
-def evaluate(
-    trainable: Trainable,
-    rows: TokenRows,
-    words: LabelWords,
-    *,
-    step: int = 0,
-    loss: str = "verbalizer",
-    batch_size: int = 32,
-    processes: Processes = ALONE,
-    watch: Callable[[float], bool] = lambda _: False,
-) -> Evaluation | None:
-    """Score `rows` with the first lane of `trainable`.
-
-    `watch` is told before each batch what share of the rows is scored; where it returns
-    true in any process, the evaluation is given up and the result None.
-    """
-    backbone = trainable.backbone
-    options = option_counts(rows, words)
-    kinds, kind_of = np.unique(options, return_inverse=True)
-    right, total, stopped = np.zeros(len(kinds)), 0.0, False
-    batches = evaluation_batches(
-        rows.lengths, batch_size * processes.world, processes.rank, processes.world
-    )
-    for number, indices in enumerate(batches):
-        if stopped := watch(number / len(batches)):
-            break
-        batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
-        scores = trainable.score([0], batch, full_vocabulary=loss == "vocabulary")
-        total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
-        hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
-        right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
-    sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
-    total, stops, *hits_by_kind = processes.sum(sums).tolist()
-    if stops:
-        return None
-    counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
-    by_options = {
-        str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
-        for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
-    }
-    size, chance = len(rows), float((1 / options).mean())
-    return Evaluation(step, total / size, sum(hits_by_kind) / size, chance, size, by_options)

@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
 from ppt.prompts.batches import collate
-from ppt.prompts.order import BatchOrder, part
+from ppt.prompts.order import BatchOrder, evaluation_batches, part
 from ppt.prompts.tensors import Batch
-from ppt.training.evaluation import Evaluation, S, evaluate
+from ppt.training.evaluation import Evaluation, S, option_counts
 from ppt.training.examples import Examples
 from ppt.training.processes import ALONE, Processes
 from ppt.training.replay import Replay
@@ -156,16 +157,33 @@ class CorpusRows(OneRun):
         right = (scores.argmax(-1) == batch.labels).sum()
         return total * share, torch.stack([total, right.to(total.dtype)])
 
-    def evaluate(self, _which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
-        """Loss and accuracy over the validation rows."""
-        result = evaluate(
-            self.trainable,
-            self.examples.validation,
-            self._words,
-            step=step,
-            loss=self.settings.loss,
-            batch_size=self.settings.per_device_eval_batch_size,
-            processes=self.processes,
-            watch=watch,
-        )
-        return None if result is None else [result]
+    @torch.no_grad()
+    def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
+        """Loss and accuracy over the validation rows; `by_options` has those of each number."""
+        backbone, processes, loss = self.trainable.backbone, self.processes, self.settings.loss
+        rows, words, full = self.examples.validation, self._words, loss == "vocabulary"
+        options = option_counts(rows, words)
+        kinds, kind_of = np.unique(options, return_inverse=True)
+        right, total, stopped = np.zeros(len(kinds)), 0.0, False
+        size = self.settings.per_device_eval_batch_size * processes.world
+        batches = evaluation_batches(rows.lengths, size, processes.rank, processes.world)
+        for number, indices in enumerate(batches):
+            if stopped := watch(number / len(batches)):
+                break
+            batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
+            scores = self.trainable.score(which, batch, full_vocabulary=full)
+            total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
+            hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
+            right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
+        sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
+        total, stops, *hits_by_kind = processes.sum(sums).tolist()
+        if stops:
+            return None
+        counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
+        by_options = {
+            str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
+            for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
+        }
+        count, chance = len(rows), float((1 / options).mean())
+        accuracy = sum(hits_by_kind) / count
+        return [Evaluation(step, total / count, accuracy, chance, count, by_options)]
