@@ -22,7 +22,6 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast, T5Tokenizer
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.encoder import Encoder, mask_id
-from ppt.prompts.fitting import water_fill
 from ppt.prompts.patterns import (
     LETTERS,
     PATTERNS,
@@ -35,7 +34,7 @@ from ppt.prompts.patterns import (
     standard_pattern,
     standard_verbalizer,
 )
-from ppt.prompts.rendering import Renderer, label_words
+from ppt.prompts.rendering import Renderer, label_words, water_fill
 
 TRAINING_TEXT = [
     "The film was good, the sea was terrible and maybe the ship was bad. Yes, no; great!",
