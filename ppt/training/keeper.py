@@ -11,7 +11,7 @@ from ppt.errors import ConfigError, InputError
 from ppt.prompts.early import EARLY, read_early, read_start, save_early
 from ppt.prompts.files import FOLDER
 from ppt.training.evaluation import Course, Evaluation
-from ppt.training.log import OnlyLane, Plan, RunLog
+from ppt.training.log import OnlyLane, RunLog
 from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import OneRun
 from ppt.training.state import (
@@ -38,17 +38,8 @@ class Keeper(RunLog):
         self, loop: Loop[Evaluation], objective: OneRun, folder: Path, state: State | None,
         identity: Mapping[str, Any], early: int | None, progress: str,
     ) -> None:  # fmt: skip
-        settings = objective.settings
-        plan = Plan(
-            steps=settings.max_steps,
-            trained=settings.local_batch_size * loop.processes.world,
-            evaluations=1 + -(-settings.max_steps // settings.eval_steps),
-            scored=objective.scored,
-        )
-        super().__init__(
-            folder, settings, plan, step=loop.step, evaluations=len(loop.courses[0].history),
-            offset=int(state.values["metrics_bytes"]) if state else 0, progress=progress,
-        )  # fmt: skip
+        offset = int(state.values["metrics_bytes"]) if state else 0
+        super().__init__(loop, objective, folder, offset, progress)
         self.objective, self.identity, self.early = objective, identity, early
         self._saved = state.step if state else None
 

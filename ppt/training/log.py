@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,8 @@ from ppt.base.extras import left_out, need
 from ppt.base.files import TO_GO_ON, writing
 from ppt.errors import TrainingError
 from ppt.training.evaluation import Evaluation
-from ppt.training.loop import Watcher
+from ppt.training.loop import Loop, Watcher
+from ppt.training.objective import OneRun
 from ppt.training.settings import TrainSettings
 from ppt.training.state import latest
 
@@ -33,25 +34,6 @@ METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
 
 TRAINING_WORK = 2
 """What a row costs in training over what it costs in evaluation: 2.1 on the embedded backbone."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The work of a whole run: steps of `trained` rows each, evaluations of `scored` rows."""
-
-    steps: int
-    trained: int
-    evaluations: int
-    scored: int
-
-    def work(self, steps: int, evaluations: float) -> float:
-        """What is done after so many of them, in rows scored."""
-        return steps * self.trained * TRAINING_WORK + evaluations * self.scored
-
-    @property
-    def total(self) -> float:
-        """The work of all of it, unless the run stops early."""
-        return self.work(self.steps, self.evaluations)
 
 
 class OnlyLane(Watcher[Evaluation]):
@@ -72,35 +54,31 @@ class OnlyLane(Watcher[Evaluation]):
 
 
 class RunLog(OnlyLane):
-    """The logs of a run at `step`, after so many `evaluations`, as its watcher.
+    """The logs of a run as its watcher, from where it stands; metrics.jsonl goes on at `offset`.
 
-    Of several processes only the first has one. `offset` is that of metrics.jsonl.
+    Of several processes only the first has one.
     """
 
     folder: Path
 
     def __init__(
-        self,
-        folder: Path,
-        settings: TrainSettings,
-        plan: Plan,
-        *,
-        step: int,
-        evaluations: int,
-        offset: int,
-        progress: str,
+        self, loop: Loop[Evaluation], objective: OneRun, folder: Path, offset: int, progress: str
     ) -> None:
+        settings = objective.settings
         super().__init__(settings, folder)
-        self.every = settings.logging_steps
-        self._path = folder / METRICS
-        self._plan, self._step, self._evaluations = plan, step, evaluations
-        self._began, self._start = time.monotonic(), plan.work(step, evaluations)
+        self.every, self._path = settings.logging_steps, folder / METRICS
+        self._rows = settings.local_batch_size * loop.processes.world, objective.scored
+        self._step, self._evaluations = loop.step, len(loop.courses[0].history)
+        self._began, self._start = time.monotonic(), self._work(loop.step, self._evaluations)
+        self._total = self._work(
+            settings.max_steps, 1 + -(-settings.max_steps // settings.eval_steps)
+        )
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
-            self._events = _events(folder / EVENTS, step, settings.tensorboard)
+            self._events = _events(folder / EVENTS, loop.step, settings.tensorboard)
         self._bar: Any = tqdm(
-            total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
+            total=self._total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
             desc=self._where(),
         )  # fmt: skip
@@ -168,16 +146,21 @@ class RunLog(OnlyLane):
 
     def _move(self, where: str, share: float = 0.0) -> None:
         self._bar.set_description_str(where, refresh=False)
-        self._bar.update(self._plan.work(self._step, self._evaluations + share) - self._bar.n)
+        self._bar.update(self._work(self._step, self._evaluations + share) - self._bar.n)
+
+    def _work(self, steps: int, evaluations: float) -> float:
+        """What is done after so many of them, in rows scored."""
+        trained, scored = self._rows
+        return steps * trained * TRAINING_WORK + evaluations * scored
 
     def _where(self) -> str:
-        return f"step {self._step:,} of {self._plan.steps:,}"
+        return f"step {self._step:,} of {self.settings.max_steps:,}"
 
     def _left(self) -> str:
         """The time left at this session's pace, as in 12:34."""
-        done = self._plan.work(self._step, self._evaluations)
+        done = self._work(self._step, self._evaluations)
         pace = (time.monotonic() - self._began) / max(done - self._start, 1)
-        shown: str = tqdm.format_interval((self._plan.total - done) * pace)
+        shown: str = tqdm.format_interval((self._total - done) * pace)
         return shown
 
 
