@@ -20,7 +20,6 @@ from ppt.training import log as logs
 from ppt.training import state as checkpoints
 from ppt.training.card import draw_loss, read_metrics, smoothed
 from ppt.training.evaluation import (
-    Course,
     Evaluation,
     best_of,
     best_step,
@@ -184,7 +183,7 @@ def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
     assert not list(tmp_path.glob(f"{SCRATCH}*"))
     state = load_state(latest(tmp_path))
     assert {"prompt.values", "best.0", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
-    assert Course.of(state.values, Evaluation).step == 12
+    assert state.step == 12
 
 
 def test_runs_can_begin_anew_or_go_on_from_a_given_state(tmp_path, llama):

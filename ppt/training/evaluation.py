@@ -128,17 +128,6 @@ class Course(Generic[S]):
     stopped_early: bool = False
     diverged: bool = False
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any], scored: Callable[..., S]) -> "Course[S]":
-        """The course in a state's values; `scored` makes an evaluation of its fields."""
-        return cls(
-            values["step"],
-            [scored(**one) for one in values["history"]],
-            Window(**values["window"]),
-            values["seconds"],
-            values["examples"],
-        )
-
     @property
     def first(self) -> S:
         """The scores before training."""

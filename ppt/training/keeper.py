@@ -10,7 +10,7 @@ from ppt.base.signals import StopRequest
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.early import EARLY, read_early, read_start, save_early
 from ppt.prompts.files import FOLDER
-from ppt.training.evaluation import Course, Evaluation
+from ppt.training.evaluation import Course, Evaluation, Window
 from ppt.training.log import OnlyLane, RunLog
 from ppt.training.loop import Loop, enough_memory
 from ppt.training.objective import OneRun
@@ -91,7 +91,11 @@ def _take_up(
     count = sum(name.startswith("best.") for name in state.tensors)
     loop.best[0] = [state.tensors[f"best.{i}"] for i in range(count)]
     restore_rng(state)
-    loop.courses[0] = Course.of(state.values, Evaluation)
+    values = state.values
+    loop.courses[0] = Course(
+        values["step"], [Evaluation(**one) for one in values["history"]],
+        Window(**values["window"]), values["seconds"], values["examples"],
+    )  # fmt: skip
     loop.step = state.step
 
 
