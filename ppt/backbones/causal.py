@@ -149,7 +149,7 @@ class CausalBackbone(Backbone):
             layer.keys, layer.values = (repeat_rows(t, times) for t in (layer.keys, layer.values))
         return cache
 
-    def _tree(self, batch: Batch, before: int, seen: Tensor | None = None) -> dict[str, Any]:
+    def _tree(self, batch: Batch, before: int, seen: Tensor | None) -> dict[str, Any]:
         """Positions and masks for P = `before` keys, the text, and the words as branches.
 
         `seen` [R, P] says which of the keys before them rows may read.

@@ -26,7 +26,7 @@ from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
 from ppt.training.objective import Material, OneRun, Watch
-from ppt.training.processes import ALONE, Processes
+from ppt.training.processes import Processes
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.shared import LM
 from ppt.training.trainables import Trainable
@@ -98,7 +98,7 @@ class LanguageWindows(OneRun):
         windows: Windows,
         objective: str,
         settings: TrainSettings,
-        processes: Processes = ALONE,
+        processes: Processes,
     ) -> None:
         train, self._held_out = windows.train, windows.held_out
         super().__init__(trainable, np.full(len(train), train.shape[1]), settings, processes)

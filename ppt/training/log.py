@@ -39,7 +39,7 @@ TRAINING_WORK = 2
 class OnlyLane(Watcher[Evaluation]):
     """The watcher of a run of one lane, maybe in a `folder`; it ends where that lane diverges."""
 
-    def __init__(self, settings: TrainSettings, folder: Path | None = None) -> None:
+    def __init__(self, settings: TrainSettings, folder: Path | None) -> None:
         self.settings, self.folder = settings, folder
 
     def diverged(self, _lane: int, step: int, what: str, value: float) -> None:

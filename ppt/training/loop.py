@@ -78,12 +78,12 @@ class Loop(Generic[S]):
         self,
         objective: Objective[S],
         settings: Sequence[StepSettings],
-        watcher: Watcher[S] | None = None,
+        watcher: Watcher[S],
         processes: Processes = ALONE,
     ) -> None:
         self.objective, self.trainable = objective, objective.trainable
         self.settings = [one.resolved() for one in settings]
-        self.watcher, self.processes = watcher or Watcher(), processes
+        self.watcher, self.processes = watcher, processes
         lanes = range(self.trainable.lanes)
         assert len(settings) == len(lanes)
         self.parameters = [self.trainable.parameters(lane) for lane in lanes]

@@ -204,9 +204,9 @@ def windows_in(
     length: int,
     limits: Mapping[str, int],
     *,
-    begin: Callable[[Path], None] = lambda _: None,
-    goes_on: bool = False,
-    progress: bool = False,
+    begin: Callable[[Path], None],
+    goes_on: bool,
+    progress: bool,
 ) -> Windows:
     """The windows of a run, kept in its `folder` until it is finished; None: in memory.
 
