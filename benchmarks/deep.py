@@ -33,7 +33,8 @@ Step = tuple[nn.Parameter, Callable[[], Tensor]]
 
 def our_sides(model: object, tokenizer: object, start: Tensor, rows: int, tokens: int) -> dict:
     """Our steps by side, the batch, and the keys and values of `start` [P, H]."""
-    from ppt.backbones.base import word_loss
+    from torch.nn.functional import nll_loss
+
     from ppt.backbones.loading import as_backbone
     from ppt.prompts.deep import DeepBank
     from ppt.prompts.tensors import Batch, LabelWords
@@ -49,7 +50,7 @@ def our_sides(model: object, tokenizer: object, start: Tensor, rows: int, tokens
     seen = torch.ones(rows, len(start), dtype=torch.bool)
 
     def loss(prompt: object) -> Tensor:
-        return word_loss(backbone.score(prompt, batch, full_vocabulary=True), label)
+        return nll_loss(backbone.score(prompt, batch, full_vocabulary=True), label)
 
     steps = {
         "embeddings": (soft, lambda: loss(soft)),

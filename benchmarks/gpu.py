@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from ppt.backbones.base import Backbone, label_loss
+from ppt.backbones.base import Backbone
 from ppt.backbones.loading import load_backbone
 from ppt.errors import exit_status
 from ppt.prompts.tensors import Batch, LabelWords
@@ -101,7 +102,9 @@ def ours(bench: Bench, rows: int, lanes: int = 1, *, record: bool = True) -> Cal
     trainable = PromptBank(bench.backbone, [bench.start().detach() for _ in range(lanes)])
 
     def loss(which: Any, batch: Batch, places: Any, shares: Tensor) -> tuple[Tensor, Tensor]:
-        each = label_loss(trainable.score(which, batch, rows=places), batch.labels, "none")
+        each = cross_entropy(
+            trainable.score(which, batch, rows=places), batch.labels, reduction="none"
+        )
         own = (each.view_as(shares) * shares).sum(1)
         return own.sum(), own
 
@@ -117,7 +120,7 @@ def scores_and_gradient(backbone: Backbone, batch: Batch, start: Tensor) -> tupl
     """Scores [B, L] and the gradient [P, H] of their loss, on the CPU."""
     prompt = start.detach().to(backbone.device, copy=True).requires_grad_()
     scores = backbone.score(prompt, batch.to(backbone.device))
-    label_loss(scores, batch.labels.to(backbone.device)).backward()
+    cross_entropy(scores, batch.labels.to(backbone.device)).backward()
     assert prompt.grad is not None
     return scores.detach().float().cpu(), prompt.grad.float().cpu()
 

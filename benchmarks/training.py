@@ -159,7 +159,8 @@ def step_cost(case: str, side: str, steps: str) -> dict[str, Any]:
 
 def padding_cost(corpus: str, format_name: str, padding: str, dtype: str) -> dict[str, Any]:
     """Time forward and backward over real examples with one way of padding, in this process."""
-    from ppt.backbones.base import label_loss
+    from torch.nn.functional import cross_entropy
+
     from ppt.backbones.loading import load_backbone
 
     backbone = load_backbone(device="cpu", dtype=dtype)
@@ -167,10 +168,10 @@ def padding_cost(corpus: str, format_name: str, padding: str, dtype: str) -> dic
     if padding == "maximum":
         batches = [pad_to(longest, batch) for batch in batches]
     prompt = nn.Parameter(backbone.input_embeddings()[300 : 300 + PROMPT].float().clone())
-    label_loss(backbone.score(prompt, batches[0]), batches[0].labels).backward()  # warm up
+    cross_entropy(backbone.score(prompt, batches[0]), batches[0].labels).backward()  # warm up
     began, total = time.perf_counter(), 0.0
     for batch in batches:
-        loss = label_loss(backbone.score(prompt, batch), batch.labels, "sum")
+        loss = cross_entropy(backbone.score(prompt, batch), batch.labels, reduction="sum")
         loss.backward()
         total += loss.item()
     seconds, rows = time.perf_counter() - began, sum(map(len, batches))
@@ -187,7 +188,7 @@ def real_batches(backbone: Any, corpus: str, format_name: str) -> tuple[list[Any
     from ppt.training.settings import PretrainConfig
 
     usual = PretrainConfig(format=format_name)
-    renderer = Renderer.standard(format_name, "causal", usual.style, backbone.tokenizer, UNCUT)
+    renderer = Renderer.standard(format_name, "suffix", usual.style, backbone.tokenizer, UNCUT)
     count = usual.max_steps * usual.local_batch_size
     examples = load_examples(open_corpus(corpus, format_name), renderer, count, 1, progress=False)
     rows = examples.train

@@ -6,18 +6,13 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
-from ppt.base.imports import import_models, quick_imports
+from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.base.threads import spin_less
 from ppt.errors import exit_status
 from ppt.training.adaptation import AdaptConfig
-
-if TYPE_CHECKING:
-    from ppt.training.processes import Processes
 
 DESCRIPTION = """\
 Go on training a language model on raw documents, or train one from nothing.
@@ -62,36 +57,22 @@ def _run(argv: Sequence[str] | None) -> int:
 
     processes, folder = join(config.device), Path(config.output_dir)
     with locked(folder if processes.first else None):
-        _adapt(config, folder, processes, argv)
+        from ppt.training.adapting import adapt, place_of
+        from ppt.training.card import show_scores
+        from ppt.training.folder import check_run
+        from ppt.training.windows import Reading
+
+        goes_on = check_run(folder, config)
+        processes.wait()
+        import_models(argv)
+        course = adapt(
+            config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
+            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
+        )  # fmt: skip
+        if processes.first:
+            show_scores(course, config.metric_for_best_model, "", folder / place_of(config))
         processes.leave()
     return 0
-
-
-def _adapt(
-    config: AdaptConfig, folder: Path, processes: "Processes", argv: Sequence[str] | None
-) -> None:
-    """Train in a folder that is locked, and show the scores."""
-    from rich.console import Console
-
-    from ppt.training.adapting import adapt, place_of
-    from ppt.training.card import scores_table
-    from ppt.training.folder import check_run
-    from ppt.training.windows import Reading
-
-    goes_on = check_run(
-        folder, config, overwrite=config.overwrite_output_dir, resume=config.resume_from_checkpoint
-    )
-    processes.wait()
-    import_models(argv)
-    course = adapt(
-        config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
-        progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-    )  # fmt: skip
-    if processes.first:
-        best = course.best(config.metric_for_best_model)
-        Console().print(scores_table(course.first, best))
-        early = ", stopped early" if course.stopped_early else ""
-        print(f"{course.step} steps{early}; step {best.step}: {folder / place_of(config)}")
 
 
 if __name__ == "__main__":

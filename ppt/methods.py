@@ -5,6 +5,7 @@ There is one loop (`ppt.fewshot.lanes`); a method is a row of this table. A new 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ppt.errors import ConfigError, unknown_name
@@ -129,30 +130,10 @@ class Method:
         return tuple(str(value) for name, value in vars(self).items() if name not in aside)
 
 
-def _untrained(
-    summary: str,
-    style: str = "hard",
-    init: str | None = None,
-    *,
-    unified: bool = False,
-    demonstrations: bool = False,
-    calibrated: bool = False,
-) -> Method:
-    return Method(
-        summary,
-        trains="nothing",
-        style=style,
-        unified=unified,
-        init=init,
-        rates={},
-        demonstrations=demonstrations,
-        calibrated=calibrated,
-    )
+_untrained = partial(Method, trains="nothing", style="hard", init=None, rates={})
 
-
-def _begun(summary: str, **more: Any) -> Method:
-    """A method that goes on from what was pre-trained."""
-    return Method(summary, init=PRETRAINED, metric=CLEAR, **{"rates": PRETRAINED_RATES, **more})
+_begun = partial(Method, init=PRETRAINED, metric=CLEAR, rates=PRETRAINED_RATES)
+"""A method that goes on from what was pre-trained."""
 
 
 def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
@@ -185,10 +166,12 @@ METHODS: dict[str, Method] = {
     "prompt_tuning_labels": Method("from the label words, then vocabulary", init="labels"),
     "prompt_tuning_text": Method("from the words of --init_text", init=TEXT),
     "hybrid_prompt_tuning": Method("a soft prompt beside hard words", style="hybrid"),
-    "pretrained": _untrained("a pre-trained soft prompt as it is", "soft", PRETRAINED),
-    "hybrid_pretrained": _untrained("the same beside hard words", "hybrid", PRETRAINED),
+    "pretrained": _untrained(
+        "a pre-trained soft prompt as it is", style="soft", init=PRETRAINED),
+    "hybrid_pretrained": _untrained(
+        "the same beside hard words", style="hybrid", init=PRETRAINED),
     "unified_pretrained": _untrained(
-        "the one prompt for all tasks as it is", "soft", PRETRAINED, unified=True),
+        "the one prompt for all tasks as it is", style="soft", init=PRETRAINED, unified=True),
     "lora_pretrained": Method(
         "pre-trained low-rank adapters as they are",
         trains="lora", style="hard", init=PRETRAINED, rates={}),

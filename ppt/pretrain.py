@@ -6,20 +6,15 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ppt.base.extras import need
 from ppt.base.flags import parse
-from ppt.base.imports import import_models, quick_imports
+from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.base.threads import spin_less
-from ppt.corpus.storage import Corpus, open_corpus
+from ppt.corpus.storage import open_corpus
 from ppt.errors import exit_status
-from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig
-
-if TYPE_CHECKING:
-    from ppt.training.processes import Processes
+from ppt.training.shared import LM
 
 DESCRIPTION = """\
 Pre-train a soft prompt on a self-supervised corpus, with the backbone frozen.
@@ -52,11 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     config = parse(
-        PretrainConfig,
-        argv,
-        prog="python -m ppt.pretrain",
-        description=DESCRIPTION,
-        epilog=EPILOG,
+        PretrainConfig, argv, prog="python -m ppt.pretrain", description=DESCRIPTION, epilog=EPILOG
     ).resolved()
     corpus = (
         None if config.format == LM
@@ -69,54 +60,34 @@ def _run(argv: Sequence[str] | None) -> int:
 
     processes, folder = join(config.device), Path(str(config.output_dir))
     with locked(folder if processes.first else None):
-        _pretrain(config, corpus, folder, processes, argv)
+        from ppt.backbones.loading import dtype_hint, load_backbone
+        from ppt.training.card import show_scores
+        from ppt.training.folder import check_run
+        from ppt.training.pretraining import PLACES, pretrain
+        from ppt.training.windows import Reading
+
+        goes_on = check_run(folder, config)
+        processes.wait()
+        import_models(argv)
+        read = corpus or Reading(str(config.corpus), config)
+        backbone = load_backbone(
+            config.model,
+            device=processes.device or config.device,
+            dtype=config.dtype,
+            threads=config.threads,
+            target=config.target,
+        )
+        if processes.first and (hint := dtype_hint(backbone)):
+            print(hint, file=sys.stderr)
+        made = pretrain(
+            config, read, backbone, folder, processes=processes, goes_on=goes_on,
+            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
+        )  # fmt: skip
+        if processes.first:
+            metric, place = config.metric_for_best_model, folder / PLACES[config.trains]
+            show_scores(made.course, metric, f"the {config.trains} of ", place)
         processes.leave()
     return 0
-
-
-def _pretrain(
-    config: PretrainConfig,
-    corpus: Corpus | None,
-    folder: Path,
-    processes: "Processes",
-    argv: Sequence[str] | None,
-) -> None:
-    """Train in a folder that is locked, and show the scores."""
-    from rich.console import Console
-
-    from ppt.backbones.loading import dtype_hint, load_backbone
-    from ppt.training.card import scores_table
-    from ppt.training.folder import check_run
-    from ppt.training.pretraining import PLACES, pretrain
-    from ppt.training.windows import Reading
-
-    goes_on = check_run(
-        folder,
-        config,
-        overwrite=config.overwrite_output_dir,
-        resume=config.resume_from_checkpoint,
-    )
-    processes.wait()
-    import_models(argv)
-    read = corpus or Reading(str(config.corpus), config)
-    backbone = load_backbone(
-        config.model,
-        device=processes.device or config.device,
-        dtype=config.dtype,
-        threads=config.threads,
-        target=config.target,
-    )
-    if processes.first and (hint := dtype_hint(backbone)):
-        print(hint, file=sys.stderr)
-    made = pretrain(
-        config, read, backbone, folder, processes=processes, goes_on=goes_on,
-        progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-    )  # fmt: skip
-    if processes.first:
-        Console().print(scores_table(made.first, made.best))
-        early = ", stopped early" if made.course.stopped_early else ""
-        print(f"{made.course.step} steps{early}; the {config.trains} of step {made.best.step}:"
-              f" {folder / PLACES[config.trains]}")  # fmt: skip
 
 
 if __name__ == "__main__":

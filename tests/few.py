@@ -101,7 +101,7 @@ def toy_task(folder, train=40, test=13, flip_test=False):
 
 def toy_lanes(backbone, points, train=13, validation=9, format_name="sentiment"):
     """A lane for each (seed, rate), with rows of its own, and the label words."""
-    renderer = Renderer.standard(format_name, backbone.kind, "soft", backbone.tokenizer, 48)
+    renderer = Renderer.standard(format_name, backbone.layout, "soft", backbone.tokenizer, 48)
 
     def rows(count, seed):
         return pack(renderer.rows(iter(toy_rows(format_name, count, seed=seed))))

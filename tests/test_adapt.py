@@ -25,12 +25,12 @@ from ppt.base.text import document_key, document_number, in_parts, normalise
 from ppt.corpus.records import Reject
 from ppt.errors import ConfigError, InputError, OutputError
 from ppt.pretrain import main as pretrain
-from ppt.prompts.encoder import Encoder
+from ppt.prompts.encoder import Encoder, sentinel_ids
 from ppt.prompts.files import load_prompt
 from ppt.prompts.spans import next_tokens
 from ppt.tasks.documents import documents, find_documents
 from ppt.training.adaptation import AdaptConfig
-from ppt.training.language import CUTS, LanguageWindows, batch_of, cut_for
+from ppt.training.language import LanguageWindows, batch_of, cut_for
 from ppt.training.loop import Loop
 from ppt.training.processes import Processes
 from ppt.training.trainables import PromptBank
@@ -352,8 +352,8 @@ def test_tokens_that_the_model_does_not_know_are_refused(place):
     known = tiny_tokenizer()
     known.add_special_tokens({"additional_special_tokens": more})
     backbone = as_backbone(tiny_model("t5"), known, "small")
-    _, marks = cut_for(backbone, "span_corruption", 100)
-    assert marks.sentinels == [3, 4, *range(261, 272)]
+    _, target = cut_for(backbone, "span_corruption", 100)(windows(1, 100)[0], 7)
+    assert [one for one in target if one in (3, 4, *range(261, 272))] == [3, 4, *range(261, 265)]
     with pytest.raises(ConfigError, match="has 13 that the model knows: lower --max_length"):
         cut_for(backbone, "span_corruption", 300)
 
@@ -392,14 +392,15 @@ def test_two_processes_add_up_to_one(place, tmp_path, family, objective):
 
 
 def test_a_cut_for_every_kind_of_backbone():
-    for kind, objective in CUTS:
-        backbone = tiny({"causal": "llama", "seq2seq": "t5"}[kind])
-        cut, marks = cut_for(backbone, objective, 24)
-        text, target = cut(windows(1, 24)[0], 7, marks)
-        sentinels = len(set(target.tolist()) & set(marks.sentinels))
+    for family, objective in (("llama", "lm"), ("t5", "lm"), ("t5", "span_corruption")):
+        backbone = tiny(family)
+        encoder = Encoder.of(backbone.tokenizer)
+        text, target = cut_for(backbone, objective, 24)(windows(1, 24)[0], 7)
+        sentinels = len({*target.tolist()} & {*sentinel_ids(backbone.tokenizer)})
         assert sentinels == (2 if objective == "span_corruption" else 0)
-        expected = 24 + 3 * (sentinels > 0) + len(marks.start) + len(marks.end)
-        expected += len(marks.end) * (sentinels > 0)
+        expected = 24 + 3 * (sentinels > 0)
+        if family == "t5":
+            expected += len(encoder.start) + len(encoder.end) * (1 + (sentinels > 0))
         assert len(text) + len(target) == expected
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 import transformers
 from torch.nn import functional
+from torch.nn.functional import cross_entropy, nll_loss
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ppt.backbones import base as scoring
 from ppt.backbones import llama
-from ppt.backbones.base import LOSSES, label_loss, word_loss
+from ppt.backbones.base import LOSSES
 from ppt.backbones.loading import as_backbone, dtype_hint, load_backbone
 from ppt.errors import ConfigError, InputError, PPTError, UnknownNameError
 from ppt.prompts.batches import collate, pack
@@ -49,7 +50,7 @@ def gradient(backbone, prompt, batch, **options):
     """Scores, and the gradient of the loss with respect to the prompt."""
     prompt = prompt.detach().clone().requires_grad_()
     scores = backbone.score(prompt, batch, **options)
-    label_loss(scores, batch.labels).backward()
+    cross_entropy(scores, batch.labels).backward()
     return scores.detach(), prompt.grad
 
 
@@ -83,7 +84,7 @@ def test_scores_and_gradients_equal_those_of_the_plain_model(family, words, full
     backbone, model, batch = tiny(family), tiny_model(family), tiny_batch(words)
     prompt = tiny_prompt(backbone)
     expected = reference(backbone, model, prompt, batch, full)
-    label_loss(expected, batch.labels).backward()
+    cross_entropy(expected, batch.labels).backward()
     scores, grad = gradient(backbone, prompt, batch, full_vocabulary=full)
     torch.testing.assert_close(scores, expected.detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(grad, prompt.grad, rtol=1e-3, atol=1e-4)
@@ -166,8 +167,8 @@ def test_only_allowed_labels_get_a_score_and_take_part_in_the_loss(make):
     scores = backbone.score(prompt, batch)
     assert (scores.isneginf() == ~batch.allowed).all()
     two = functional.cross_entropy(scores[-1:, :2], batch.labels[-1:])
-    torch.testing.assert_close(label_loss(scores[-1:], batch.labels[-1:]), two)
-    label_loss(scores, batch.labels).backward()
+    torch.testing.assert_close(cross_entropy(scores[-1:], batch.labels[-1:]), two)
+    cross_entropy(scores, batch.labels).backward()
     assert prompt.grad.isfinite().all()
 
 
@@ -203,9 +204,9 @@ def test_word_probabilities_are_those_of_the_whole_word():
 def test_the_losses_are_those_of_their_flags():
     scores = torch.tensor([[-1.0, -2.0, -torch.inf], [-3.0, -0.5, -0.7]])
     labels = torch.tensor([1, 2])
-    torch.testing.assert_close(word_loss(scores, labels), torch.tensor((2.0 + 0.7) / 2))
+    torch.testing.assert_close(nll_loss(scores, labels), torch.tensor((2.0 + 0.7) / 2))
     among = scores.log_softmax(-1)
-    torch.testing.assert_close(label_loss(scores, labels), -(among[0, 1] + among[1, 2]) / 2)
+    torch.testing.assert_close(cross_entropy(scores, labels), -(among[0, 1] + among[1, 2]) / 2)
     for loss in LOSSES.values():
         rows = loss(scores, labels, reduction="none")
         torch.testing.assert_close(rows.mean(), loss(scores, labels))
@@ -303,7 +304,7 @@ def test_models_that_train_or_are_wrapped_are_not_served():
     layer = backbone.model.model.layers[1]
     layer.mlp.up_proj.requires_grad_(True)
     assert not llama.serves(backbone.model)
-    label_loss(backbone.score(tiny_prompt(backbone), batch), batch.labels).backward()
+    cross_entropy(backbone.score(tiny_prompt(backbone), batch), batch.labels).backward()
     assert layer.mlp.up_proj.weight.grad.abs().sum() > 0
     backbone.model.requires_grad_(False)
     assert llama.serves(backbone.model)
@@ -339,7 +340,9 @@ def test_single_tokens_never_need_logits_of_the_whole_vocabulary(family):
     prompt = tiny_prompt(backbone)
     for full in (False, True):
         with Widths() as widths:
-            label_loss(backbone.score(prompt, batch, full_vocabulary=full), batch.labels).backward()
+            cross_entropy(
+                backbone.score(prompt, batch, full_vocabulary=full), batch.labels
+            ).backward()
         assert (backbone.vocab_size in widths.seen) == full
 
 
@@ -501,13 +504,12 @@ def test_a_saved_model_loads_with_equal_scores(family, tmp_path):
     torch.testing.assert_close(backbone.score(prompt, batch), fresh.score(prompt, batch))
 
 
-def test_dtype_attention_and_prefix_are_passed_on(tmp_path):
+def test_dtype_and_attention_are_passed_on(tmp_path):
     folder = str(save_tiny(tmp_path))
-    backbone = load_backbone(folder, dtype="bfloat16", attention="eager", shared_prefix=False)
+    backbone = load_backbone(folder, dtype="bfloat16", attention="eager")
     assert backbone.dtype == torch.bfloat16
     assert backbone.model.config._attn_implementation == "eager"
-    assert not backbone.shared_prefix
-    assert load_backbone(folder, dtype=None, device="cpu").dtype == torch.float32
+    assert load_backbone(folder, device="cpu").dtype == torch.float32
 
 
 def test_a_tokenizer_without_padding_gets_some():

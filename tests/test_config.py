@@ -9,9 +9,10 @@ from ppt.backbones.base import LOSSES
 from ppt.base.flags import differing, from_json, parse, to_json
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
+from ppt.methods import PROMPT_RATES
 from ppt.training.optimizers import MAKERS, SCHEDULES, rate
-from ppt.training.reading import LM
-from ppt.training.settings import OPTIMIZERS, PretrainConfig, TrainSettings
+from ppt.training.settings import DECAYS, PretrainConfig, TrainSettings
+from ppt.training.shared import LM
 from tests.toys import settings
 
 
@@ -117,7 +118,7 @@ def test_only_what_decides_the_result_must_be_equal_to_resume():
 def test_tables_agree_with_what_they_name():
     choices = {f.name: f.metadata["choices"] for f in dataclasses.fields(PretrainConfig)}
     assert set(choices["loss"]) == set(LOSSES)
-    assert set(choices["optimizer"]) == set(MAKERS) == set(OPTIMIZERS)
+    assert set(choices["optimizer"]) == set(MAKERS) == set(DECAYS) == set(PROMPT_RATES)
     assert set(choices["lr_scheduler_type"]) == set(SCHEDULES)
     assert set(choices["format"]) == {*FORMATS, LM}
 

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
+from torch.nn.functional import nll_loss
 
 from ppt import load_task, train_prompt
 from ppt import tune as tune_task
-from ppt.backbones.base import word_loss
 from ppt.backbones.loading import load_backbone
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.lanes import tune
@@ -23,7 +23,6 @@ from ppt.prompts.files import load_prompt, open_prompt, read_values, save_prompt
 from ppt.prompts.in_context import demonstrations, without_start
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary
 from ppt.training.deep import DeepPrompts, begun
-from ppt.training.pretraining import train
 from ppt.transfer.library import choose_prompt, find_prompts, serves
 from ppt.transfer.teacher import TunedLabeller
 from tests.few import steps, toy_lanes, toy_task
@@ -31,7 +30,7 @@ from tests.test_pretrain import fails
 from tests.test_training import Ended, KilledError, same, stop_in
 from tests.test_tuning import POINTS, assert_same
 from tests.tiny import CAUSAL, WORDS, save_tiny, tiny, tiny_batch, tiny_model, tiny_prompt
-from tests.toys import settings, toy, toy_corpus
+from tests.toys import settings, toy, toy_corpus, train
 
 LIKE_PEFT = ("llama", "gpt2", "qwen2", "qwen3", "phi", "opt", "cohere", "granite")
 
@@ -109,7 +108,7 @@ def test_gradients_are_those_of_pefts_prefix_tuning(family):
     loss = -peft_scores(theirs, batch).gather(1, chosen[:, None]).mean()
     loss.backward()
     own = values.clone().requires_grad_()
-    ours = word_loss(backbone.score(DeepBank(own[None]), batch, full_vocabulary=True), batch.labels)
+    ours = nll_loss(backbone.score(DeepBank(own[None]), batch, full_vocabulary=True), batch.labels)
     ours.backward()
     scores_close(ours, loss)
     scores_close(own.grad, weight.grad)

@@ -92,7 +92,7 @@ def test_labels_take_turns_at_every_length(labels):
 @pytest.mark.parametrize("starts", [(), ("<unk>",)])
 def test_a_context_scores_as_the_texts_in_one_piece(family, starts):
     backbone = tiny(family, max_position_embeddings=256) if family == "llama" else tiny(family)
-    renderer = Renderer.standard("sentiment", backbone.kind, "hard", backbone.tokenizer, 64)
+    renderer = Renderer.standard("sentiment", backbone.layout, "hard", backbone.tokenizer, 64)
     encoder = Encoder.of(backbone.tokenizer)
     start = backbone.tokenizer.convert_tokens_to_ids(list(starts))
     encoder = replace(encoder, start=start)

@@ -26,6 +26,7 @@ from ppt.prompts.files import (
     save_prompt,
 )
 from ppt.training.folder import check_run
+from ppt.training.settings import PretrainConfig
 from ppt.training.state import TENSORS, VALUES, State, checkpoints, latest, load_state, save_state
 from ppt.transfer.library import choose_prompt, find_prompts
 from tests.few import toy_deep
@@ -268,7 +269,9 @@ READERS = {
     "card": read_card,
     "state": lambda place: load_state(Path(place)),
     "prompts": lambda place: find_prompts([place]),
-    "run": lambda place: check_run(Path("none"), None, overwrite=False, resume=place),
+    "run": lambda place: check_run(
+        Path("none"), PretrainConfig(format="unified", resume_from_checkpoint=place)
+    ),
 }
 
 

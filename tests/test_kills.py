@@ -118,9 +118,9 @@ def left_of_a_grid(folder):
 
 
 TRAINING = [
-    ("ppt.training.material:load_examples", 1),
+    ("ppt.training.pretraining:load_examples", 1),
     ("ppt.training.pretraining:begin_run", 1),
-    ("ppt.training.keeper:RunLog", 1),
+    ("ppt.training.keeper:Keeper", 1),
     ("ppt.training.keeper:save_state", 1),
     ("ppt.training.keeper:save_state", 3),
     ("ppt.training.state:write_synced", 3),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
 from ppt.backbones import base
-from ppt.backbones.base import label_loss
 from ppt.backbones.causal import TEXT, side_by_side
 from ppt.errors import ConfigError, InputError
 from ppt.fewshot.__main__ import main as fewshot
@@ -32,7 +32,7 @@ PLACES = {"max_position_embeddings": 512}
 
 def rendered(backbone, rows=ROWS, style="soft", format_name="multiple_choice"):
     renderer = Renderer.standard(
-        format_name, "causal", style, backbone.tokenizer, 64, answers="texts"
+        format_name, "suffix", style, backbone.tokenizer, 64, answers="texts"
     )
     return pack(renderer.rows(iter(rows))), renderer
 
@@ -68,8 +68,8 @@ def test_scores_and_gradients_are_those_of_a_plain_loop(family, shared, style):
     scores = backbone.score(prompt, batch)
     expected = plain_scores(backbone, other, ROWS, style)
     torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-3)
-    label_loss(scores, batch.labels).backward()
-    label_loss(expected, batch.labels).backward()
+    cross_entropy(scores, batch.labels).backward()
+    cross_entropy(expected, batch.labels).backward()
     torch.testing.assert_close(prompt.grad, other.grad, rtol=1e-2, atol=1e-4)
     alone = plain_scores(backbone, None, ROWS, style)
     torch.testing.assert_close(backbone.score(None, batch), alone, rtol=1e-3, atol=1e-3)
@@ -97,7 +97,7 @@ def test_the_head_in_parts_gives_the_same(monkeypatch):
         monkeypatch.setattr(base, "LOGITS_AT_ONCE", limit)
         prompt = tiny_prompt(backbone)
         scores = backbone.score(prompt, batch)
-        label_loss(scores, batch.labels).backward()
+        cross_entropy(scores, batch.labels).backward()
         found.append((scores.detach(), prompt.grad))
     for whole, parts in zip(*found, strict=True):
         torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
@@ -151,9 +151,9 @@ def test_unified_rows_are_asked_as_their_own_kind():
 
 def test_what_has_no_options_or_no_causal_model_is_refused():
     tokenizer = tiny("llama").tokenizer
-    for name, kind in (("sentiment", "causal"), ("multiple_choice", "seq2seq")):
+    for name, layout in (("sentiment", "suffix"), ("multiple_choice", "cloze")):
         with pytest.raises(ConfigError, match="need a format with options and a causal model"):
-            Renderer.standard(name, kind, "soft", tokenizer, 64, answers="texts")
+            Renderer.standard(name, layout, "soft", tokenizer, 64, answers="texts")
     with pytest.raises(ConfigError, match="need a causal model"):
         TASKS["race_middle"].pattern("cloze", "soft", by_text=True)
 

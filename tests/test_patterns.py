@@ -22,7 +22,6 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast, T5Tokenizer
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.encoder import Encoder, mask_id
-from ppt.prompts.fitting import water_fill
 from ppt.prompts.patterns import (
     LETTERS,
     PATTERNS,
@@ -35,7 +34,7 @@ from ppt.prompts.patterns import (
     standard_pattern,
     standard_verbalizer,
 )
-from ppt.prompts.rendering import label_words, render, render_batch
+from ppt.prompts.rendering import Renderer, label_words, water_fill
 
 TRAINING_TEXT = [
     "The film was good, the sea was terrible and maybe the ship was bad. Yes, no; great!",
@@ -43,6 +42,14 @@ TRAINING_TEXT = [
     "It was => maybe yes no good great bad terrible A B C D E F G H I J K L M N O P",
     "Choices: one two three four five six seven eight nine ten, and on it goes 1234567890.",
 ]
+
+
+def render_batch(rows, pattern, tokenizer, limit):
+    return Renderer(pattern, standard_verbalizer("unified"), tokenizer, limit).rows(rows)
+
+
+def render(row, pattern, tokenizer, limit):
+    return next(render_batch([row], pattern, tokenizer, limit))
 
 
 def byte_level_bpe(start=()):

@@ -372,7 +372,7 @@ def test_the_head_of_a_corpus_is_read(tmp_path, make):
 
     backbone = make()
     corpus = open_corpus(toy_corpus(tmp_path / "unified", "unified"))
-    renderer = Renderer.standard("unified", backbone.kind, "soft", backbone.tokenizer, 50)
+    renderer = Renderer.standard("unified", backbone.layout, "soft", backbone.tokenizer, 50)
     few, all_ = load_examples(corpus, renderer, 10, 3), load_examples(corpus, renderer)
     assert (len(few.train), len(few.validation)) == (10, 3)
     assert (len(all_.train), len(all_.validation)) == (48, 24)

@@ -36,9 +36,7 @@ def backbone(tokenizer):
 @pytest.mark.parametrize("target", TARGETS)
 def test_label_words_are_as_likely_as_the_model_says_them(backbone, tokenizer, target):
     backbone.aim_at(target)
-    renderer = Renderer.standard(
-        "sentiment", "seq2seq", "hard", tokenizer, 120, layout=backbone.layout
-    )
+    renderer = Renderer.standard("sentiment", backbone.layout, "hard", tokenizer, 120)
     rows, words = pack(renderer.rows(iter(ROWS))), renderer.words()
     batch = collate(rows, torch.arange(2).numpy(), words)
     mask, end = mask_id(tokenizer), tokenizer.eos_token_id
@@ -59,7 +57,7 @@ def test_label_words_are_as_likely_as_the_model_says_them(backbone, tokenizer, t
 def test_texts_without_a_mask_are_those_of_causal_models(backbone, tokenizer):
     shown = {}
     for target in TARGETS:
-        renderer = Renderer.standard("sentiment", "seq2seq", "hard", tokenizer, 120, layout=target)
+        renderer = Renderer.standard("sentiment", target, "hard", tokenizer, 120)
         shown[target] = tokenizer.decode(next(renderer.rows(iter(ROWS))).ids)
     assert shown["cloze"] == "it rained It was<extra_id_0>.</s>"
     assert shown["word"] == shown["sentinel"]

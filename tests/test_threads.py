@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ppt.base import threads
+from ppt.base import imports
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from ppt.base import threads
 )
 def test_what_users_set_stays(given, expected, monkeypatch):
     environment = dict(given)
-    monkeypatch.setattr(threads.os, "environ", environment)
-    threads.spin_less()
+    monkeypatch.setattr(imports.os, "environ", environment)
+    imports.spin_less()
     assert environment.get("GOMP_SPINCOUNT") == expected
 
 

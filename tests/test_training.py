@@ -19,15 +19,19 @@ from ppt.training import keeper, objective
 from ppt.training import log as logs
 from ppt.training import state as checkpoints
 from ppt.training.card import draw_loss, read_metrics, smoothed
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation, best_of, best_step, evaluate, has_stalled, is_clear
-from ppt.training.log import Plan, RunLog
+from ppt.training.evaluation import (
+    Evaluation,
+    best_of,
+    best_step,
+    has_stalled,
+    is_clear,
+)
+from ppt.training.log import RunLog
 from ppt.training.loop import Loop
-from ppt.training.pretraining import train
 from ppt.training.settings import PretrainConfig
 from ppt.training.state import latest, load_state, save_state
 from ppt.training.trainables import PromptBank
-from tests.toys import settings, toy
+from tests.toys import settings, toy, train
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,12 @@ def run(toy, folder, *, residual=0, resume="auto", identity=None, **changes):
     bank, own = PromptBank(backbone, [fresh(backbone, residual)]), settings(**changes)
     course = train(bank, examples, own, folder, resume=resume, identity=identity, progress="none")
     return Ended(course, bank, folder, own.metric_for_best_model)
+
+
+def evaluated(bank, examples, **changes):
+    rows = objective.CorpusRows(bank, examples, settings(**changes).resolved())
+    (found,) = rows.evaluate([0], 0, lambda _: False)
+    return found
 
 
 def same(one, other):
@@ -118,8 +128,8 @@ PLACES = [
     *((keeper, "save_state", at) for at in (1, 2, 4)),
     *((files.os, "replace", at) for at in (1, 3)),
     *((checkpoints, "write_synced", at) for at in (2, 5)),
-    (RunLog, "train", 3),
-    (RunLog, "evaluation", 3),
+    (RunLog, "trained", 3),
+    (RunLog, "evaluated", 3),
 ]
 
 
@@ -173,7 +183,7 @@ def test_the_state_holds_all_and_the_newest_are_kept(tmp_path, llama):
     assert not list(tmp_path.glob(f"{SCRATCH}*"))
     state = load_state(latest(tmp_path))
     assert {"prompt.values", "best.0", "rng.cpu", "optimizer.0.exp_avg"} <= set(state.tensors)
-    assert Course.of(state.values, Evaluation).step == 12
+    assert state.step == 12
 
 
 def test_runs_can_begin_anew_or_go_on_from_a_given_state(tmp_path, llama):
@@ -400,7 +410,7 @@ def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
     assert result.course.stopped_early
     assert result.course.step == result.best.step + 2 < 30
     backbone, examples = llama
-    again = evaluate(PromptBank(backbone, [result.prompt]), examples.validation, examples.words)
+    again = evaluated(PromptBank(backbone, [result.prompt]), examples)
     assert again.loss == pytest.approx(result.best.loss, rel=1e-6)
     assert not torch.equal(result.prompt, result.tensors["prompt.values"])
     same(run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
@@ -412,7 +422,7 @@ def test_evaluation_agrees_with_counting_row_by_row(format_name):
     backbone, examples = toy("llama", format_name)
     prompt = fresh(backbone).folded()
     bank = PromptBank(backbone, [prompt])
-    result = evaluate(bank, examples.validation, examples.words, batch_size=5)
+    result = evaluated(bank, examples, per_device_eval_batch_size=5)
     right, losses, chances = [], [], []
     for i in range(len(examples.validation)):
         batch = collate(examples.validation, np.array([i]), examples.words)
@@ -499,12 +509,6 @@ def test_metrics_torn_within_what_a_state_counts_on_lose_only_the_torn_row(tmp_p
     )
 
 
-def test_the_bar_counts_work_so_that_evaluations_move_it_too():
-    plan = Plan(steps=10, trained=8, evaluations=3, scored=48)
-    assert plan.total == plan.work(10, 3) == 10 * 8 * 2 + 3 * 48
-    assert 0 < plan.work(0, 0.5) < plan.work(0, 1) < plan.work(1, 1)
-
-
 def test_the_bar_ends_at_its_end_and_tells_the_time_left(tmp_path, llama, monkeypatch, capsys):
     bars = []
 
@@ -517,7 +521,7 @@ def test_the_bar_ends_at_its_end_and_tells_the_time_left(tmp_path, llama, monkey
     backbone, examples = llama
     bank = PromptBank(backbone, [fresh(backbone)])
     train(bank, examples, settings(max_steps=10), tmp_path, progress="bar")
-    assert bars[0].n == bars[0].total
+    assert bars[0].n == bars[0].total == 10 * 8 * 2 + 4 * 24  # steps and evaluations are work
     shown = capsys.readouterr().err.split("\r")
     assert any("step 0 of 10, evaluating" in one for one in shown)
     assert "step 10 of 10: 100%" in shown[-1]

@@ -11,14 +11,14 @@ from ppt.fewshot import grid
 from ppt.fewshot.grid import content_digest
 from ppt.fewshot.running import plan
 from ppt.fewshot.settings import FewshotConfig
-from ppt.methods import METHODS, Method
+from ppt.methods import METHODS, PROMPT_RATES, Method
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results import trial as trials
 from ppt.results.trial import ID_VERSION, Trial, changed, digest
 from ppt.tasks.loading import TaskData
 from ppt.tasks.spec import Columns, Files, Label, Task
 from ppt.tasks.table import TASKS_VERSION
-from ppt.training.settings import OPTIMIZERS, STEPS
+from ppt.training.settings import DECAYS, STEPS
 
 VERSIONS = {"patterns": 2, "tasks": 1}
 
@@ -116,7 +116,7 @@ def test_a_changed_default_is_noticed(kind):
 
 
 def test_defaults_that_flags_leave_open_are_noticed_too():
-    known = {name: dataclasses.astuple(one) for name, one in OPTIMIZERS.items()}
+    known = {name: (PROMPT_RATES[name], decay) for name, decay in DECAYS.items()}
     assert known == {"adamw": (5e-3, 0.0), "adafactor": (0.3, 1e-5)}
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 
-from ppt.backbones.base import label_loss
 from ppt.backbones.loading import as_backbone
 from ppt.errors import TrainingError
 from ppt.fewshot.lanes import passes, score_rows, spans, tune
@@ -118,7 +118,7 @@ def test_a_lane_is_what_a_plain_loop_makes_of_it(family):
         for _ in range(6):
             batch = collate(lane.train, next(order), words)
             optimizer.zero_grad()
-            label_loss(backbone.score(prompt, batch), batch.labels).backward()
+            cross_entropy(backbone.score(prompt, batch), batch.labels).backward()
             torch.nn.utils.clip_grad_norm_([prompt], 0.7)
             optimizer.step()
         assert torch.allclose(prompt, bank.prompts[k].folded(), atol=1e-5)
@@ -206,7 +206,7 @@ def test_a_lora_adapter_has_gradients_everywhere_and_loads_into_the_plain_model(
         for weight in weights.parameters(0):
             torch.nn.init.normal_(weight, std=0.3)
         scores = weights.score([0], batch, full_vocabulary=False)
-        label_loss(scores, batch.labels).backward()
+        cross_entropy(scores, batch.labels).backward()
         for name, weight in backbone.model.named_parameters():
             assert not weight.requires_grad or weight.grad.abs().sum() > 0, name
         assert weights.save(0, tmp_path, "base/model", {})

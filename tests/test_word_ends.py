@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from ppt.backbones.base import label_loss
 from ppt.errors import ConfigError
 from ppt.prompts.batches import collate, pack
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.in_context import demonstrations
 from ppt.prompts.patterns import Verbalizer, parse_pattern
-from ppt.prompts.rendering import LAYOUTS, Renderer, label_words
+from ppt.prompts.rendering import Renderer, label_words
 from ppt.prompts.soft import Vocabulary, class_labels
 from tests.test_backbones import reference
 from tests.tiny import tiny, tiny_model, tiny_prompt, tiny_tokenizer
@@ -36,7 +36,7 @@ def verbalizer(words):
 
 
 def rendered(backbone, words):
-    layout = LAYOUTS[backbone.kind]
+    layout = backbone.layout
     return Renderer(
         parse_pattern(PATTERNS[layout], layout), verbalizer(words), backbone.tokenizer, 64
     )
@@ -144,7 +144,7 @@ def learn(backbone, batch, trained, prompt, rate):
         if bool((scores.argmax(1) == batch.labels).all()):
             return
         optimizer.zero_grad()
-        label_loss(scores, batch.labels).backward()
+        cross_entropy(scores, batch.labels).backward()
         optimizer.step()
 
 
@@ -181,7 +181,7 @@ def test_demonstrations_show_whole_words(family, says):
             iter([{"text_a": "no", "label": 0}, {"text_a": "we left", "label": 1}]),
         )
     )
-    encoder, layout = Encoder.of(backbone.tokenizer), LAYOUTS[backbone.kind]
+    encoder, layout = Encoder.of(backbone.tokenizer), backbone.layout
     shown = demonstrations(rows, renderer.words(), encoder, layout, 200)
     assert shown.count == 2
     assert backbone.tokenizer.decode(shown.ids) == says

@@ -9,6 +9,8 @@ from ppt.corpus.tables import COLUMNS
 from ppt.prompts.batches import pack
 from ppt.prompts.rendering import Renderer
 from ppt.training.examples import Examples
+from ppt.training.keeper import run
+from ppt.training.objective import CorpusRows
 from ppt.training.settings import TrainSettings
 from tests.tiny import tiny
 
@@ -56,12 +58,17 @@ def toy_corpus(folder, format_name="sentiment", train=48, validation=24):
 def toy(family="llama", format_name="sentiment", train=48, validation=24):
     """A tiny random backbone and rendered rows for it."""
     backbone = tiny(family)
-    renderer = Renderer.standard(format_name, backbone.kind, "soft", backbone.tokenizer, 48)
+    renderer = Renderer.standard(format_name, backbone.layout, "soft", backbone.tokenizer, 48)
     packed = [
         pack(renderer.rows(iter(toy_rows(format_name, count, seed=count))))
         for count in (train, validation)
     ]
     return backbone, Examples(*packed, renderer.words())
+
+
+def train(trainable, examples, settings, folder=None, **how):
+    """Train the one lane of `trainable` on rows of a corpus."""
+    return run(CorpusRows(trainable, examples, settings.resolved()), folder, **how)
 
 
 def settings(**changes):

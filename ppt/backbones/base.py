@@ -21,7 +21,6 @@ from ppt.backbones.states import predicted_by
 from ppt.errors import ConfigError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.patterns import TARGETS
-from ppt.prompts.rendering import LAYOUTS
 from ppt.prompts.tensors import Batch, LabelWords
 
 LOGIT_SCALES: dict[str, Callable[[Any], float]] = {
@@ -46,7 +45,9 @@ class Backbone(ABC):
     """
 
     kind: ClassVar[str]
-    """How label words are read: a key of `ppt.prompts.rendering.LAYOUTS`."""
+    """How label words are read: a key of `ppt.prompts.files.TASK_TYPES`."""
+    layout: str
+    """The layout of the patterns that it is shown."""
 
     @staticmethod
     def auto_class(config: Any) -> Any:
@@ -62,11 +63,6 @@ class Backbone(ABC):
         own = tokenizer.pad_token_id
         self.pad_id: int = own if own is not None and own < self.vocab_size else 0
         """What fills rows up: any id that the model knows, as it is never read."""
-
-    @property
-    def layout(self) -> str:
-        """The layout of the patterns that it is shown."""
-        return LAYOUTS[self.kind]
 
     def aim_at(self, target: str) -> None:
         """Say label words as ``--target`` has it; raises ConfigError where it cannot."""
@@ -280,21 +276,8 @@ class Backbone(ABC):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-def label_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """Cross-entropy among the allowed labels of each row: ``--loss verbalizer``.
-
-    `scores` [R, L], `labels` [R]; `reduction` as in PyTorch (mean, sum or none).
-    """
-    return functional.cross_entropy(scores, labels, reduction=reduction)
-
-
-def word_loss(scores: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
-    """Minus the log-probability of the right word: ``--loss vocabulary``, as published.
-
-    `scores` [R, L] must come from `score` with `full_vocabulary`.
-    """
-    return functional.nll_loss(scores, labels, reduction=reduction)
-
-
-LOSSES: dict[str, Callable[..., Tensor]] = {"verbalizer": label_loss, "vocabulary": word_loss}
-"""``--loss`` → loss. `vocabulary` wants scores with `full_vocabulary`."""
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "verbalizer": functional.cross_entropy, "vocabulary": functional.nll_loss,
+}  # fmt: skip
+"""``--loss`` → the loss of scores [R, L] for labels [R]: cross-entropy among the allowed labels, or
+minus the log-probability of the right word, as published, which wants `full_vocabulary`."""

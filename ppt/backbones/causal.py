@@ -43,6 +43,7 @@ class CausalBackbone(Backbone):
     """The label word follows the last real token of each row."""
 
     kind = "causal"
+    layout = "suffix"
 
     @staticmethod
     def auto_class(config: Any) -> Any:

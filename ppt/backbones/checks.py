@@ -1,9 +1,12 @@
 """What is asked of a model and its tokenizer when they are loaded, so that scores are exact.
 
 A model that gives no numbers, a tokenizer that is another model's, scores that are not
-those of the model's own forward pass: each ends in one line before any work.
+those of the model's own forward pass: each ends in one line before any work. And what a model
+is known again by (`origin`).
 """
 
+import hashlib
+import json
 from dataclasses import replace
 
 import torch
@@ -18,6 +21,12 @@ TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-3}
 
 HALF_TOLERANCE = 0.05
 """The same for 16-bit floats, of which sums in another order differ far more."""
+
+SAMPLED = 64
+"""Numbers of each weight by which a model is known again, at least where it has as many."""
+
+OF_FILES = ("transformers_version", "_name_or_path", "dtype")
+"""What a config tells of the files that it came from, and nothing of the model."""
 
 
 def adapt(backbone: Backbone, advice: str) -> None:
@@ -84,3 +93,21 @@ def require_known_tokens(backbone: Backbone) -> None:
                 f" the model has {backbone.vocab_size} embeddings: take the tokenizer that it was"
                 " trained with, or save the model with as many (resize_token_embeddings)."
             )
+
+
+def origin(backbone: Backbone) -> str:
+    """What tells models apart, as training begins: a digest of config, vocabulary and weights.
+
+    Of each weight a sample, in 16 bits: so it is the same in every precision.
+    """
+    config = backbone.model.config.to_dict()
+    shape = {name: one for name, one in config.items() if name not in OF_FILES}
+    vocabulary = sorted(backbone.tokenizer.get_vocab().items())
+    digest = hashlib.sha256(json.dumps([shape, vocabulary], sort_keys=True, default=str).encode())
+    for name, weight in backbone.model.named_parameters():
+        if "lora_" in name:
+            continue  # is trained, and begins by the seed
+        every = max(1, weight.numel() // SAMPLED)
+        numbers = weight.detach().flatten()[::every].to("cpu", torch.bfloat16).float()
+        digest.update(f"{list(weight.shape)}".encode() + numbers.numpy().tobytes())
+    return digest.hexdigest()

@@ -14,16 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ppt.base.extras import need
 from ppt.base.files import file_digest, writing
 from ppt.errors import InputError, first_line
-
-if TYPE_CHECKING:
-    from gguf import GGUFReader
 
 CONVERSION = 1
 """Part of the cache folder's name: raise it when conversion changes, and old results are left."""
@@ -52,13 +48,9 @@ class Gguf:
 
     @property
     def folder(self) -> Path:
-        """Where it is, or will be, as transformers reads it."""
-        return cache_root() / f"{self.name}-{self.sha256[:12]}-{CONVERSION}"
-
-
-def cache_root() -> Path:
-    """Where converted backbones are kept: ``$PPT_CACHE``, or ``~/.cache/ppt``."""
-    return Path(os.environ.get("PPT_CACHE") or "~/.cache/ppt").expanduser()
+        """Where it is, or will be, as transformers reads it: in ``$PPT_CACHE`` or ~/.cache/ppt."""
+        root = Path(os.environ.get("PPT_CACHE") or "~/.cache/ppt").expanduser()
+        return root / f"{self.name}-{self.sha256[:12]}-{CONVERSION}"
 
 
 def converted(source: Gguf) -> Path:
@@ -116,7 +108,8 @@ def expand(name: str, file: Path, target: Path) -> None:
     with without_bars(), tqdm(total=4, desc=f"{name}: reading the tokenizer", unit="step") as bar:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **where)
         reader = GGUFReader(file)
-        if _pretokenizer(reader) in DIGITS_APART:
+        field = reader.fields.get("tokenizer.ggml.pre")
+        if field and str(field.contents()) in DIGITS_APART:
             core = tokenizer.backend_tokenizer
             core.pre_tokenizer = Sequence([Digits(individual_digits=True), core.pre_tokenizer])
         tokenizer.save_pretrained(target)
@@ -135,18 +128,13 @@ def expand(name: str, file: Path, target: Path) -> None:
                   " of llama.cpp.", file=sys.stderr)  # fmt: skip
         _next(bar, f"{name}: copying the weights")
         fields = quantised.config.to_dict()
-        for field in ("quantization_config", "_model_name_or_path"):
-            fields.pop(field, None)
+        for one in ("quantization_config", "_model_name_or_path"):
+            fields.pop(one, None)
         fresh = AutoModelForCausalLM.from_config(AutoConfig.for_model(**fields))
         fresh.load_state_dict(quantised.state_dict())
         _next(bar, f"{name}: writing the weights")
         fresh.save_pretrained(target)
         _next(bar, f"{name}: ready")
-
-
-def _pretokenizer(reader: "GGUFReader") -> str:
-    field = reader.fields.get("tokenizer.ggml.pre")
-    return str(field.contents()) if field else ""
 
 
 def _next(bar: "tqdm[None]", description: str) -> None:

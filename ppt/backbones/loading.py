@@ -36,9 +36,8 @@ def load_backbone(
     name: str = DEFAULT_MODEL,
     *,
     device: str | None = None,
-    dtype: str | None = "auto",
+    dtype: str = "auto",
     attention: str | None = None,
-    shared_prefix: bool = True,
     threads: int | None = None,
     target: str = TARGETS[0],
 ) -> Backbone:
@@ -49,9 +48,9 @@ def load_backbone(
     takes a third less time for short texts, and more memory for long ones. `threads` limits
     PyTorch's, for the whole process.
     """
-    where, precision = prepared_device(device, threads), dtype or "auto"
-    if precision not in {*DTYPES, "auto"}:
-        raise unknown_name("dtype", precision, [*DTYPES, "auto"])
+    where = prepared_device(device, threads)
+    if dtype not in {*DTYPES, "auto"}:
+        raise unknown_name("dtype", dtype, [*DTYPES, "auto"])
     from transformers import AutoTokenizer
 
     folder = find_model(name)
@@ -63,7 +62,7 @@ def load_backbone(
     with _clear("the tokenizer", name):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     require_safetensors(folder, name)
-    kind = DTYPES.get(precision) or _best_dtype(where)
+    kind = DTYPES.get(dtype) or _best_dtype(where)
     with _clear("the weights", name), without_bars():
         model, report = family.auto_class(config).from_pretrained(
             folder, config=config, dtype=kind, attn_implementation=attention,
@@ -76,22 +75,34 @@ def load_backbone(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
             " a model for another task: take one with a language-model head."
         )
-    backbone = as_backbone(model, tokenizer, name, shared_prefix=shared_prefix)
+    backbone = as_backbone(model, tokenizer, name)
     backbone.aim_at(target)
     return backbone
 
 
 def prepared_device(device: str | None, threads: int | None = None) -> torch.device:
-    """The device of that name; PyTorch's threads are limited, for the whole process."""
-    where = _device(device)
+    """The device of that name; PyTorch's threads are limited, for the whole process.
+
+    Raises ConfigError where the device cannot be used.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
-    return where
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        probe = torch.zeros(1, device=device)
+        probe.cpu()  # "meta" holds nothing
+        return probe.device
+    except Exception as error:  # each kind of device has its own
+        raise ConfigError(
+            f"device {device!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
+            " cuda:<number>."
+        ) from error
 
 
 def fast_dtype(device: str | None = None) -> str:
     """The fastest precision on a machine, for what needs no last digits: 16 bits on AMX too."""
-    return "bfloat16" if _device(device).type == "cpu" and _has_amx() else "auto"
+    return "bfloat16" if prepared_device(device).type == "cpu" and _has_amx() else "auto"
 
 
 def _has_amx() -> bool:
@@ -153,20 +164,6 @@ def family_of(config: Any) -> type[Backbone]:
         f"model type {config.model_type!r} is not supported: take a causal language model (GPT-2,"
         f" Llama, Qwen, Gemma...) or an encoder-decoder of type {', '.join(SEQ2SEQ_TYPES)}."
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        probe = torch.zeros(1, device=name)
-        probe.cpu()  # "meta" holds nothing
-        return probe.device
-    except Exception as error:  # each kind of device has its own
-        raise ConfigError(
-            f"device {name!r} cannot be used ({first_line(error)}): expected cpu, cuda or"
-            " cuda:<number>."
-        ) from error
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:

@@ -56,16 +56,11 @@ class Seq2SeqBackbone(Backbone):
         self.aim_at(TARGETS[0])
         adapt(self, f"take one of type {' or '.join(SEQ2SEQ_TYPES)}, or a causal model.")
 
-    @property
-    def layout(self) -> str:
-        """One of `TARGETS`."""
-        return self._target
-
     def aim_at(self, target: str) -> None:
         """Let the decoder say a sentinel before label words, or the words alone."""
         if target not in TARGETS:
             raise unknown_name("target", target, TARGETS)
-        self._target = target
+        self.layout = target
         self._start = self._starts if target in MASKED else self._starts[:, :1]
 
     def _speed_up(self) -> None:
@@ -75,7 +70,7 @@ class Seq2SeqBackbone(Backbone):
 
     def token_scores(self, prompt: Tensor | DeepBank | None, batch: Batch) -> tuple[Tensor, Tensor]:
         """As in `Backbone.token_scores`: what must be said is all that the decoder says."""
-        target = self._target
+        target = self.layout
         self.aim_at("word")
         try:
             return super().token_scores(prompt, batch)

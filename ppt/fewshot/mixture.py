@@ -22,7 +22,7 @@ from ppt.fewshot.predictions import Outcome
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
-from ppt.training.course import Course
+from ppt.training.evaluation import Course
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import Trainable

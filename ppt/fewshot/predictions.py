@@ -8,6 +8,7 @@ from torch import Tensor
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
 from ppt.results.statistics import accuracy, confusion, macro_f1
+from ppt.training.evaluation import Scored
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Scored):
     """How good predictions for `rows` rows were after `step` steps."""
 
     step: int

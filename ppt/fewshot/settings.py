@@ -21,8 +21,6 @@ from ppt.methods import (
     find_method,
 )
 from ppt.results.trial import changed
-from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA
 from ppt.training.settings import (
     OPTIMISER,
     PROMPT,
@@ -32,6 +30,7 @@ from ppt.training.settings import (
     StepSettings,
     require_early,
 )
+from ppt.training.shared import DATA, MACHINE, MachineSettings
 
 T = TypeVar("T", int, float)
 

@@ -19,7 +19,7 @@ from ppt.prompts.files import CARD, read_card, read_values, save_prompt
 from ppt.results.run import Run
 from ppt.results.selection import best_validated
 from ppt.results.trial import digest
-from ppt.training.course import Course
+from ppt.training.evaluation import Course
 from ppt.transfer.sources import LONGEST
 
 PATIENCE = 60

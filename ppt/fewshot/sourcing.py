@@ -27,7 +27,7 @@ from ppt.prompts.rendering import Renderer
 from ppt.results.folder import embedding_file
 from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
-from ppt.training.course import Course
+from ppt.training.evaluation import Course
 from ppt.training.examples import load_examples
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import PromptBank, Trainable
@@ -267,9 +267,8 @@ def _portion(asked: Asked, name: str, data: TaskData | Corpus, shots: int | None
         train, held = view.sides(given, seed, most)
         return Portion(name, given, train.tokens, held.tokens, view.words)
     renderer = Renderer.standard(
-        data.manifest.format, bench.backbone.kind, asked.method.style, bench.backbone.tokenizer,
+        data.manifest.format, bench.backbone.layout, asked.method.style, bench.backbone.tokenizer,
         config.max_length, config.answers if FORMATS[data.manifest.format].texts else "letters",
-        bench.backbone.layout,
     )  # fmt: skip
     rows = load_examples(data, renderer, most, HELD, progress=False)
     return Portion(name, data.manifest.rows["train"], rows.train, rows.validation, rows.words)

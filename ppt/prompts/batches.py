@@ -170,7 +170,7 @@ def _up(count: int, multiple: int) -> int:
 
 
 def own_words(
-    choices: Choices, indices: Indices, pad_id: int, like: LabelWords, multiple: int = 1
+    choices: Choices, indices: Indices, pad_id: int, like: LabelWords, multiple: int
 ) -> LabelWords:
     """The options of the rows at `indices` as words of their own, [B, L, W], on `like`'s device.
 

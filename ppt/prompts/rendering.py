@@ -20,14 +20,13 @@ without a prompt.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise, tee
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.encoder import Encoder, Ids, mask_id, word_ends
-from ppt.prompts.fitting import fit
 from ppt.prompts.patterns import (
     TARGETS,
     Cells,
@@ -66,45 +65,7 @@ class Rendered:
     choices: tuple[Ids, ...] = ()
 
 
-def render(
-    example: Example, pattern: Pattern, tokenizer: "PreTrainedTokenizerBase", max_tokens: int
-) -> Rendered:
-    """One example as at most `max_tokens` tokens. For many, `render_batch` is far faster."""
-    return next(render_batch([example], pattern, tokenizer, max_tokens))
-
-
-def render_batch(
-    examples: Iterable[Example],
-    pattern: Pattern,
-    tokenizer: "PreTrainedTokenizerBase",
-    max_tokens: int,
-) -> Iterator[Rendered]:
-    """Each example as at most `max_tokens` tokens, in order; any number, lazily."""
-    encoder = Encoder.of(tokenizer)
-    rest = iter(examples)
-    while chunk := list(islice(rest, ROWS_AT_ONCE)):
-        yield from _render_chunk(chunk, pattern, encoder, max_tokens)
-
-
-def _render_chunk(
-    examples: Sequence[Example], pattern: Pattern, encoder: "Encoder", max_tokens: int
-) -> Iterator[Rendered]:
-    forms = [pattern.form(example) for example in examples]
-    cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
-    rows = _tokenise(encoder, forms, cells)
-    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
-
-    def tokenise_long(which: Sequence[int], cut: Sequence[Cells]) -> list[Ids]:
-        return _tokenise(encoder, [forms[long[i]] for i in which], cut)
-
-    whole = [len(rows[i]) for i in long]
-    fitted = fit([cells[i] for i in long], whole, tokenise_long, encoder, max_tokens)
-    cut = dict(zip(long, fitted, strict=True))
-    for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
-        yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
-
-
-def _tokenise(encoder: "Encoder", forms: Sequence[Pattern], cells: Sequence[Cells]) -> list[Ids]:
+def _tokenise(encoder: Encoder, forms: Sequence[Pattern], cells: Sequence[Cells]) -> list[Ids]:
     """The ids of each row: its text, the mask, and what the tokenizer puts around them."""
     texts = [form.fill(row) for form, row in zip(forms, cells, strict=True)]
     sides = encoder.encode(list(chain.from_iterable(texts)))
@@ -165,10 +126,6 @@ def _end(tokens: Sequence[Ids], words: Sequence[str], encoder: Encoder, layout: 
     )
 
 
-LAYOUTS = {"causal": "suffix", "seq2seq": "cloze"}
-"""Kind of backbone → layout of its patterns, unless ``--target`` names another."""
-
-
 @dataclass(frozen=True)
 class Renderer:
     """How rows become tokens: pattern, words, the backbone's tokenizer, tokens at most.
@@ -184,11 +141,11 @@ class Renderer:
 
     @classmethod
     def standard(
-        cls, format_name: str, kind: str, style: str, tokenizer: Any, max_length: int,
-        answers: str = "letters", layout: str | None = None,
+        cls, format_name: str, layout: str, style: str, tokenizer: Any, max_length: int,
+        answers: str = "letters",
     ) -> "Renderer":  # fmt: skip
-        """The renderer of a corpus format for a kind of backbone, in its layout or another."""
-        pattern = standard_pattern(format_name, layout or LAYOUTS[kind], style, answers)
+        """The renderer of a corpus format in the layout of a backbone."""
+        pattern = standard_pattern(format_name, layout, style, answers)
         words = standard_verbalizer(format_name)
         return cls(pattern, words, tokenizer, max_length, by_text=answers == "texts")
 
@@ -201,36 +158,122 @@ class Renderer:
         """The label words as tokens at the pattern's mask."""
         return label_words(self.verbalizer, self.pattern, self.tokenizer)
 
-    def rows(self, examples: Iterator[Example]) -> Iterator[Rendered]:
-        """Each example as tokens, lazily."""
-        if not self.by_text:
-            return render_batch(examples, self.pattern, self.tokenizer, self.max_length)
-        ours, theirs = tee(examples)
-        rendered = render_batch(ours, self.pattern, self.tokenizer, self.max_length)
-        choices = option_tokens(theirs, self.pattern, self.tokenizer)
-        return (
-            replace(row, choices=own, options=len(own))
-            for row, own in zip(rendered, choices, strict=True)
+    def rows(self, examples: Iterable[Example]) -> Iterator[Rendered]:
+        """Each example as at most `max_length` tokens, in order; any number, lazily.
+
+        Raises InputError for a row that the pattern cannot show, ConfigError for too little room.
+        """
+        encoder, rest = Encoder.of(self.tokenizer), iter(examples)
+        while chunk := list(islice(rest, ROWS_AT_ONCE)):
+            rendered = _rendered(chunk, self.pattern, encoder, self.max_length)
+            if not self.by_text:
+                yield from rendered
+                continue
+            choices = _option_tokens(chunk, self.pattern, encoder)
+            for row, own in zip(rendered, choices, strict=True):
+                yield replace(row, choices=own, options=len(own))
+
+
+def _rendered(
+    examples: Sequence[Example], pattern: Pattern, encoder: Encoder, max_tokens: int
+) -> Iterator[Rendered]:
+    forms = [pattern.form(example) for example in examples]
+    cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
+    rows = _tokenise(encoder, forms, cells)
+    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
+    fitted = _fitted(
+        [forms[i] for i in long], [cells[i] for i in long], [len(rows[i]) for i in long], encoder,
+        max_tokens,
+    )  # fmt: skip
+    cut = dict(zip(long, fitted, strict=True))
+    for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
+        yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
+
+
+def _fitted(
+    forms: Sequence[Pattern],
+    rows: Sequence[Cells],
+    whole: Sequence[int],
+    encoder: Encoder,
+    max_tokens: int,
+) -> list[Ids]:
+    """Cut the cells of each row under one water level until its ids are `max_tokens` or fewer.
+
+    `whole` are the lengths uncut. A cell's token count by itself only guides the cuts: each
+    try is measured, and where it fails, the room shrinks in proportion and by one token at
+    least, so it ends with empty cells at the latest. Nearly all rows fit at the first try.
+    """
+    todo = list(range(len(rows)))
+    fitted = _tokenise(encoder, forms, [dict.fromkeys(row, "") for row in rows])
+    least = [len(ids) for ids in fitted]
+    if max(least, default=0) > max_tokens:
+        raise ConfigError(
+            f"at most {max_tokens} tokens are allowed, but the pattern's own words, letters and"
+            f" special tokens take {max(least)}: raise --max_length to that at least."
         )
+    ends = iter(encoder.token_ends([text for row in rows for text in row.values()]))
+    cells = [[(key, text, next(ends)) for key, text in row.items()] for row in rows]
+    sizes = [[len(ends) for _, _, ends in row] for row in cells]
+    fixed = [min(least[i], whole[i] - sum(sizes[i])) for i in todo]  # less, where cells merge
+    rooms = [max_tokens - length for length in fixed]
+    while todo:
+        shares = [water_fill(sizes[i], rooms[i]) for i in todo]
+        cut = [_cut(cells[i], share) for i, share in zip(todo, shares, strict=True)]
+        tried = _tokenise(encoder, [forms[i] for i in todo], cut)
+        failed = []
+        for i, share, ids in zip(todo, shares, tried, strict=True):
+            if len(ids) <= max_tokens:
+                fitted[i] = ids
+                continue
+            kept, room = sum(share), max_tokens - fixed[i]
+            rooms[i] = min(kept * room // (len(ids) - fixed[i]), kept - 1)
+            failed.append(i)
+        todo = failed
+    return fitted
 
 
-def option_tokens(
-    examples: Iterable[Example], pattern: Pattern, tokenizer: "PreTrainedTokenizerBase"
+def _cut(cells: Sequence[tuple[str, str, list[int]]], shares: Sequence[int]) -> Cells:
+    """The first tokens of each cell, as many as its share, as text."""
+    return {
+        key: "" if share == 0 else text if share == len(ends) else text[: ends[share - 1]]
+        for (key, text, ends), share in zip(cells, shares, strict=True)
+    }
+
+
+def water_fill(lengths: Sequence[int], room: int) -> list[int]:
+    """Share `room` out under one level: the longest get less than their length first.
+
+    What the level's rounding leaves goes one by one to the first that are cut, so
+    the shares sum to `room`, or to all lengths where there is room for all.
+    """
+    left, level = room, 0
+    for waiting, length in zip(range(len(lengths), 0, -1), sorted(lengths), strict=True):
+        level = max(left // waiting, 0)
+        if length > level:
+            break
+        left -= length
+    shares = [min(length, level) for length in lengths]
+    spare = room - sum(shares)
+    for i, length in enumerate(lengths):
+        if spare > 0 and length > shares[i]:
+            shares[i] += 1
+            spare -= 1
+    return shares
+
+
+def _option_tokens(
+    examples: Sequence[Example], pattern: Pattern, encoder: Encoder
 ) -> Iterator[tuple[Ids, ...]]:
     """The options of each example as the tokens that they are at the mask of its pattern.
 
     They are cut after `OPTION_TOKENS`. Raises InputError for a row without its right option.
     """
-    encoder, rest = Encoder.of(tokenizer), iter(examples)
-    while chunk := list(islice(rest, ROWS_AT_ONCE)):
-        spaces = [pattern.form(example).space for example in chunk]
-        options = [
-            [space + text for text in answers_of(example)]
-            for space, example in zip(spaces, chunk, strict=True)
-        ]
-        tokens = iter(encoder.encode(list(chain.from_iterable(options))))
-        for own in options:
-            found = tuple(next(tokens)[:OPTION_TOKENS] for _ in own)
-            if not all(found):
-                raise InputError(f"an option of {own!r:.200} has no tokens: give it some text.")
-            yield found
+    options = [
+        [pattern.form(example).space + text for text in answers_of(example)] for example in examples
+    ]
+    tokens = iter(encoder.encode(list(chain.from_iterable(options))))
+    for own in options:
+        found = tuple(next(tokens)[:OPTION_TOKENS] for _ in own)
+        if not all(found):
+            raise InputError(f"an option of {own!r:.200} has no tokens: give it some text.")
+        yield found

@@ -82,9 +82,11 @@ def sampled_vocabulary(vocabulary: Vocabulary, count: int = COMMON_TOKENS) -> In
     return make
 
 
-def class_labels(vocabulary: Vocabulary) -> Initialiser:
+def class_labels(vocabulary: Vocabulary, argument: str = "") -> Initialiser:
     """The label words, each as the mean of its tokens; then sampled vocabulary."""
     words = vocabulary.words
+    if argument:
+        raise ConfigError(f"init 'labels:{argument}': expected labels alone.")
     if words is None:
         raise ConfigError("init 'labels' needs label words: give a verbalizer, or another --init.")
     lengths = words.lengths.cpu()[:, None] - words.end
@@ -131,7 +133,7 @@ INITS: dict[str, Callable[[Vocabulary, str], Initialiser]] = {
     "vocabulary": lambda vocabulary, count: sampled_vocabulary(
         vocabulary, _number("vocabulary", count, COMMON_TOKENS)
     ),
-    "labels": lambda vocabulary, rest: class_labels(_alone("labels", rest, vocabulary)),
+    "labels": class_labels,
     "text": text,
     "checkpoint": lambda _, path: checkpoint(path),
 }
@@ -160,13 +162,6 @@ def _number(name: str, argument: str, default: N) -> N:
         what = "a whole number" if kind is int else "a number"
         raise ConfigError(f"init '{name}:{argument}': expected {what} above 0, as {default}.")
     return number
-
-
-def _alone(name: str, argument: str, vocabulary: Vocabulary) -> Vocabulary:
-    """The vocabulary, where nothing follows the name."""
-    if argument:
-        raise ConfigError(f"init '{name}:{argument}': expected {name} alone.")
-    return vocabulary
 
 
 class Residual(nn.Module):
@@ -198,23 +193,18 @@ class Residual(nn.Module):
 
 
 class SoftPrompt(nn.Module):
-    """What is trained: `values` [P, H] or a bank [K, P, H], perhaps with a `residual` network.
+    """What is trained: `values` [P, H], perhaps with a `residual` network.
 
     Calling it gives the prompt to score with.
     """
 
     def __init__(self, values: Tensor, residual: Residual | None = None) -> None:
         super().__init__()
-        if residual is not None and values.ndim != 2:
-            raise ConfigError(
-                f"a residual network serves one prompt, got a bank of {len(values)}: train them"
-                " one by one, or without it."
-            )
         self.values = nn.Parameter(values.detach().float().clone())
         self.residual = residual
 
     def forward(self) -> Tensor:
-        """The prompt [P, H] or bank [K, P, H], float32, with gradient."""
+        """The prompt [P, H], float32, with gradient."""
         return self.values if self.residual is None else self.values + self.residual(self.values)
 
     @torch.no_grad()

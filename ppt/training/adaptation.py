@@ -6,8 +6,6 @@ from typing import ClassVar, Self
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, between, flag
 from ppt.errors import ConfigError
-from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA, LM, DocumentSettings
 from ppt.training.settings import (
     OPTIMISER,
     STEPS,
@@ -15,6 +13,7 @@ from ppt.training.settings import (
     StepSettings,
     TrainSettings,
 )
+from ppt.training.shared import DATA, LM, MACHINE, DocumentSettings, MachineSettings
 
 MODEL = "the model"
 SPANS = "span_corruption"

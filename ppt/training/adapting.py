@@ -1,7 +1,6 @@
 """Adapting a language model to raw documents, from read flags to what is kept."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,16 @@ from ppt.prompts.files import ADAPTER
 from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.card import model_heading
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.folder import MODEL, begin_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.trainables import Weights, everything, lora
 from ppt.training.windows import TOKENS, Reading
 
 TOKENIZER = "tokenizer.json"
 """Where a new tokenizer is kept, beside the tokens that it made, until the model is saved."""
-
-TRAINS: Mapping[str, Callable[[Backbone, int], AbstractContextManager[Weights]]] = {
-    "everything": lambda backbone, _: everything(backbone),
-    "lora": lora,
-}
-"""``--trains`` → what is trained, ready."""
 
 
 def adapt(
@@ -40,7 +32,7 @@ def adapt(
     reading: Reading,
     folder: Path,
     *,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     goes_on: bool = False,
     progress: str = "none",
     tell: Callable[[str], None] = lambda _: None,
@@ -49,7 +41,6 @@ def adapt(
 
     `tell` hears what users should know meanwhile.
     """
-    processes = processes or Processes()
     backbone = beginning(config, reading, processes, folder if goes_on else None)
     backbone.require_room(0, config.max_length, 1, "lower --max_length")
 
@@ -59,7 +50,8 @@ def adapt(
             write_synced(tokens / TOKENIZER, core.encode())
         begin_run(folder, config, goes_on=goes_on)
 
-    with TRAINS[config.trains](backbone, config.seed) as weights:
+    is_lora = config.trains == "lora"
+    with lora(backbone, config.seed) if is_lora else everything(backbone) as weights:
         made = language_run(
             weights, reading, config.objective, config, folder, begin=begin, processes=processes,
             goes_on=goes_on, progress=progress == "bar" and processes.first,
@@ -104,13 +96,6 @@ def beginning(
     return new_backbone(fields, wrapped(core), config.seed, config.config, device, config.threads)
 
 
-def base_of(config: AdaptConfig) -> str | None:
-    """What the hub calls the model that was adapted; None of one from nothing."""
-    if config.model is None:
-        return None
-    return base_model(config.model)
-
-
 def place_of(config: AdaptConfig) -> str:
     """Where in the run folder the result is."""
     return ADAPTER if config.trains == "lora" and not config.merge else MODEL
@@ -124,11 +109,10 @@ def finish(
     course: Course[Evaluation],
 ) -> None:
     """Write what was trained, and all that is told of it."""
-    base, backbone = base_of(config), weights.backbone
+    base, backbone = config.model and base_model(config.model), weights.backbone
     loader = type(backbone).auto_class(backbone.model.config).__name__
     if place_of(config) == ADAPTER:
-        best = course.best(config.metric_for_best_model)
-        scores = {"first": course.first.as_dict(), "best": best.as_dict()}
+        scores = course.scores(config.metric_for_best_model)
         card = {"backbone": config.model, "objective": config.objective, **scores}
         weights.save(0, folder / ADAPTER, str(base), card)
     else:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 from rich.table import Table
 
 from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
 from ppt.errors import visible
 from ppt.prompts.foreign import readable
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import LOSS_PNG, METRICS
 
 
@@ -44,15 +45,18 @@ def scores_rows(first: Evaluation, best: Evaluation) -> list[tuple[str, str, str
     return rows
 
 
-def scores_table(first: Evaluation, best: Evaluation) -> Table:
-    """The scores before and after, for the terminal."""
+def show_scores(course: Course[Evaluation], metric: str, what: str, place: Path) -> None:
+    """Print the scores before and after, and the `place` of the best step's result, `what`."""
+    first, best = course.first, course.best(metric)
     table = Table(title=_count(best), title_justify="left")
     table.add_column("")
     for name in ("step 0", f"step {best.step} (best)", "chance"):
         table.add_column(name, justify="right")
     for row in scores_rows(first, best):
         table.add_row(*row)
-    return table
+    Console().print(table)
+    early = ", stopped early" if course.stopped_early else ""
+    print(f"{course.step} steps{early}; {what}step {best.step}: {place}")
 
 
 def _count(best: Evaluation) -> str:
@@ -153,8 +157,10 @@ def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Pa
     figure.suptitle(visible(title), parse_math=False)
     losses, accuracies = figure.subplots(1, 2)
     for axes, name in ((losses, "loss"), (accuracies, "accuracy")):
-        _line(axes, train, name, "train (smoothed)", smooth=True)
-        _line(axes, validation, name, "validation", marker="o", markersize=3)
+        smooth = smoothed([row[name] for row in train])
+        axes.plot([row["step"] for row in train], smooth, label="train (smoothed)")
+        points = [row["step"] for row in validation], [row[name] for row in validation]
+        axes.plot(*points, label="validation", marker="o", markersize=3)
         axes.set(xlabel="step", title=name)
     if validation:
         accuracies.axhline(validation[-1]["chance"], color="grey", linestyle=":", label="chance")
@@ -170,17 +176,3 @@ def smoothed(values: Sequence[float], memory: float = 0.8) -> list[float]:
         mean = memory * mean + (1 - memory) * value
         means.append(mean / (1 - memory**count))
     return means
-
-
-def _line(
-    axes: Any,
-    rows: Sequence[Mapping[str, Any]],
-    name: str,
-    label: str,
-    *,
-    smooth: bool = False,
-    **look: Any,
-) -> None:
-    values = [row[name] for row in rows]
-    steps = [row["step"] for row in rows]
-    axes.plot(steps, smoothed(values) if smooth else values, label=label, **look)

@@ -1,24 +1,35 @@
-"""How good a trainable is: loss and accuracy over rows, against chance, per number of options."""
+"""How good a trainable is, which step was the best, and how a lane of training has gone so far.
+
+Loss and accuracy are over rows, against chance, per number of options. A course is what
+`state.json` keeps of a lane, and what results tell.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 
-from ppt.backbones.base import LOSSES
 from ppt.methods import ACCURACY, CLEAR
-from ppt.prompts.batches import TokenRows, collate
-from ppt.prompts.order import evaluation_batches
+from ppt.prompts.batches import TokenRows
 from ppt.prompts.tensors import LabelWords
-from ppt.training.processes import Processes
-from ppt.training.trainables import Trainable
+
+
+class Scored:
+    """What one can choose by: mean loss and share of right answers of `rows` after `step` steps."""
+
+    step: int
+    loss: float
+    accuracy: float
+    rows: int
+
+
+S = TypeVar("S", bound=Scored)
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Scored):
     """Scores after `step` steps. `by_options` has an entry for each number of options met.
 
     `chance` is the accuracy of blind guessing: the mean of 1 / options over rows.
@@ -31,33 +42,6 @@ class Evaluation:
     rows: int
     by_options: Mapping[str, Mapping[str, float]]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The JSON value."""
-        return asdict(self)
-
-
-class Scored(Protocol):
-    """What one can choose by."""
-
-    @property
-    def step(self) -> int:
-        """The steps taken before."""
-
-    @property
-    def loss(self) -> float:
-        """The mean over rows."""
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right answers."""
-
-    @property
-    def rows(self) -> int:
-        """How many answers there were."""
-
-
-S = TypeVar("S", bound=Scored)
-
 
 MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
     "loss": lambda one: (-one.loss,),
@@ -67,18 +51,9 @@ MEASURES: Mapping[str, Callable[[Scored], tuple[float, ...]]] = {
 """``--metric_for_best_model`` → what is to be high, the weightiest first."""
 
 
-def is_better(new: Scored, old: Scored, metric: str) -> bool:
-    """Whether `new` beats `old` by one of `MEASURES`."""
-    return MEASURES[metric](new) > MEASURES[metric](old)
-
-
 def best_of(found: Sequence[S], metric: str) -> S:
     """The best evaluation, of equals the first."""
-    best = found[0]
-    for one in found[1:]:
-        if is_better(one, best, metric):
-            best = one
-    return best
+    return max(found, key=MEASURES[metric])
 
 
 def best_step(history: Sequence[S], metric: str) -> S:
@@ -105,58 +80,80 @@ def has_stalled(history: Sequence[Scored], metric: str, patience: int) -> bool:
     return len(history) - 1 - history.index(best_step(history, metric)) >= patience
 
 
+@dataclass
+class Window:
+    """Sums over the steps since the last training row; losses are weighed."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+    right: float = 0.0
+    rows: int = 0
+    norm: float = 0.0
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, loss: float, weight: float, right: float, rows: int, norm: float) -> None:
+        """One more step: sums over its rows, and the norm of its gradient."""
+        self.loss += loss
+        self.weight += weight
+        self.right += right
+        self.rows += rows
+        self.norm += norm
+        self.steps += 1
+
+    def row(self, step: int, learning_rate: float) -> dict[str, float]:
+        """The means, as a training row."""
+        return {
+            "step": step,
+            "loss": self.loss / self.weight,
+            "accuracy": self.right / self.rows,
+            "grad_norm": self.norm / self.steps,
+            "learning_rate": learning_rate,
+            "examples_per_second": round(self.rows / max(self.seconds, 1e-9), 3),
+        }
+
+
+@dataclass
+class Course(Generic[S]):
+    """A lane after `step` steps: all evaluations, and sums since the last training row.
+
+    `seconds` are those of the steps alone, over all sessions of a resumed run.
+    """
+
+    step: int = 0
+    history: list[S] = field(default_factory=list)
+    window: Window = field(default_factory=Window)
+    seconds: float = 0.0
+    examples: int = 0
+    stopped_early: bool = False
+    diverged: bool = False
+
+    @property
+    def first(self) -> S:
+        """The scores before training."""
+        return self.history[0]
+
+    def scores(self, metric: str) -> dict[str, Any]:
+        """The scores before training and at the step to keep, as JSON values."""
+        first, best = self.first, self.best(metric)
+        return {"first": asdict(first), "best": asdict(best)}  # type: ignore[call-overload]
+
+    def summary(self, metric: str) -> dict[str, Any]:
+        """What ``result.json`` tells of a finished run."""
+        pace = self.examples / max(self.seconds, 1e-9)
+        return {
+            **self.scores(metric),
+            "steps": self.step,
+            "stopped_early": self.stopped_early,
+            "seconds": round(self.seconds, 3),
+            "examples_per_second": round(pace, 3),
+        }
+
+    def best(self, metric: str) -> S:
+        """The scores of the step to keep."""
+        return best_step(self.history, metric)
+
+
 def option_counts(rows: TokenRows, words: LabelWords) -> np.ndarray[Any, np.dtype[np.int64]]:
     """How many labels each row allows, [N]; all where it shows no options."""
     return np.where(rows.options > 0, rows.options, len(words.lengths))
-
-
-@torch.no_grad()
-def evaluate(
-    trainable: Trainable,
-    rows: TokenRows,
-    words: LabelWords,
-    *,
-    step: int = 0,
-    loss: str = "verbalizer",
-    batch_size: int = 32,
-    processes: Processes | None = None,
-    watch: Callable[[float], bool] = lambda _: False,
-) -> Evaluation | None:
-    """Score `rows` with the first lane of `trainable`.
-
-    `watch` is told before each batch what share of the rows is scored; where it returns
-    true in any process, the evaluation is given up and the result None.
-    """
-    processes, backbone = processes or Processes(), trainable.backbone
-    options = option_counts(rows, words)
-    kinds, kind_of = np.unique(options, return_inverse=True)
-    right, total, stopped = np.zeros(len(kinds)), 0.0, False
-    batches = evaluation_batches(
-        rows.lengths, batch_size * processes.world, processes.rank, processes.world
-    )
-    for number, indices in enumerate(batches):
-        if stopped := watch(number / len(batches)):
-            break
-        batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
-        scores = trainable.score([0], batch, full_vocabulary=loss == "vocabulary")
-        total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
-        hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
-        right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
-    sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
-    total, stops, *hits_by_kind = processes.sum(sums).tolist()
-    if stops:
-        return None
-    counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
-    by_options = {
-        str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
-        for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
-    }
-    n_rows = len(rows)
-    return Evaluation(
-        step,
-        total / n_rows,
-        sum(hits_by_kind) / n_rows,
-        float((1 / options).mean()),
-        n_rows,
-        by_options,
-    )

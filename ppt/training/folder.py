@@ -14,11 +14,11 @@ from ppt.base.output_folder import ANEW, CONFIG, Kind, read_config, require_same
 from ppt.errors import InputError, OutputError
 from ppt.prompts.files import ADAPTER, FOLDER
 from ppt.prompts.foreign import readable
+from ppt.training.adaptation import AdaptConfig
 from ppt.training.card import Heading, draw_loss, model_card, read_metrics
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
+from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
-from ppt.training.settings import TrainSettings
+from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.state import checkpoints
 from ppt.training.windows import REJECTS, TOKENS
 
@@ -39,13 +39,14 @@ RUN = Kind(
 )
 
 
-def check_run(folder: Path, config: Command, *, overwrite: bool, resume: str) -> bool:
+def check_run(folder: Path, config: PretrainConfig | AdaptConfig) -> bool:
     """Refuse what a run in `folder` must not harm; True where it goes on from a state.
 
     That is a finished run, an interrupted one with other flags, and a folder that
     holds something else. Nothing is changed yet, so that a mistake found later
     (an unknown model, say) costs nothing.
     """
+    overwrite, resume = config.overwrite_output_dir, config.resume_from_checkpoint
     begun = RUN.previous(folder, type(config), overwrite=overwrite)
     for one in fields(config) if begun else ():
         value = getattr(config, one.name)

@@ -6,7 +6,6 @@ those that no other token is likelier than, chance one of V.
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,63 +14,33 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import origin
 from ppt.base.arrays import Indices
 from ppt.base.streams import seed_bits
 from ppt.errors import ConfigError
-from ppt.prompts.encoder import Encoder, Ids, sentinel_ids
+from ppt.prompts.encoder import Encoder, sentinel_ids
 from ppt.prompts.order import evaluation_batches
 from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, next_tokens
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
-from ppt.training.material import Material, origin
-from ppt.training.objective import OneRun, Watch
+from ppt.training.objective import Material, OneRun, Watch
 from ppt.training.processes import Processes
-from ppt.training.reading import LM
 from ppt.training.settings import PretrainConfig, TrainSettings
+from ppt.training.shared import LM
 from ppt.training.trainables import Trainable
 from ppt.training.windows import HELD_OUT, TOKENS, TRAIN, Reading, Windows, windows_in
 
-
-@dataclass(frozen=True)
-class Marks:
-    """What a tokenizer puts around what an encoder reads; its sentinels."""
-
-    start: Ids
-    end: Ids
-    sentinels: Ids
+Cut = Callable[[Tokens, int], Pair]
+"""A window and 64 random bits → what is read of it and what is said."""
 
 
-def _continued(window: Tokens, bits: int, marks: Marks) -> Pair:
-    text, target = continued(window, bits)
-    return _around(text, marks), target
-
-
-def _corrupted(window: Tokens, bits: int, marks: Marks) -> Pair:
-    text, target = corrupted(window, bits, marks.sentinels)
-    return _around(text, marks), np.append(target, marks.end).astype(np.int32)
-
-
-def _around(text: Tokens, marks: Marks) -> Tokens:
-    return np.concatenate([marks.start, text, marks.end]).astype(np.int32)
-
-
-Cut = Callable[[Tokens, int, Marks], Pair]
-
-CUTS: dict[tuple[str, str], Cut] = {
-    ("causal", LM): lambda window, _bits, _marks: next_tokens(window),
-    ("seq2seq", LM): _continued,
-    ("seq2seq", SPANS): _corrupted,
-}
-"""(kind of backbone, ``--objective``) → what is read of a window and what is said."""
-
-
-def cut_for(backbone: Backbone, objective: str, length: int) -> tuple[Cut, Marks]:
+def cut_for(backbone: Backbone, objective: str, length: int) -> Cut:
     """How windows of `length` tokens are cut; raises ConfigError where a backbone cannot do it."""
     encoder, size = Encoder.of(backbone.tokenizer), backbone.vocab_size
     sentinels = [one for one in sentinel_ids(backbone.tokenizer) if one < size]
-    if (backbone.kind, objective) not in CUTS:
+    if objective == SPANS and backbone.kind == "causal":
         raise ConfigError(
             f"--objective {objective} is for encoder-decoders (T5), and {backbone.name} is none:"
             f" take --objective {LM}."
@@ -88,7 +57,18 @@ def cut_for(backbone: Backbone, objective: str, length: int) -> tuple[Cut, Marks
             f" but {backbone.name} has no embedding for it, only {size}: take the tokenizer that it"
             " was trained with, or save the model with as many (resize_token_embeddings)."
         )
-    return CUTS[backbone.kind, objective], Marks(encoder.start, encoder.end, sentinels)
+    if backbone.kind == "causal":
+        return lambda window, _: next_tokens(window)
+
+    def cut(window: Tokens, bits: int) -> Pair:
+        if objective == SPANS:
+            text, target = corrupted(window, bits, sentinels)
+            target = np.append(target, encoder.end).astype(np.int32)
+        else:
+            text, target = continued(window, bits)
+        return np.concatenate([encoder.start, text, encoder.end]).astype(np.int32), target
+
+    return cut
 
 
 def batch_of(pairs: Sequence[Pair], pad_id: int) -> Batch:
@@ -118,12 +98,12 @@ class LanguageWindows(OneRun):
         windows: Windows,
         objective: str,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes,
     ) -> None:
         train, self._held_out = windows.train, windows.held_out
         super().__init__(trainable, np.full(len(train), train.shape[1]), settings, processes)
         self._train, self._pairs = train, dict[int, Pair]()
-        self._cut, self._marks = cut_for(trainable.backbone, objective, train.shape[1])
+        self._cut = cut_for(trainable.backbone, objective, train.shape[1])
 
     @property
     def scored(self) -> int:
@@ -173,12 +153,12 @@ class LanguageWindows(OneRun):
         """The sum of losses, and of right tokens, of some windows."""
         backbone = self.trainable.backbone
         batch = batch_of(pairs, backbone.pad_id).to(backbone.device)
-        found, right = self.trainable.token_scores(which, batch, rows)
+        found, right = backbone.token_scores(self.trainable.bank(which, rows), batch)
         return -found.sum(), right.sum().to(found.dtype)
 
     def _pair(self, windows: Tokens, row: int, *when: str, seed: int = 0) -> Pair:
         bits = seed_bits(seed, "windows", *when, str(row))
-        return self._cut(np.asarray(windows[row]), bits, self._marks)
+        return self._cut(np.asarray(windows[row]), bits)
 
 
 def language_run(
@@ -216,4 +196,5 @@ def language_run(
     made = LanguageWindows(trainable, windows, objective, config, processes)
     facts = windows.told()
     told = f"{facts['windows']}; documents: {facts['documents']}"
-    return Material(made, facts, {**windows.identity, "model": origin(backbone)}, told)
+    identity = {"tokens": windows.facts["sha256"], "model": origin(backbone)}
+    return Material(made, facts, identity, told)

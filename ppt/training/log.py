@@ -1,4 +1,4 @@
-"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and loss.png after it.
+"""What a run tells while it goes: metrics.jsonl, TensorBoard, a bar, and why it ends badly.
 
 metrics.jsonl has a row {"split": "train", "step", "loss", ...} every `logging_steps` and
 a row {"split": "validation", ...} an evaluation. A state remembers how many bytes the
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +22,12 @@ from tqdm import tqdm
 
 from ppt.base.extras import left_out, need
 from ppt.base.files import TO_GO_ON, writing
+from ppt.errors import TrainingError
 from ppt.training.evaluation import Evaluation
+from ppt.training.loop import Loop, Watcher
+from ppt.training.objective import OneRun
+from ppt.training.settings import TrainSettings
+from ppt.training.state import latest
 
 METRICS, LOSS_PNG, EVENTS = "metrics.jsonl", "loss.png", "tensorboard"
 
@@ -31,68 +36,66 @@ TRAINING_WORK = 2
 """What a row costs in training over what it costs in evaluation: 2.1 on the embedded backbone."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The work of a whole run: steps of `trained` rows each, evaluations of `scored` rows."""
+class OnlyLane(Watcher[Evaluation]):
+    """The watcher of a run of one lane, maybe in a `folder`; it ends where that lane diverges."""
 
-    steps: int
-    trained: int
-    evaluations: int
-    scored: int
+    def __init__(self, settings: TrainSettings, folder: Path | None) -> None:
+        self.settings, self.folder = settings, folder
 
-    def work(self, steps: int, evaluations: float) -> float:
-        """What is done after so many of them, in rows scored."""
-        return steps * self.trained * TRAINING_WORK + evaluations * self.scored
-
-    @property
-    def total(self) -> float:
-        """The work of all of it, unless the run stops early."""
-        return self.work(self.steps, self.evaluations)
+    def diverged(self, _lane: int, step: int, what: str, value: float) -> None:
+        """Raise TrainingError."""
+        last = latest(self.folder) if self.folder else None
+        good = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the {what} is {value} at step {step}; {good}: begin anew with a lower"
+            f" --learning_rate (now {self.settings.learning_rate:g}), more --warmup_steps or a"
+            " smaller --max_grad_norm."
+        )
 
 
-class RunLog:
-    """The logs of a run at `step`, after so many `evaluations`.
+class RunLog(OnlyLane):
+    """The logs of a run as its watcher, from where it stands; metrics.jsonl goes on at `offset`.
 
     Of several processes only the first has one.
     """
 
+    folder: Path
+
     def __init__(
-        self,
-        folder: Path,
-        plan: Plan,
-        *,
-        step: int,
-        evaluations: int,
-        offset: int,
-        tensorboard: bool | None,
-        progress: str,
+        self, loop: Loop[Evaluation], objective: OneRun, folder: Path, offset: int, progress: str
     ) -> None:
-        self._path = folder / METRICS
-        self._plan, self._step, self._evaluations = plan, step, evaluations
-        self._began, self._start = time.monotonic(), plan.work(step, evaluations)
+        settings = objective.settings
+        super().__init__(settings, folder)
+        self.every, self._path = settings.logging_steps, folder / METRICS
+        self._rows = settings.local_batch_size * loop.processes.world, objective.scored
+        self._step, self._evaluations = loop.step, len(loop.courses[0].history)
+        self._began, self._start = time.monotonic(), self._work(loop.step, self._evaluations)
+        self._total = self._work(
+            settings.max_steps, 1 + -(-settings.max_steps // settings.eval_steps)
+        )
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
-            self._events = _events(folder / EVENTS, step, tensorboard)
+            self._events = _events(folder / EVENTS, loop.step, settings.tensorboard)
         self._bar: Any = tqdm(
-            total=plan.total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
+            total=self._total, initial=self._start, disable=progress != "bar", dynamic_ncols=True,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
             desc=self._where(),
         )  # fmt: skip
         self._lines = progress == "lines"
         self._shown: dict[str, str] = {}
 
-    def step(self) -> None:
-        """One more step is done."""
-        self._step += 1
+    def stepped(self, step: int) -> None:
+        """Move the bar."""
+        self._step = step
         self._move(self._where())
 
     def evaluating(self, share: float) -> None:
-        """An evaluation has scored this share of its rows."""
+        """Move the bar within an evaluation."""
         self._move(f"{self._where()}, evaluating", share)
 
-    def train(self, row: Mapping[str, float]) -> None:
-        """Means over the last steps."""
+    def trained(self, _lane: int, row: Mapping[str, float]) -> None:
+        """Log means over the last steps."""
         self._write("train", row)
         self._show(
             loss=f"{row['loss']:.3f}",
@@ -100,9 +103,9 @@ class RunLog:
             examples=f"{row['examples_per_second']:.1f}/s",
         )
 
-    def evaluation(self, result: Evaluation) -> None:
-        """Scores on the validation split."""
-        self._write("validation", result.as_dict())
+    def evaluated(self, _lane: int, result: Evaluation) -> None:
+        """Log scores on the validation split."""
+        self._write("validation", asdict(result))
         self._show(validation=f"{result.loss:.3f}, {result.accuracy:.3f}")
         self._evaluations += 1
         self._move(self._where())
@@ -143,16 +146,21 @@ class RunLog:
 
     def _move(self, where: str, share: float = 0.0) -> None:
         self._bar.set_description_str(where, refresh=False)
-        self._bar.update(self._plan.work(self._step, self._evaluations + share) - self._bar.n)
+        self._bar.update(self._work(self._step, self._evaluations + share) - self._bar.n)
+
+    def _work(self, steps: int, evaluations: float) -> float:
+        """What is done after so many of them, in rows scored."""
+        trained, scored = self._rows
+        return steps * trained * TRAINING_WORK + evaluations * scored
 
     def _where(self) -> str:
-        return f"step {self._step:,} of {self._plan.steps:,}"
+        return f"step {self._step:,} of {self.settings.max_steps:,}"
 
     def _left(self) -> str:
         """The time left at this session's pace, as in 12:34."""
-        done = self._plan.work(self._step, self._evaluations)
+        done = self._work(self._step, self._evaluations)
         pace = (time.monotonic() - self._began) / max(done - self._start, 1)
-        shown: str = tqdm.format_interval((self._plan.total - done) * pace)
+        shown: str = tqdm.format_interval((self._total - done) * pace)
         return shown
 
 

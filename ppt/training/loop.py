@@ -22,11 +22,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from ppt.base.signals import StopRequest
 from ppt.errors import TrainingError, want_of_memory
-from ppt.training.course import Course, S, Window
-from ppt.training.evaluation import best_step, has_stalled
+from ppt.training.evaluation import Course, S, Window, best_step, has_stalled
 from ppt.training.objective import Objective
 from ppt.training.optimizers import make_optimizer, rate
-from ppt.training.processes import Processes, add_up_gradients
+from ppt.training.processes import ALONE, Processes, add_up_gradients
 from ppt.training.settings import StepSettings
 
 
@@ -79,12 +78,12 @@ class Loop(Generic[S]):
         self,
         objective: Objective[S],
         settings: Sequence[StepSettings],
-        watcher: Watcher[S] | None = None,
-        processes: Processes | None = None,
+        watcher: Watcher[S],
+        processes: Processes = ALONE,
     ) -> None:
         self.objective, self.trainable = objective, objective.trainable
         self.settings = [one.resolved() for one in settings]
-        self.watcher, self.processes = watcher or Watcher(), processes or Processes()
+        self.watcher, self.processes = watcher, processes
         lanes = range(self.trainable.lanes)
         assert len(settings) == len(lanes)
         self.parameters = [self.trainable.parameters(lane) for lane in lanes]

@@ -5,22 +5,22 @@ A new one is a new class beside these, as language modelling is (`ppt.training.l
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ppt.backbones.base import LOSSES
 from ppt.base.arrays import Indices
 from ppt.prompts.batches import collate
-from ppt.prompts.order import BatchOrder, part
+from ppt.prompts.order import BatchOrder, evaluation_batches, part
 from ppt.prompts.tensors import Batch
-from ppt.training.course import S
-from ppt.training.evaluation import Evaluation, evaluate
+from ppt.training.evaluation import Evaluation, S, option_counts
 from ppt.training.examples import Examples
-from ppt.training.processes import Processes
+from ppt.training.processes import ALONE, Processes
 from ppt.training.replay import Replay
 from ppt.training.settings import TrainSettings
 from ppt.training.trainables import Trainable
@@ -57,7 +57,7 @@ class Objective(ABC, Generic[S]):
 
 
 class OneRun(Objective[Evaluation]):
-    """One lane on rows in batches, over any number of processes; its position can be kept.
+    """One lane on rows in batches, over any number of processes; its `order` can be kept.
 
     With W processes each takes its part of the global batch; gradients of the loss *sum*
     over all that is predicted in it are added up, so W processes give the gradient of one.
@@ -68,11 +68,10 @@ class OneRun(Objective[Evaluation]):
         trainable: Trainable,
         lengths: Indices,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.trainable, self.settings = trainable, settings
-        self.processes = processes or Processes()
-        self._order = BatchOrder(
+        self.trainable, self.settings, self.processes = trainable, settings, processes
+        self.order = BatchOrder(
             lengths,
             settings.local_batch_size * self.processes.world,
             settings.seed,
@@ -95,7 +94,7 @@ class OneRun(Objective[Evaluation]):
 
     def step(self, which: Sequence[int]) -> Sums:
         """One global batch, in as many forward passes as are asked for."""
-        order = self._order
+        order = self.order
         weight = self.begin(order.batch(order.epoch, order.step), order.epoch)
         mine = next(order)
         sums = torch.zeros(1, 2, dtype=torch.float64)
@@ -104,13 +103,15 @@ class OneRun(Objective[Evaluation]):
             sums[0] += self.forward_backward(which, part(mine, turn, turns), weight)
         return Sums(sums, [weight], [weight])
 
-    def position(self) -> dict[str, int]:
-        """Where in the data the run stands."""
-        return self._order.state_dict()
 
-    def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from a `position`; raises ConfigError where it is one of other data."""
-        self._order.load_state_dict(dict(position))
+@dataclass(frozen=True)
+class Material:
+    """What is trained on, ready: what cards tell of it, and what a run that goes on must share."""
+
+    objective: OneRun
+    facts: dict[str, str]
+    identity: dict[str, Any]
+    told: str
 
 
 class CorpusRows(OneRun):
@@ -121,7 +122,7 @@ class CorpusRows(OneRun):
         trainable: Trainable,
         examples: Examples,
         settings: TrainSettings,
-        processes: Processes | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__(trainable, examples.train.lengths, settings, processes)
         self.examples = examples
@@ -133,9 +134,8 @@ class CorpusRows(OneRun):
         """Validation rows."""
         return len(self.examples.validation)
 
-    def begin(self, rows: Indices, epoch: int) -> int:
+    def begin(self, rows: Indices, _epoch: int) -> int:
         """A row has one label."""
-        del epoch
         return len(rows)
 
     def forward_backward(self, which: Sequence[int], rows: Indices, weight: int) -> Tensor:
@@ -157,17 +157,33 @@ class CorpusRows(OneRun):
         right = (scores.argmax(-1) == batch.labels).sum()
         return total * share, torch.stack([total, right.to(total.dtype)])
 
+    @torch.no_grad()
     def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
-        """Loss and accuracy over the validation rows."""
-        del which
-        result = evaluate(
-            self.trainable,
-            self.examples.validation,
-            self._words,
-            step=step,
-            loss=self.settings.loss,
-            batch_size=self.settings.per_device_eval_batch_size,
-            processes=self.processes,
-            watch=watch,
-        )
-        return None if result is None else [result]
+        """Loss and accuracy over the validation rows; `by_options` has those of each number."""
+        backbone, processes, loss = self.trainable.backbone, self.processes, self.settings.loss
+        rows, words, full = self.examples.validation, self._words, loss == "vocabulary"
+        options = option_counts(rows, words)
+        kinds, kind_of = np.unique(options, return_inverse=True)
+        right, total, stopped = np.zeros(len(kinds)), 0.0, False
+        size = self.settings.per_device_eval_batch_size * processes.world
+        batches = evaluation_batches(rows.lengths, size, processes.rank, processes.world)
+        for number, indices in enumerate(batches):
+            if stopped := watch(number / len(batches)):
+                break
+            batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
+            scores = self.trainable.score(which, batch, full_vocabulary=full)
+            total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
+            hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
+            right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
+        sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
+        total, stops, *hits_by_kind = processes.sum(sums).tolist()
+        if stops:
+            return None
+        counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
+        by_options = {
+            str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
+            for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
+        }
+        count, chance = len(rows), float((1 / options).mean())
+        accuracy = sum(hits_by_kind) / count
+        return [Evaluation(step, total / count, accuracy, chance, count, by_options)]

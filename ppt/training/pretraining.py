@@ -7,27 +7,27 @@ from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import origin
 from ppt.backbones.loading import with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
+from ppt.base.files import file_digest
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
-from ppt.corpus.storage import Corpus, open_corpus
+from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
 from ppt.training.card import adapter_heading
-from ppt.training.course import Course
-from ppt.training.evaluation import Evaluation
-from ppt.training.examples import Examples
+from ppt.training.evaluation import Course, Evaluation
+from ppt.training.examples import load_examples
 from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.material import corpus_rows
-from ppt.training.objective import CorpusRows
-from ppt.training.processes import Processes
-from ppt.training.reading import LM
-from ppt.training.settings import PretrainConfig, TrainSettings
-from ppt.training.starts import Beginning, started
+from ppt.training.objective import CorpusRows, Material
+from ppt.training.processes import ALONE, Processes
+from ppt.training.settings import PretrainConfig
+from ppt.training.shared import LM
+from ppt.training.starts import started
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading
 
@@ -44,27 +44,6 @@ class Pretrained:
     def first(self) -> Evaluation:
         """The scores before training."""
         return self.course.first
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The scores before training and at the best step, as JSON values."""
-        return {"first": self.first.as_dict(), "best": self.best.as_dict()}
-
-
-def train(
-    trainable: Trainable,
-    examples: Examples,
-    settings: TrainSettings,
-    folder: Path | None = None,
-    *,
-    resume: str = "auto",
-    identity: Mapping[str, Any] | None = None,
-    processes: Processes | None = None,
-    progress: str = "bar",
-) -> Course[Evaluation]:
-    """Train `trainable` (one lane) in place on the rows of a corpus (`ppt.training.keeper.run`)."""
-    objective = CorpusRows(trainable, examples, settings.resolved(), processes)
-    return run(objective, folder, resume=resume, identity=identity, progress=progress)
 
 
 def train_prompt(
@@ -92,12 +71,7 @@ def train_prompt(
         del values["target"]  # is of label words alone
     config = from_values(PretrainConfig, values).resolved()
     with locked(folder):
-        goes_on = folder is not None and check_run(
-            folder,
-            config,
-            overwrite=config.overwrite_output_dir,
-            resume=config.resume_from_checkpoint,
-        )
+        goes_on = folder is not None and check_run(folder, config)
         read = corpus if isinstance(corpus, Corpus) else Reading(str(corpus), config)
         return pretrain(config, read, backbone, folder, goes_on=goes_on, progress=progress)
 
@@ -108,7 +82,7 @@ def pretrain(
     backbone: Backbone,
     folder: Path | None,
     *,
-    processes: Processes | None = None,
+    processes: Processes = ALONE,
     goes_on: bool = False,
     progress: str = "none",
     tell: Callable[[str], None] = lambda _: None,
@@ -117,14 +91,18 @@ def pretrain(
 
     `tell` hears what users should know meanwhile.
     """
-    processes = processes or Processes()
-    renderer = renderer_of(config, backbone) if isinstance(corpus, Corpus) else None
+    renderer = None
+    if isinstance(corpus, Corpus):
+        renderer = Renderer.standard(
+            config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
+            config.answers,
+        )  # fmt: skip
 
     def begin(_: Path | None = None) -> None:
         if processes.first and folder:
             begin_run(folder, config, goes_on=goes_on)
 
-    with started(Beginning(config, backbone, renderer, corpus)) as trainable:
+    with started(config, backbone, renderer, corpus) as trainable:
         shown = progress != "none" and processes.first
         if isinstance(corpus, Corpus):
             assert renderer is not None, "rows of a corpus are rendered"
@@ -143,27 +121,42 @@ def pretrain(
         processes.wait()
         course = run(
             made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
-            progress=progress,
+            early=config.embedding_steps, progress=progress,
         )  # fmt: skip
-        best = course.best(config.metric_for_best_model)
-        card = {**card_of(config, renderer, made.identity), "first": course.first.as_dict(),
-                "best": best.as_dict(), "steps": course.step}  # fmt: skip
+        scores = course.scores(config.metric_for_best_model)
+        card = {**card_of(config, renderer, made.identity), **scores, "steps": course.step}
         prompt = None
         if isinstance(trainable, PromptBank):
             place = folder and folder / FOLDER
             prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
-        pretrained = Pretrained(prompt, best, course)
         if folder and processes.first:
             finish(config, folder, trainable, card, facts, course)
-    return pretrained
+    return Pretrained(prompt, course.best(config.metric_for_best_model), course)
 
 
-def renderer_of(config: PretrainConfig, backbone: Backbone) -> Renderer:
-    """How the rows of a corpus become tokens."""
-    return Renderer.standard(
-        config.format, backbone.kind, config.style, backbone.tokenizer, config.max_length,
-        config.answers, backbone.layout,
+def corpus_rows(
+    config: PretrainConfig, corpus: Corpus, renderer: Renderer, trainable: Trainable,
+    processes: Processes, *, progress: bool,
+) -> Material:  # fmt: skip
+    """The rows of a corpus as what a prompt is trained on."""
+    limit = config.max_steps * config.local_batch_size * processes.world
+    examples = load_examples(
+        corpus, renderer, config.max_train_examples or limit, config.max_eval_examples,
+        progress=progress,
     )  # fmt: skip
+    digest, cut = file_digest(corpus.folder / MANIFEST), f"{examples.cut_share:.1%}"
+    count = f"{len(examples.train):,} train, {len(examples.validation):,} validation"
+    facts = {
+        "corpus": str(config.corpus),
+        "corpus manifest sha256": digest,
+        "examples": count,
+        "documents kept": f"{corpus.manifest.documents['kept']:,}",
+        "cut to --max_length": cut,
+    }
+    told = f"{count} examples of {corpus.folder}; {cut} cut to {config.max_length} tokens"
+    objective = CorpusRows(trainable, examples, config, processes)
+    identity = {"corpus": digest, "model": origin(trainable.backbone)}
+    return Material(objective, facts, identity, told)
 
 
 PLACES = {"prompt": FOLDER, "lora": ADAPTER}

@@ -37,6 +37,9 @@ class Processes:
         """Let the others go on without this process."""
 
 
+ALONE = Processes()
+
+
 class Accelerated(Processes):
     """One of several processes. `device` is the one that accelerate gives it."""
 
@@ -66,8 +69,7 @@ class Accelerated(Processes):
 
 def join(device: str | None = None) -> Processes:
     """The processes that this one was started with."""
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    return Processes() if alone else Accelerated(device)
+    return ALONE if int(os.environ.get("WORLD_SIZE", "1")) == 1 else Accelerated(device)
 
 
 def add_up_gradients(processes: Processes, parameters: Sequence[nn.Parameter]) -> None:

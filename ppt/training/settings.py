@@ -12,10 +12,9 @@ from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Command, Rule, at_least, between, flag
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError
-from ppt.methods import ACCURACY, CLEAR, EXAMPLES
+from ppt.methods import ACCURACY, CLEAR, EXAMPLES, PROMPT_RATES
 from ppt.prompts.patterns import ANSWERS, TARGETS
-from ppt.training.machine import MACHINE, MachineSettings
-from ppt.training.reading import DATA, LM, DocumentSettings
+from ppt.training.shared import DATA, LM, MACHINE, DocumentSettings, MachineSettings
 
 PROMPT, OPTIMISER, STEPS = "the prompt", "the optimizer", "steps, evaluation and state"
 
@@ -26,22 +25,12 @@ RATE = Rule(lambda rate: 0 < rate <= 1e6, "a number above 0, up to 1,000,000")
 """What a learning rate may be: far more than trains anything, and what float32 can hold."""
 
 
-@dataclass(frozen=True)
-class OptimizerDefaults:
-    """What an optimizer takes where flags say nothing."""
+DECAYS = {"adamw": 0.0, "adafactor": 1e-5}
+"""``--optimizer`` → ``--weight_decay`` where flags say nothing; learning rates are `PROMPT_RATES`.
 
-    learning_rate: float
-    weight_decay: float
-
-
-OPTIMIZERS = {
-    "adamw": OptimizerDefaults(learning_rate=5e-3, weight_decay=0.0),
-    "adafactor": OptimizerDefaults(learning_rate=0.3, weight_decay=1e-5),
-}
-"""``--optimizer`` → defaults. Adafactor has those of Lester et al. 2021 for T5: constant
-0.3, no relative step, no parameter scaling, decay 0.8. Its updates have an RMS of at
-most the learning rate, so 0.3 does not carry over to the embedded backbone, whose
-embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
+Adafactor has the values of Lester et al. 2021 for T5: constant 0.3, no relative step, no parameter
+scaling, decay 0.8. Its updates have an RMS of at most the learning rate, so 0.3 does not carry over
+to the embedded backbone, whose embeddings have an RMS of 0.136: AdamW with 5e-3 suits that one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +45,7 @@ class StepSettings(Command):
     )  # fmt: skip
     optimizer: str = flag(
         "adafactor takes the settings of the T5 papers", group=OPTIMISER, default="adamw",
-        choices=OPTIMIZERS,
+        choices=DECAYS,
     )  # fmt: skip
     learning_rate: float | None = flag(
         "the peak rate; scale it with the backbone's embeddings (RMS 0.136 for the embedded one)",
@@ -110,12 +99,11 @@ class StepSettings(Command):
 
     def resolved(self) -> Self:
         """The same with every value that was left open."""
-        usual = OPTIMIZERS[self.optimizer]
         rate, decay = self.learning_rate, self.weight_decay
         return replace(
             self,
-            learning_rate=usual.learning_rate if rate is None else rate,
-            weight_decay=usual.weight_decay if decay is None else decay,
+            learning_rate=PROMPT_RATES[self.optimizer] if rate is None else rate,
+            weight_decay=DECAYS[self.optimizer] if decay is None else decay,
         )
 
 
@@ -153,11 +141,6 @@ class TrainSettings(StepSettings):
         "of the initial prompt and the order of the data", group=STEPS, default=0,
         rule=Rule(lambda seed: 0 <= seed < 2**63, "0 to 2**63 - 1"),
     )  # fmt: skip
-
-    @property
-    def early_step(self) -> int | None:
-        """The early step whose prompt is kept too, if one is."""
-        return None
 
     @property
     def local_batch_size(self) -> int:
@@ -266,7 +249,14 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             if not fits:
                 raise ConfigError(f"--{name}: got {getattr(self, name)!r}: it is for {part} alone.")
         of_rows = (self.style, self.answers, self.target) != ("soft", ANSWERS[0], TARGETS[0])
-        self.check_format(self.format, self.corpus, of_rows=of_rows)
+        others = of_rows if self.format == LM else self.eval_corpus is not None
+        if others:
+            raise ConfigError(
+                f"--style, --answers and --target are of rows, --eval_corpus is of --format {LM}:"
+                f" leave out what --format {self.format} has not."
+            )
+        if self.format == LM and self.corpus is None:
+            raise ConfigError(f"--format {LM} needs raw documents: give --corpus='docs/*.txt'.")
         require_early(self.embedding_steps, self.max_steps)
         if self.embedding_steps and self.what != "prompt":
             raise ConfigError(f"--embedding_steps is for prompts of embeddings, got {self.what}.")
@@ -282,13 +272,8 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
             )
 
     @property
-    def early_step(self) -> int | None:
-        """``--embedding_steps``."""
-        return self.embedding_steps
-
-    @property
     def what(self) -> str:
-        """What is trained: a row of `ppt.training.starts.TRAINS`."""
+        """What is trained: ``prompt``, ``kv`` (a deep one) or ``lora``."""
         return "kv" if self.trains == "prompt" and self.prompt_kind == "kv" else self.trains
 
     def resolved(self) -> Self:

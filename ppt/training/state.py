@@ -26,7 +26,7 @@ TENSORS, VALUES = "state.safetensors", "state.json"
 STATE_VERSION = 4
 """3 added the digest, 4 the model."""
 
-_NAME = re.compile(r"checkpoint-(\d+)")
+_NAME = re.compile(r"checkpoint-\d+")
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,7 @@ def latest(folder: Path) -> Path | None:
 
 def step_of(path: Path) -> int:
     """The step in a state's name."""
-    match = _NAME.fullmatch(path.name)
-    assert match is not None, path
-    return int(match[1])
+    return int(path.name.removeprefix("checkpoint-"))
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

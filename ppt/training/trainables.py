@@ -77,12 +77,6 @@ class Trainable:
         """
         return self.backbone.score(self.bank(which, rows), batch, full_vocabulary=full_vocabulary)
 
-    def token_scores(
-        self, which: Sequence[int], batch: Batch, rows: Indices | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The same of the tokens of a batch's own words (`Backbone.token_scores`)."""
-        return self.backbone.token_scores(self.bank(which, rows), batch)
-
     def value(self, lane: int) -> list[Tensor]:
         """A lane as it is now: what `restore` takes."""
         return [parameter.detach().clone() for parameter in self.parameters(lane)]

@@ -34,7 +34,7 @@ from ppt.prompts.encoder import Encoder, Ids
 from ppt.prompts.foreign import read_object
 from ppt.prompts.spans import Tokens
 from ppt.tasks.documents import documents, find_documents
-from ppt.training.reading import DocumentSettings
+from ppt.training.shared import DocumentSettings
 
 TOKENS, FACTS, REJECTS = "tokens", "documents.json", "rejects.jsonl"
 """A run's folder of them; what was read, in it; what was not, a line each."""
@@ -77,15 +77,6 @@ class Windows:
                 " the same command again to read the documents anew."
             )
         return cls.of(folder, length)
-
-    def copied(self) -> "Windows":
-        """The same in memory."""
-        return Windows(np.array(self.train), np.array(self.held_out), self.facts)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to go on with them."""
-        return {"tokens": self.facts["sha256"]}
 
     def told(self) -> dict[str, str]:
         """What a card tells people of them."""
@@ -213,9 +204,9 @@ def windows_in(
     length: int,
     limits: Mapping[str, int],
     *,
-    begin: Callable[[Path], None] = lambda _: None,
-    goes_on: bool = False,
-    progress: bool = False,
+    begin: Callable[[Path], None],
+    goes_on: bool,
+    progress: bool,
 ) -> Windows:
     """The windows of a run, kept in its `folder` until it is finished; None: in memory.
 
@@ -225,7 +216,8 @@ def windows_in(
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             write_windows(Path(scratch), reading, encoder, length, limits)
-            return Windows.of(Path(scratch), length).copied()
+            mapped = Windows.of(Path(scratch), length)
+            return Windows(np.array(mapped.train), np.array(mapped.held_out), mapped.facts)
     place = folder / TOKENS
     if goes_on and place.is_dir():
         windows = Windows.kept(place, length)
