@@ -42,7 +42,9 @@ def measure(corpus: str, rows: int, batches: int, rounds: int, model: str) -> li
 
     backbone, opened = load_backbone(model, device="cpu", dtype="float32"), open_corpus(corpus)
     form = opened.manifest.format
-    renderer = Renderer.standard(form, "causal", "soft", backbone.tokenizer, 192, answers="texts")
+    renderer = Renderer.standard(
+        form, backbone.layout, "soft", backbone.tokenizer, 192, answers="texts"
+    )
     packed = pack(renderer.rows(head(opened, "train", 50 * rows)))
     prompt = backbone.model.get_input_embeddings().weight[100:120].clone().requires_grad_()
     order = BatchOrder(packed.lengths, rows, seed=0)
