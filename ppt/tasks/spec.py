@@ -81,7 +81,10 @@ class Columns:
     def __post_init__(self) -> None:
         for part in ("text_a", "text_b", "options"):
             names = getattr(self, part)  # a text is one name, and no list of letters
-            object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
+            names = (names,) if isinstance(names, str) else names
+            object.__setattr__(self, part, tuple(map(normalise, names)))
+        for part in ("label", "id"):
+            object.__setattr__(self, part, normalise(getattr(self, part)))
 
     def all(self) -> tuple[str, ...]:
         """Every column that is read."""
@@ -119,6 +122,11 @@ class Files:
 
     train: Path
     test: Path | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            if (path := getattr(self, part)) is not None:
+                object.__setattr__(self, part, Path(path))  # of a text too
 
 
 @dataclass(frozen=True, slots=True)
