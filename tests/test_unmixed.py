@@ -1,6 +1,7 @@
 """Runs of other data, prompts or backbones never stand in one table; Python's face of grids."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.results.figures import save_plots
 from ppt.results.report import read_results
-from ppt.tasks.spec import Columns, Label, Rows, Task
+from ppt.tasks.spec import Columns, Files, Label, Rows, Task
 from tests.few import toy_adapter, toy_place, toy_task
 
 FAST = {"shots": 4, "seeds": 1, "max_steps": 2, "eval_steps": 1, "max_length": 60}
@@ -123,10 +124,12 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
     task = Task("a", "sentiment", labels, Columns("text"), Rows(rows))
     data = ppt.load_task(task)
     assert [row["label"] for row in data.train] == [0, 1] * 6
+    assert Files("a/b.csv", "c.csv") == Files(Path("a/b.csv"), Path("c.csv"))
     for call, words in (
         (lambda: ppt.tune("sst2", llama), r"tasks: got 'sst2', expected what ppt\.load_task"),
         (lambda: ppt.tune(task, llama), r"tasks: got Task\(name='a'"),
         (lambda: ppt.tune(data, "smollm2-135m"), "backbone: got 'smollm2-135m', expected"),
+        (lambda: ppt.tune(data, llama, prompts=np.ones(4)), "prompts: got a float64, expected p"),
         (lambda: ppt.train_prompt("a", llama, format="lm", dtype="bfloat16"), "dtype: got 'bfl"),
         (lambda: save_plots("plots", (), "exe"), "unknown suffix 'exe'. Known: png, svg"),
         (lambda: ppt.load_task([task]), r"task: got \[Task"),

@@ -102,6 +102,10 @@ def _several(given: Any) -> list[Any]:
 def _prompts(given: Any) -> list[Prompt]:
     """Prompts, and those in folders, as ``--prompt`` finds them: LoRA adapters too."""
     several = [] if given is None else _several(given)
+    for one in several:
+        if not isinstance(one, Prompt | Path | str):
+            told = f"prompts: got a {type(one).__name__}, expected prompts or folders of them"
+            raise ConfigError(f"{told}, such as what ppt.load_prompt gives.")
     known = [[one] if isinstance(one, Prompt) else find_prompts([one]) for one in several]
     return list(chain.from_iterable(known))
 
