@@ -141,3 +141,17 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
     for wrong in ("text", ("a", 0), {0: "a"}):
         with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):
             ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
+
+
+def test_texts_that_are_cut_are_told(place, llama, tmp_path, capsys):
+    task = ppt.load_task(place / "toy.yaml")
+    known = {**FAST, "methods": ["zero_shot", "prompt_tuning"]}
+    lengths = [len(llama.tokenizer(row["text_a"]).input_ids) for row in task.test]
+    told = "test texts of toy are cut to {} tokens (--max_length)."
+    short, long = min(lengths) + 50, max(lengths) + 50  # the hard words take 50
+    (note,) = ppt.tune(task, llama, **{**known, "max_length": short}).notes
+    assert note.endswith(told.format(short))
+    assert 0 < int(note.split()[0]) < len(lengths)
+    assert ppt.tune(task, llama, **{**known, "max_length": long}).notes == ()
+    assert grid(place, place / "toy.yaml", tmp_path, methods="zero_shot", max_length=short) == 0
+    assert f"note: {note}" in capsys.readouterr().err

@@ -247,7 +247,10 @@ def run_trials(
     """
     begins = {key: begin for key, begin in chosen.items() if begin}
     bench = Workbench(config, backbone, tasks, begins, store.folder)
-    rehearse(bench, trials)
+    told = rehearse(bench, trials)
+    store.notes = (*store.notes, *told)
+    for note in told if progress else ():
+        print(f"note: {note}", file=sys.stderr)
     store.begin()
     if store.folder is not None:
         write_folder(store.folder, config, tasks)
