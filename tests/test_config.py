@@ -66,6 +66,7 @@ BAD = {
     "--tensorboard=maybe": "--tensorboard: got 'maybe', expected true or false.",
     "--warmup_steps=501": "--warmup_steps: got 501, expected at most --max_steps (500).",
     "--init=": "--init: got '', expected a name such as vocabulary.",
+    "--output_dir=": "--output_dir: got '', expected text.",
     "--seed=-1": "--seed: got -1, expected 0 to 2**63 - 1.",
     "--verify=quick": "--verify: got 'quick', expected one of fast, full.",
 }
