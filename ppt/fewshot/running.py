@@ -140,14 +140,14 @@ def _tuned(
 
 
 def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
-    """The prompts of runs that a results folder keeps."""
+    """The prompts of runs that a results folder keeps, but for those that were cleared away."""
     found = {}
     for run in runs:
         if store.folder is None or run.adapter is None:
             continue
         place = store.folder / run.adapter
-        kept = map(open_prompt, sorted(place.glob("member-*")) or [place])
-        found[run.run] = tuple(one for one in kept if one.card)
+        places = (one for one in sorted(place.glob("member-*")) or [place] if one.is_dir())
+        found[run.run] = tuple(one for one in map(open_prompt, places) if one.card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 
