@@ -119,7 +119,7 @@ def test_columns_and_files_are_one_in_every_normal_form(write, tmp_path):
         (tmp_path / f"{in_data}.jsonl").unlink()
 
 
-def test_a_row_without_a_label_is_a_reject_and_not_the_whole_file(write):
+def test_a_row_without_a_label_is_a_reject_and_not_the_whole_file(write, tmp_path):
     data = load_task_file(write(train=TRAIN + "No label,\nNor here, \n"))
     assert [(one.place, one.reason) for one in data.rejects] == [
         ("line 10", "unknown_label"), ("line 11", "unknown_label"),
@@ -131,6 +131,14 @@ def test_a_row_without_a_label_is_a_reject_and_not_the_whole_file(write):
         TEST.replace("sad", ""),
     )
     assert len(load_task_file(write(*known)).train) == 8
+    moods = [0.0, 1.0, "null", "NaN"] * 2
+    rows = [f'{{"text": "Row {i}", "mood": {mood}}}\n' for i, mood in enumerate(moods)]
+    path = write(YAML.replace("sad:", "0:").replace("glad:", "1:").replace("train.csv", "n.jsonl"))
+    path.write_text(path.read_text().replace("test: test.csv\n", ""))
+    (tmp_path / "n.jsonl").write_text("".join(rows))
+    data = load_task_file(path)
+    assert [row["label"] for row in data.train] == [0, 1] * 2
+    assert Counter(one.reason for one in data.rejects) == {"missing_field": 2, "unknown_label": 2}
 
 
 def test_json_lines_that_cannot_be_read_are_told(write, tmp_path):

@@ -118,7 +118,7 @@ class Command:
             raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
             raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
-        if value == "" or (kind is tuple and "" in value):  # of a shell's variable that is not set
+        if value == "" or (isinstance(value, tuple) and "" in value):  # of a shell's variable that is not set
             raise ConfigError(f"{name}: got '', expected {words}.")
 
 

@@ -4,6 +4,7 @@ A `Task` is pure description, the same for the table of `ppt.tasks.table` and fo
 YAML (`ppt.tasks.user_file`); `ppt.tasks.loading` reads its rows.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,13 +35,13 @@ number from 0 (index) or from 1 (number), or its text."""
 
 
 def label_value(value: Any) -> str:
-    """A label as text: 1, 1.0 and "1" are one, as are true and "true"; also NumPy's."""
+    """A label as text: 1, 1.0 and "1" are one, as are true and "true"; NaN is none."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float) and (value.is_integer() or math.isnan(value)):
+        return "" if math.isnan(value) else str(int(value))
     return normalise(str(value)).strip()
 
 
