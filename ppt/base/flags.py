@@ -118,7 +118,9 @@ class Command:
             raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
             raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
-        if value == "" or (isinstance(value, tuple) and "" in value):  # of a shell's variable that is not set
+        if "" in (
+            value if isinstance(value, tuple) else (value,)
+        ):  # an unset variable
             raise ConfigError(f"{name}: got '', expected {words}.")
 
 
