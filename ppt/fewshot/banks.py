@@ -38,7 +38,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
     backbone, config = bench.backbone, bench.config
     cut: dict[str, tuple[int, int]] = {}
     first = {(one.task, one.method): one.shots for one in reversed(trials)}
-    for (task, name), shots in first.items():
+    for (task, name), shots in reversed(first.items()):
         method, begin = find_method(name), bench.begins.get((task, name))
         view = bench.view(task, method)
         draw = view.draw(shots, seed=0)
