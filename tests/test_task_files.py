@@ -587,6 +587,11 @@ MISTAKES = {
         ",".join(f"column{i}" for i in range(5000)) + "\n" + "," * 4999 + "\n",
         "column18, column19, …",
     ),
+    "answers of no choice": (
+        YAML + "answer: index\n",
+        TRAIN,
+        "answer: got index, which is for choices: leave it out",
+    ),
     "answers from one": (
         CHOICE.replace("a}", "n}") + "answer: index\n",
         TRAIN,

@@ -118,9 +118,7 @@ class Command:
             raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
             raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
-        if "" in (
-            value if isinstance(value, tuple) else (value,)
-        ):  # an unset variable
+        if "" in (value if isinstance(value, tuple) else (value,)):  # an unset variable
             raise ConfigError(f"{name}: got '', expected {words}.")
 
 

@@ -166,6 +166,11 @@ class Task:
             raise unknown_name("balance", self.balance, BALANCES)
         if self.answer not in ANSWERS:
             raise unknown_name("answer", self.answer, ANSWERS)
+        if self.answer != "value" and not self.is_choice:  # it would pass over the labels' order
+            raise ConfigError(
+                f"answer: got {self.answer}, which is for choices: leave it out, as the labels say"
+                f" what the column of a {self.format} task holds."
+            )
         for part in ("value", "name", "word"):
             counts = Counter(getattr(label, part) for label in self.labels)
             for text, count in counts.items():
