@@ -66,6 +66,7 @@ BAD = {
     "--tensorboard=maybe": "--tensorboard: got 'maybe', expected true or false.",
     "--warmup_steps=501": "--warmup_steps: got 501, expected at most --max_steps (500).",
     "--init=": "--init: got '', expected a name such as vocabulary.",
+    f"--max_steps={2**63}": "--max_steps: got a number of 64 bits, expected 63 at most.",
     "--output_dir=": "--output_dir: got '', expected text.",
     "--seed=-1": "--seed: got -1, expected 0 to 2**63 - 1.",
     "--verify=quick": "--verify: got 'quick', expected one of fast, full.",
@@ -99,6 +100,7 @@ def test_the_format_is_required_and_named():
         ('{"format": "unified", "seeds": 1}', "unknown key seeds. Did you mean seed?"),
         ('{"format": "unified", "seed": "1"}', "--seed: got '1', expected a whole number"),
         ('{"format": "unified", "seed": true}', "--seed: got True, expected a whole number"),
+        (f'{{"format": "unified", "seed": -1{"0" * 4000}}}', "--seed: got a number of 13288 bits"),
         ('{"format": "unified", "max_steps": null}', "--max_steps: got None, expected"),
     ],
 )

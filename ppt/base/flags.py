@@ -22,6 +22,9 @@ C = TypeVar("C", bound="Command")
 UNSET = "auto"
 """What a flag is given on the command line to leave its value to the program."""
 
+LONGEST = 63
+"""Bits of a whole number, its sign aside: what NumPy, Arrow and PyTorch hold."""
+
 SWITCH = {"true": True, "false": False}
 
 KINDS = {
@@ -110,6 +113,9 @@ class Command:
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise ConfigError(f"{name}: got {value!r}, expected {words}.")
+        if isinstance(value, int) and value.bit_length() > LONGEST:
+            told = f"got a number of {value.bit_length()} bits, expected {LONGEST} at most"
+            raise ConfigError(f"{name}: {told}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{name}: got {value}, expected a finite number.")
         choices, rule = one.metadata["choices"], one.metadata["rule"]
