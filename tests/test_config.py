@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ppt.backbones.base import LOSSES
-from ppt.base.flags import differing, from_json, parse, to_json
+from ppt.base.flags import at_home, differing, from_json, parse, to_json
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
 from ppt.training.optimizers import MAKERS, SCHEDULES, rate
@@ -36,6 +36,14 @@ def test_what_is_left_open_depends_on_the_rest():
     assert (config.corpus, config.output_dir) == ("corpora/unified", "runs/unified")
     assert read("--format=unified", "--learning_rate=1").resolved().learning_rate == 1
     assert config.resolved() == config
+
+
+def test_paths_at_home_are_found_after_a_flags_name(monkeypatch):
+    """Shells leave ``--output_dir=~/runs`` as it is, and so a folder ``~`` was made."""
+    monkeypatch.setenv("HOME", "/home/me")
+    given = read("--format=unified", "--output_dir=~/runs", "--model=~/m", "--init=a~/b")
+    assert (given.output_dir, given.model, given.init) == ("/home/me/runs", "~/m", "a~/b")
+    assert at_home("~/a,b~/c,~/d") == "/home/me/a,b~/c,/home/me/d"
 
 
 def test_every_flag_has_a_help_with_its_default(capsys):

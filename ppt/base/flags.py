@@ -8,6 +8,8 @@ one place, `Command.__post_init__`, however they came in.
 import argparse
 import json
 import math
+import os
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +26,9 @@ UNSET = "auto"
 
 LONGEST = 63
 """Bits of a whole number, its sign aside: what NumPy, Arrow and PyTorch hold."""
+
+MODEL = "--model"
+"""Its value is part of what a run is known by, and stays as it is given."""
 
 SWITCH = {"true": True, "false": False}
 
@@ -260,10 +265,21 @@ def _convert(name: str, given: Any, kind: type) -> Any:
         if given.lower() not in SWITCH:
             raise ConfigError(f"{name}: got {given!r}, expected {KINDS[bool][0]}.")
         return SWITCH[given.lower()]
+    if kind is str and name != MODEL:
+        return at_home(given)
     try:
-        return kind(given)
+        return tuple(map(at_home, given)) if kind is tuple else kind(given)
     except ValueError:
         raise ConfigError(f"{name}: got {given!r}, expected {KINDS[kind][0]}.") from None
+
+
+def at_home(text: str) -> str:
+    """Paths, with commas between them; those that begin with ``~/`` are in the home folder.
+
+    Shells see to that at the beginning of a word alone, and not after ``--output_dir=``.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 (pathlib raises where there is none)
+    return re.sub("(?:^|(?<=,))~(?=/)", lambda _: home, text)
 
 
 def _shown(one: "Field[Any]") -> str:
