@@ -155,3 +155,16 @@ def test_texts_that_are_cut_are_told(place, llama, tmp_path, capsys):
     assert ppt.tune(task, llama, **{**known, "max_length": long}).notes == ()
     assert grid(place, place / "toy.yaml", tmp_path, methods="zero_shot", max_length=short) == 0
     assert f"note: {note}" in capsys.readouterr().err
+
+
+def test_rows_that_have_been_mended_are_no_rejects_any_more(place, tmp_path):
+    task, output = toy_task(tmp_path / "data"), tmp_path / "r"
+    data, rejects = tmp_path / "data" / "train.jsonl", output / "rejects" / "toy.jsonl"
+    whole = data.read_text()
+    data.write_text(whole + "no JSON\n")
+    assert grid(place, task, output, methods="zero_shot") == 0
+    assert json.loads(rejects.read_text())["reason"] == "broken_line"
+    data.write_text(whole)
+    assert grid(place, task, output, methods="zero_shot", seeds=2) == 0
+    assert not rejects.exists()
+    assert len(read_results(output).runs) == 2

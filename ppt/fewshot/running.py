@@ -279,8 +279,11 @@ def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskDa
     write_atomically(folder / CONFIG, to_json(config).encode())
     for name, data in tasks.items():
         lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
+        place = folder / REJECTS / f"{name}.jsonl"
         if lines:
-            write_atomically(folder / REJECTS / f"{name}.jsonl", "".join(lines).encode())
+            write_atomically(place, "".join(lines).encode())
+        else:
+            place.unlink(missing_ok=True)  # of rows that have been mended since
 
 
 def summary(name: str, runs: Sequence[Run]) -> str:
