@@ -228,6 +228,7 @@ WHOLE = {
     "none.csv.gz": ("text,label\n", "no whole gzip file"),
     "header.csv": ('"text,label\na,0\n', "its first line cannot be read"),
     "twice.csv": ("a,b,a\n1,2,3\n", "two columns have one name in a, b, a"),
+    "forms.csv": ("\xe9,e\u0301\n1,2\n", "two columns have one name"),
     "twice.parquet": (parquet_of(["a", "b", "a"]), "two columns have one name in a, b, a"),
     "esc.csv": ("a,\x1b[2J,\x1b[2J\n1,2,3\n", r"one name in a, \x1b[2J, \x1b[2J"),
 }  # fmt: skip

@@ -112,7 +112,7 @@ def read_table(path: Path, limit: int | None = None, quoting: str | None = None)
 
 
 def _require_distinct(path: Path, columns: Sequence[str]) -> None:
-    if len({*columns}) < len(columns):
+    if len({*map(normalise, columns)}) < len(columns):
         raise InputError(f"{path}: two columns have one name in {listed(columns)}: rename.")
 
 
