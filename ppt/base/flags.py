@@ -24,8 +24,8 @@ C = TypeVar("C", bound="Command")
 UNSET = "auto"
 """What a flag is given on the command line to leave its value to the program."""
 
-LONGEST = 63
-"""Bits of a whole number, its sign aside: what NumPy, Arrow and PyTorch hold."""
+LONGEST = 127
+"""Bits of a whole number, its sign aside: as many as a seed may have (`ppt.base.streams`)."""
 
 MODEL = "--model"
 """Its value is part of what a run is known by, and stays as it is given."""
