@@ -111,7 +111,8 @@ def exit_status(command: Callable[[], int]) -> int:
         try:
             return command()
         finally:
-            sys.stdout.flush()  # here, where a full disk can still be told
+            if sys.stdout is not None:  # it may be closed
+                sys.stdout.flush()  # here, where a full disk can still be told
     except PPTError as error:
         return _refused(str(error))
     except BrokenPipeError:

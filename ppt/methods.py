@@ -113,9 +113,10 @@ class Method:
         """The same with what follows the colon of its name: a source, or a number of them."""
         if self.transfer == ONE and argument:
             return replace(self, source=argument)
-        if not self.nearest or not argument.isdecimal() or not 1 <= int(argument) <= MOST:
+        is_count = argument.isdecimal() and len(argument) <= len(str(MOST))
+        if not (self.nearest and is_count and 1 <= int(argument) <= MOST):
             expected = "spot:<a source>" if self.transfer == ONE else f"a number from 1 to {MOST}"
-            raise ConfigError(f"got {argument!r} after a method's colon, expected {expected}.")
+            raise ConfigError(f"got {argument!r:.60} after a method's colon, expected {expected}.")
         return replace(self, **_retrieving(str(self.transfer), int(argument)))
 
     @property

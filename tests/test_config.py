@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ppt.backbones.base import LOSSES
-from ppt.base.flags import differing, from_json, parse, to_json
+from ppt.base.flags import at_home, differing, from_json, parse, to_json
 from ppt.corpus.formats import FORMATS
 from ppt.errors import ConfigError, exit_status
 from ppt.methods import PROMPT_RATES
@@ -39,6 +39,14 @@ def test_what_is_left_open_depends_on_the_rest():
     assert config.resolved() == config
 
 
+def test_paths_at_home_are_found_after_a_flags_name(monkeypatch):
+    """Shells leave ``--output_dir=~/runs`` as it is, and so a folder ``~`` was made."""
+    monkeypatch.setenv("HOME", "/home/me")
+    given = read("--format=unified", "--output_dir=~/runs", "--model=~/m", "--init=a~/b")
+    assert (given.output_dir, given.model, given.init) == ("/home/me/runs", "~/m", "a~/b")
+    assert at_home("~/a,b~/c,~/d") == "/home/me/a,b~/c,/home/me/d"
+
+
 def test_every_flag_has_a_help_with_its_default(capsys):
     with pytest.raises(SystemExit) as done:
         read("--help")
@@ -67,6 +75,8 @@ BAD = {
     "--tensorboard=maybe": "--tensorboard: got 'maybe', expected true or false.",
     "--warmup_steps=501": "--warmup_steps: got 501, expected at most --max_steps (500).",
     "--init=": "--init: got '', expected a name such as vocabulary.",
+    f"--max_steps={2**127}": "--max_steps: got a number of 128 bits, expected 127 at most.",
+    "--output_dir=": "--output_dir: got '', expected text.",
     "--seed=-1": "--seed: got -1, expected 0 to 2**63 - 1.",
     "--verify=quick": "--verify: got 'quick', expected one of fast, full.",
 }
@@ -99,6 +109,7 @@ def test_the_format_is_required_and_named():
         ('{"format": "unified", "seeds": 1}', "unknown key seeds. Did you mean seed?"),
         ('{"format": "unified", "seed": "1"}', "--seed: got '1', expected a whole number"),
         ('{"format": "unified", "seed": true}', "--seed: got True, expected a whole number"),
+        (f'{{"format": "unified", "seed": -1{"0" * 4000}}}', "--seed: got a number of 13288 bits"),
         ('{"format": "unified", "max_steps": null}', "--max_steps: got None, expected"),
     ],
 )

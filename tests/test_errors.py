@@ -42,6 +42,16 @@ def test_a_full_disk_behind_the_output_is_one_line(corpus):
     assert "no space is left" in one_line(error)
 
 
+def test_an_output_that_is_closed_is_no_traceback(corpus, tmp_path):
+    """As a service of the system may start a command: Python then has no sys.stdout."""
+    command = [sys.executable, "-m", "ppt.inspect"]
+    for folder, code in ((corpus, 0), (tmp_path, 2)):
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command, str(folder)]
+        done = subprocess.run(closed, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == code
+        assert done.stderr == "" if code == 0 else one_line(done.stderr)
+
+
 def test_a_reader_that_goes_away_is_no_traceback(corpus):
     with subprocess.Popen(
         [sys.executable, "-m", "ppt.inspect", str(corpus), "-n", "40"], cwd=ROOT,

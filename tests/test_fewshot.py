@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -443,3 +444,7 @@ def test_python_in_memory_gives_the_rows_of_the_command(place, tmp_path):
                      output_dir=tmp_path / "r", **settings)  # fmt: skip
     assert [run.run for run in again.runs] == [run.run for run in found.runs]
     assert torch.equal(again.prompts[run.run][0].values(), read_values(folder))
+    shutil.rmtree(tmp_path / "r" / "adapters")  # to save space; the results are there
+    cleared = ppt.tune(task, backbone, methods=names, prompts=prompts, shots=6, seeds=2,
+                       output_dir=tmp_path / "r", **settings)  # fmt: skip
+    assert (cleared.runs, cleared.prompts) == (again.runs, {})

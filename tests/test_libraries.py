@@ -276,5 +276,5 @@ def test_all_rows_of_the_smallest_tasks(tmp_path):
 
     drawn = task(2).few_shot(task(2).all_shots, 0)
     assert (len(drawn.train), len(drawn.validation)) == (1, 1)
-    with pytest.raises(InputError, match="got one row to train, expected 2 at least"):
+    with pytest.raises(InputError, match="rows left to train: 1, expected 2 at least"):
         _ = task(1).all_shots

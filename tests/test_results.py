@@ -130,6 +130,8 @@ UNLIKE = (
     ("task", 5, "text"),
     ("labels", ["a", 1], "a list of names"),
     ("confusion", [[True, 1], [1, 1]], "a square of counts"),
+    ("train_curve", [{"step": 1e308, "loss": 1.0}], "a list of points with step and loss"),
+    ("train_curve", [{"step": -1, "loss": 1.0}], "a list of points with step and loss"),
     ("curve", [{"step": 1, "loss": 1.0, "accuracy": True}],
      "a list of points with step, loss and accuracy"),
 )  # fmt: skip

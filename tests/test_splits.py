@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +84,12 @@ def test_the_draw_is_the_same_on_every_machine():
     labels = [0, 1, 2] * 6
     split = draw(labels, 4, 7, ids_of(labels))
     assert split == Split(train=(12, 2, 4, 15), validation=(9, 10, 17, 6))
+
+
+def test_a_seed_may_be_one_of_numpy():
+    ids = [f"row {i}" for i in range(20)]
+    labels = [i % 2 for i in range(20)]
+    assert draw(labels, 4, np.int64(3), ids) == draw(labels, 4, 3, ids)
 
 
 def test_seeds_differ():

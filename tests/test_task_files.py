@@ -97,6 +97,50 @@ def test_labels_are_one_in_every_normal_form_and_with_spaces(write):
         load_task_file(path)
 
 
+def test_columns_and_files_are_one_in_every_normal_form(write, tmp_path):
+    composed, parts = "\xe9t\xe9", "e\u0301te\u0301"
+    yaml = YAML.replace("test: test.csv\n", "")
+    for in_yaml, in_data in ((parts, parts), (parts, composed), (composed, parts)):
+        path = write(yaml.replace("text_a: text", f"text_a: {in_yaml}").replace(
+            "train.csv", f"{in_yaml}.csv"))  # fmt: skip
+        data = tmp_path / f"{in_data}.csv"
+        data.write_text(TRAIN.replace("text,", f"{in_data},"))
+        assert len(load_task_file(path).train) == 8
+        data.rename(tmp_path / f"{in_data}.jsonl").write_text(
+            "".join(
+                json.dumps({in_data: {in_data: f"Row {i}"}, "mood": ("sad", "glad")[i % 2]}) + "\n"
+                for i in range(8)
+            )
+        )
+        nested = f"text_a: {in_yaml}.{in_yaml}"
+        path.write_text(path.read_text().replace(".csv", ".jsonl").replace(
+            f"text_a: {in_yaml}", nested))  # fmt: skip
+        assert [row["text_a"] for row in load_task_file(path).train][:2] == ["Row 0", "Row 1"]
+        (tmp_path / f"{in_data}.jsonl").unlink()
+
+
+def test_a_row_without_a_label_is_a_reject_and_not_the_whole_file(write, tmp_path):
+    data = load_task_file(write(train=TRAIN + "No label,\nNor here, \n"))
+    assert [(one.place, one.reason) for one in data.rejects] == [
+        ("line 10", "unknown_label"), ("line 11", "unknown_label"),
+    ]  # fmt: skip
+    assert len(data.train) == 8
+    known = (
+        YAML.replace("  sad: bad", '  "": bad'),
+        TRAIN.replace("sad", ""),
+        TEST.replace("sad", ""),
+    )
+    assert len(load_task_file(write(*known)).train) == 8
+    moods = [0.0, 1.0, "null", "NaN"] * 2
+    rows = [f'{{"text": "Row {i}", "mood": {mood}}}\n' for i, mood in enumerate(moods)]
+    path = write(YAML.replace("sad:", "0:").replace("glad:", "1:").replace("train.csv", "n.jsonl"))
+    path.write_text(path.read_text().replace("test: test.csv\n", ""))
+    (tmp_path / "n.jsonl").write_text("".join(rows))
+    data = load_task_file(path)
+    assert [row["label"] for row in data.train] == [0, 1] * 2
+    assert Counter(one.reason for one in data.rejects) == {"missing_field": 2, "unknown_label": 2}
+
+
 def test_json_lines_that_cannot_be_read_are_told(write, tmp_path):
     rows = [f'{{"text": "Row {i}", "mood": "{("sad", "glad")[i % 2]}"}}\n' for i in range(6)]
     twice = '{"text": "Two", "mood": "sad", "mood": "glad"}\n'
@@ -116,6 +160,30 @@ def test_a_choice_has_the_letters_that_its_rows_need(write):
     assert task.words == ("A", "B", "C")
     assert task.balance == "level"
     assert [row["label"] for row in data.train] == [1, 1, 1, 1]
+
+
+def test_a_choice_of_too_many_options_is_a_reject_and_not_the_whole_file(write, tmp_path):
+    path = write(CHOICE)
+    many = {"q": "Which of all?", "o": [f"option {i}" for i in range(30)], "a": "B"}
+    (tmp_path / "quiz.jsonl").write_text(QUIZ + json.dumps(many))
+    data = load_task_file(path)
+    assert data.task.words == ("A", "B", "C")
+    assert [(one.place, one.reason) for one in data.rejects] == [("line 5", "bad_options")]
+
+
+def test_a_choice_whose_rows_are_all_in_the_test_says_so(write):
+    data = load_task_file(write(CHOICE + "test: quiz.jsonl\n"))
+    with pytest.raises(PPTError, match=r"rows left to train: 0, .* not kept: in_test 4$"):
+        data.few_shot(1, seed=0)
+
+
+def test_a_pattern_may_be_a_block_of_yaml(write):
+    block = "pattern: |\n  Read: {text_a}\n  It is {mask}\n"
+    both = "pattern:\n  suffix: |\n    {text_a}\n    So {mask}\n  cloze: |\n    {text_a} {mask}.\n"
+    task = load_task_file(write(YAML + block)).task
+    assert task.patterns == dict.fromkeys(("cloze", "suffix"), "Read: {text_a}\nIt is {mask}")
+    task = load_task_file(write(YAML + both)).task
+    assert task.patterns == {"suffix": "{text_a}\nSo {mask}", "cloze": "{text_a} {mask}.\n"}
 
 
 def test_own_patterns_are_used(write):
@@ -518,6 +586,11 @@ MISTAKES = {
         changed("text_a: text", "text_a: " + "text" * 1000),
         ",".join(f"column{i}" for i in range(5000)) + "\n" + "," * 4999 + "\n",
         "column18, column19, …",
+    ),
+    "answers of no choice": (
+        YAML + "answer: index\n",
+        TRAIN,
+        "answer: got index, which is for choices: leave it out",
     ),
     "answers from one": (
         CHOICE.replace("a}", "n}") + "answer: index\n",

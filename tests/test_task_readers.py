@@ -172,6 +172,10 @@ SHAPES = {
     "nameless.csv": 'text,label,,,\n"a, b",0,,,\nc,1,,,\n',
     "index.csv": ',text,label\n0,"a, b",0\n1,c,1\n',
     "mac.csv": 'text,label\r"a, b",0\rc,1\r',
+    "mac with semicolons.csv": "text;label\ra, b;0\rc;1\r",
+    "mac.sep.csv": "sep=;\rtext;label\ra, b;0\rc;1\r",
+    "blank lines first.csv": "\n\r\ntext;label\na, b;0\nc;1\n",
+    "blank lines and sep.csv": "\nsep=;\n\ntext;label\na, b;0\nc;1\n",
     "commas in the header.csv": '"text";"label"\na, b;0\nc;1\n',
     "array.json": '[{"text": "a, b", "label": "0"},\n {"text": "c", "label": "1"}]',
     "array.jsonl": ' [{"text": "a, b", "label": "0"}, {"text": "c", "label": "1"}]\n',
@@ -224,6 +228,7 @@ WHOLE = {
     "none.csv.gz": ("text,label\n", "no whole gzip file"),
     "header.csv": ('"text,label\na,0\n', "its first line cannot be read"),
     "twice.csv": ("a,b,a\n1,2,3\n", "two columns have one name in a, b, a"),
+    "forms.csv": ("\xe9,e\u0301\n1,2\n", "two columns have one name"),
     "twice.parquet": (parquet_of(["a", "b", "a"]), "two columns have one name in a, b, a"),
     "esc.csv": ("a,\x1b[2J,\x1b[2J\n1,2,3\n", r"one name in a, \x1b[2J, \x1b[2J"),
 }  # fmt: skip

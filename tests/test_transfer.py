@@ -400,6 +400,8 @@ def test_names_with_a_colon_are_methods():
         find_method("ppt:3")
     with pytest.raises(ConfigError):
         find_method("spot_best:0")
+    with pytest.raises(ConfigError, match=r"expected a number from 1 to 1000\.$"):
+        find_method("spot_best:" + "9" * 5000)
 
 
 # --- pre-training keeps the early prompt ------------------------------------------------

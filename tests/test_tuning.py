@@ -12,6 +12,7 @@ from ppt.errors import TrainingError
 from ppt.fewshot.lanes import passes, score_rows, spans, tune
 from ppt.prompts.batches import collate
 from ppt.prompts.order import BatchOrder
+from ppt.prompts.tensors import LabelWords
 from ppt.training.trainables import PromptBank, Trainable, everything, lora
 from tests.few import steps, toy_lanes
 from tests.tiny import tiny, tiny_batch, tiny_model, tiny_prompt, tiny_tokenizer
@@ -159,6 +160,30 @@ def test_scores_do_not_depend_on_how_rows_are_cut(family):
     assert torch.allclose(
         scores[0][1, 4], backbone.score(bank.prompts[2].folded(), one)[0], atol=1e-3
     )
+
+
+def test_label_words_count_among_the_tokens_of_a_pass_where_they_are_many(monkeypatch):
+    """Of 77 intents of two tokens or more the words are most of what is read."""
+    backbone = tiny("llama")
+    lanes, _ = toy_lanes(backbone, POINTS[:1])
+    tokens = torch.randint(3, 60, (77, 4), generator=torch.Generator().manual_seed(0))
+    words = LabelWords(tokens, torch.full((77,), 4))
+    score, read = backbone.score, []
+
+    def told(prompt, batch, **options):
+        read.append(len(batch) * (batch.input_ids.shape[1] + 77 * 3))
+        return score(prompt, batch, **options)
+
+    monkeypatch.setattr(backbone, "score", told)
+    most, found = [], []
+    for room in (10**6, 500):
+        bank = PromptBank(backbone, first(backbone, [0]))
+        found.append(tune(bank, lanes, steps(max_steps=1), words, tokens_at_once=room)[0].scores)
+        most.append(max(read))
+        read.clear()
+    assert torch.allclose(*found, atol=1e-3)
+    assert most[0] > 9 * 77 * 3
+    assert most[1] <= 2 * 500
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 50), st.integers(1, 900))

@@ -1,6 +1,7 @@
 """Runs of other data, prompts or backbones never stand in one table; Python's face of grids."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.results.figures import save_plots
 from ppt.results.report import read_results
-from ppt.tasks.spec import Columns, Label, Rows, Task
+from ppt.tasks.spec import Columns, Files, Label, Rows, Task
 from tests.few import toy_adapter, toy_place, toy_task
 
 FAST = {"shots": 4, "seeds": 1, "max_steps": 2, "eval_steps": 1, "max_length": 60}
@@ -123,10 +124,12 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
     task = Task("a", "sentiment", labels, Columns("text"), Rows(rows))
     data = ppt.load_task(task)
     assert [row["label"] for row in data.train] == [0, 1] * 6
+    assert Files("a/b.csv", "c.csv") == Files(Path("a/b.csv"), Path("c.csv"))
     for call, words in (
         (lambda: ppt.tune("sst2", llama), r"tasks: got 'sst2', expected what ppt\.load_task"),
         (lambda: ppt.tune(task, llama), r"tasks: got Task\(name='a'"),
         (lambda: ppt.tune(data, "smollm2-135m"), "backbone: got 'smollm2-135m', expected"),
+        (lambda: ppt.tune(data, llama, prompts=np.ones(4)), "prompts: got a float64, expected p"),
         (lambda: ppt.train_prompt("a", llama, format="lm", dtype="bfloat16"), "dtype: got 'bfl"),
         (lambda: save_plots("plots", (), "exe"), "unknown suffix 'exe'. Known: png, svg"),
         (lambda: ppt.load_task([task]), r"task: got \[Task"),
@@ -138,3 +141,30 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
     for wrong in ("text", ("a", 0), {0: "a"}):
         with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):
             ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
+
+
+def test_texts_that_are_cut_are_told(place, llama, tmp_path, capsys):
+    task = ppt.load_task(place / "toy.yaml")
+    known = {**FAST, "methods": ["zero_shot", "prompt_tuning"]}
+    lengths = [len(llama.tokenizer(row["text_a"]).input_ids) for row in task.test]
+    told = "test texts of toy are cut to {} tokens (--max_length)."
+    short, long = min(lengths) + 50, max(lengths) + 50  # the hard words take 50
+    (note,) = ppt.tune(task, llama, **{**known, "max_length": short}).notes
+    assert note.endswith(told.format(short))
+    assert 0 < int(note.split()[0]) < len(lengths)
+    assert ppt.tune(task, llama, **{**known, "max_length": long}).notes == ()
+    assert grid(place, place / "toy.yaml", tmp_path, methods="zero_shot", max_length=short) == 0
+    assert f"note: {note}" in capsys.readouterr().err
+
+
+def test_rows_that_have_been_mended_are_no_rejects_any_more(place, tmp_path):
+    task, output = toy_task(tmp_path / "data"), tmp_path / "r"
+    data, rejects = tmp_path / "data" / "train.jsonl", output / "rejects" / "toy.jsonl"
+    whole = data.read_text()
+    data.write_text(whole + "no JSON\n")
+    assert grid(place, task, output, methods="zero_shot") == 0
+    assert json.loads(rejects.read_text())["reason"] == "broken_line"
+    data.write_text(whole)
+    assert grid(place, task, output, methods="zero_shot", seeds=2) == 0
+    assert not rejects.exists()
+    assert len(read_results(output).runs) == 2

@@ -8,6 +8,8 @@ one place, `Command.__post_init__`, however they came in.
 import argparse
 import json
 import math
+import os
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +23,12 @@ C = TypeVar("C", bound="Command")
 
 UNSET = "auto"
 """What a flag is given on the command line to leave its value to the program."""
+
+LONGEST = 127
+"""Bits of a whole number, its sign aside: as many as a seed may have (`ppt.base.streams`)."""
+
+MODEL = "--model"
+"""Its value is part of what a run is known by, and stays as it is given."""
 
 SWITCH = {"true": True, "false": False}
 
@@ -110,6 +118,9 @@ class Command:
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise ConfigError(f"{name}: got {value!r}, expected {words}.")
+        if isinstance(value, int) and value.bit_length() > LONGEST:
+            told = f"got a number of {value.bit_length()} bits, expected {LONGEST} at most"
+            raise ConfigError(f"{name}: {told}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{name}: got {value}, expected a finite number.")
         choices, rule = one.metadata["choices"], one.metadata["rule"]
@@ -118,6 +129,8 @@ class Command:
             raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
             raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
+        if "" in (value if isinstance(value, tuple) else (value,)):  # an unset variable
+            raise ConfigError(f"{name}: got '', expected {words}.")
 
 
 def parse(
@@ -252,10 +265,21 @@ def _convert(name: str, given: Any, kind: type) -> Any:
         if given.lower() not in SWITCH:
             raise ConfigError(f"{name}: got {given!r}, expected {KINDS[bool][0]}.")
         return SWITCH[given.lower()]
+    if kind is str and name != MODEL:
+        return at_home(given)
     try:
-        return kind(given)
+        return tuple(map(at_home, given)) if kind is tuple else kind(given)
     except ValueError:
         raise ConfigError(f"{name}: got {given!r}, expected {KINDS[kind][0]}.") from None
+
+
+def at_home(text: str) -> str:
+    """Paths, with commas between them; those that begin with ``~/`` are in the home folder.
+
+    Shells see to that at the beginning of a word alone, and not after ``--output_dir=``.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 (pathlib raises where there is none)
+    return re.sub("(?:^|(?<=,))~(?=/)", lambda _: home, text)
 
 
 def _shown(one: "Field[Any]") -> str:

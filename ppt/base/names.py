@@ -25,5 +25,5 @@ def check_name(name: object, what: str, longest: int = LONGEST) -> None:
     if not is_name(name, longest):
         raise ConfigError(
             f"{what}: got {name!r:.80}, expected a name of 1 to {longest} bytes without / and \\,"
-            " without control characters, and that begins with no dot."
+            " control characters or white space at its ends, and that begins with no dot."
         )

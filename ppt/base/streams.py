@@ -20,6 +20,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 def seed_bits(seed: int, *parts: bytes | str) -> int:
     """64 bits from a seed and any parts; the root of every random choice."""
+    seed = int(seed)  # NumPy's have no to_bytes
     digest = hashlib.blake2b(seed.to_bytes(16, "little", signed=True), digest_size=8)
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

@@ -1,5 +1,6 @@
 """Few-shot tuning and its evaluation: ``python -m ppt.fewshot --tasks=sst2 --prompt=runs/``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,7 +140,7 @@ def tell(folder: Path, told: Sequence[str]) -> None:
     for note in (note for note in report.notes if note not in told):
         print(f"note: {note}", file=sys.stderr)
     print(*written, sep=", ")
-    print(f"as one page: python -m ppt.report {folder}")
+    print(f"as one page: python -m ppt.report {shlex.quote(str(folder))}")
 
 
 if __name__ == "__main__":

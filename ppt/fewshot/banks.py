@@ -30,16 +30,21 @@ from ppt.results.trial import Trial
 from ppt.training.trainables import PromptBank
 
 
-def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
-    """Meet what could be wrong with words, patterns and prompts before anything has run."""
+def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
+    """Meet what could be wrong with words, patterns and prompts before anything has run.
+
+    Returns notes on the tasks whose texts are cut.
+    """
     backbone, config = bench.backbone, bench.config
+    cut: dict[str, tuple[int, int]] = {}
     first = {(one.task, one.method): one.shots for one in reversed(trials)}
-    for (task, name), shots in first.items():
+    for (task, name), shots in reversed(first.items()):
         method, begin = find_method(name), bench.begins.get((task, name))
         view = bench.view(task, method)
-        train = view.draw(shots, seed=0).train
+        draw = view.draw(shots, seed=0)
+        cut[task] = max(cut.get(task, (0, 0)), (draw.test.cut, len(draw.test.tokens)))
         backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
-        beginning = Beginning(method, backbone, view, train, [0], config)
+        beginning = Beginning(method, backbone, view, draw.train, [0], config)
         if isinstance(begin, Borrowed):
             size, kind = backbone.hidden_size, backbone.kind
             sources = [one.prompt for one in begin.sources.sources]
@@ -49,6 +54,11 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> None:
             beginning = replace(beginning, prompt=begin)
         with started(beginning):
             pass
+    return [
+        f"{count:,} of {rows:,} test texts of {task} are cut to {config.max_length} tokens"
+        " (--max_length)."
+        for task, (count, rows) in cut.items() if count
+    ]  # fmt: skip
 
 
 def run_bank(

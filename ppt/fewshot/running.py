@@ -102,6 +102,10 @@ def _several(given: Any) -> list[Any]:
 def _prompts(given: Any) -> list[Prompt]:
     """Prompts, and those in folders, as ``--prompt`` finds them: LoRA adapters too."""
     several = [] if given is None else _several(given)
+    for one in several:
+        if not isinstance(one, Prompt | Path | str):
+            told = f"prompts: got a {type(one).__name__}, expected prompts or folders of them"
+            raise ConfigError(f"{told}, such as what ppt.load_prompt gives.")
     known = [[one] if isinstance(one, Prompt) else find_prompts([one]) for one in several]
     return list(chain.from_iterable(known))
 
@@ -136,14 +140,14 @@ def _tuned(
 
 
 def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
-    """The prompts of runs that a results folder keeps."""
+    """The prompts of runs that a results folder keeps, but for those that were cleared away."""
     found = {}
     for run in runs:
         if store.folder is None or run.adapter is None:
             continue
         place = store.folder / run.adapter
-        kept = map(open_prompt, sorted(place.glob("member-*")) or [place])
-        found[run.run] = tuple(one for one in kept if one.card)
+        places = (one for one in sorted(place.glob("member-*")) or [place] if one.is_dir())
+        found[run.run] = tuple(one for one in map(open_prompt, places) if one.card)
     return {run: prompts for run, prompts in found.items() if prompts}
 
 
@@ -243,7 +247,10 @@ def run_trials(
     """
     begins = {key: begin for key, begin in chosen.items() if begin}
     bench = Workbench(config, backbone, tasks, begins, store.folder)
-    rehearse(bench, trials)
+    told = rehearse(bench, trials)
+    store.notes = (*store.notes, *told)
+    for note in told if progress else ():
+        print(f"note: {note}", file=sys.stderr)
     store.begin()
     if store.folder is not None:
         write_folder(store.folder, config, tasks)
@@ -272,8 +279,11 @@ def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskDa
     write_atomically(folder / CONFIG, to_json(config).encode())
     for name, data in tasks.items():
         lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
+        place = folder / REJECTS / f"{name}.jsonl"
         if lines:
-            write_atomically(folder / REJECTS / f"{name}.jsonl", "".join(lines).encode())
+            write_atomically(place, "".join(lines).encode())
+        else:
+            place.unlink(missing_ok=True)  # of rows that have been mended since
 
 
 def summary(name: str, runs: Sequence[Run]) -> str:

@@ -18,15 +18,17 @@ from ppt.tasks.loading import TaskData
 from ppt.tasks.spec import Task
 from ppt.tasks.splits import subset
 from ppt.training.evaluation import option_counts
+from ppt.training.examples import counted
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Rows as examples and as tokens."""
+    """Rows as examples and as tokens; of `cut` of them the texts are longer than these."""
 
     examples: Sequence[Example]
     tokens: TokenRows
     renderer: Renderer
+    cut: int = 0
 
     @cached_property
     def ids(self) -> list[str]:
@@ -125,5 +127,6 @@ class TaskView:
         return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)
 
     def _shown(self, rows: Sequence[Example]) -> Shown:
-        examples = self.task.examples(rows, self.unified)
-        return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)
+        examples, cuts = self.task.examples(rows, self.unified), [0, 0]
+        tokens = pack(counted(self.renderer.rows(iter(examples)), cuts))
+        return Shown(examples, tokens, self.renderer, cuts[1])

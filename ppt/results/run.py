@@ -67,7 +67,7 @@ _LOSS = Kind(lambda v: _WHOLE.holds(v) or isinstance(v, float), "a number")
 _NUMBER = Kind(lambda v: _LOSS.holds(v) and abs(v) < math.inf, "a number")
 _SHARE = Kind(lambda v: _LOSS.holds(v) and 0 <= v <= 1, "a number from 0 to 1")
 _CELL = Kind(lambda v: _COUNT.holds(v) and v < 2**31, "a count")  # runs are added up in 64 bits
-_POINT = {"step": _NUMBER, "accuracy": _SHARE}
+_POINT = {"step": _CELL, "accuracy": _SHARE}
 _SQUARE = Kind(
     lambda v: _is_list(v, lambda row: _is_list(row, _CELL.holds) and len(row) == len(v)),
     "a square of counts",

@@ -73,15 +73,17 @@ def divided(
     Quotation marks are what `quoting`, of `QUOTINGS`, says. Without, CSV has them, and TSV
     only if every mark is one that a CSV writer would set and some cell could not do without.
     """
-    first = next(iter(lines()), "")
-    sign, skip = "\t" if kind == "tsv" else "", 0
-    if given := _SEP_LINE.fullmatch(first):  # as Excel marks its files
-        sign, skip, first = given[1], 1, next(islice(lines(), 1, None), "")
-    outside = re.sub('"[^"]*"', "", first)
-    sign = sign or max(_SIGNS, key=outside.count)
 
     def body() -> Iterable[str]:
-        return islice(lines(), skip, None)
+        return islice(chain.from_iterable(map(_ends, lines())), skip, None)
+
+    sign, skip = "\t" if kind == "tsv" else "", 0
+    top = ((number, line) for number, line in enumerate(body(), 1) if line.strip("\r\n"))
+    number, first = next(top, (0, ""))
+    if given := _SEP_LINE.fullmatch(first):  # as Excel marks its files
+        sign, skip, first = given[1], number, next(top, (0, ""))[1]
+    outside = re.sub('"[^"]*"', "", first)
+    sign = sign or max(_SIGNS, key=outside.count)
 
     careful = False
     if quoting is None:
@@ -104,7 +106,7 @@ def _shown(lines: Lines, kind: str, sign: str, limit: int | None) -> tuple[str, 
     for one in islice(records(lines(), sign), limit):
         stray = stray or one.stray
         needed = needed or (one.needed and not one.swallows)
-    header = next(iter(lines()), "").strip()
+    header = next(filter(str.strip, lines()), "").strip()
     in_header = all(len(part) > 1 and part[0] == part[-1] == '"' for part in header.split(sign))
     if kind == "csv" or in_header or (needed and not stray):
         return "csv", stray
@@ -119,7 +121,7 @@ def records(
     `careful` takes those that swallow rows for bad.
     """
     back: deque[str] = deque()
-    source = chain.from_iterable(map(_ends, lines))
+    source = iter(lines)
 
     def following() -> str:
         return back.popleft() if back else next(source, "")

@@ -81,12 +81,12 @@ class TaskData:
     def all_shots(self) -> int:
         """The rows that train where all do, but for those that validate (``--shots all``).
 
-        Raises InputError where one row is all there is.
+        Raises InputError where one row is all there is, or none.
         """
         if len(self.train) < 2:
             raise InputError(
-                f"task {self.task.name}: got one row to train, expected 2 at least (one to train,"
-                " one to validate): add rows."
+                f"task {self.task.name}: rows left to train: {len(self.train)}, expected 2 at least"
+                f" (one to train, one to validate): add rows. {self.report().splitlines()[0]}"
             )
         return len(self.train) - held_out(len(self.train))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ppt.base.pages import LargePageError, batches
+from ppt.base.text import normalise
 from ppt.errors import InputError, did_you_mean, first_line, visible
 from ppt.tasks.cells import BadRow, divided
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, lines, packing, whole
@@ -111,7 +112,7 @@ def read_table(path: Path, limit: int | None = None, quoting: str | None = None)
 
 
 def _require_distinct(path: Path, columns: Sequence[str]) -> None:
-    if len({*columns}) < len(columns):
+    if len({*map(normalise, columns)}) < len(columns):
         raise InputError(f"{path}: two columns have one name in {listed(columns)}: rename.")
 
 
@@ -178,15 +179,16 @@ def _table(
         raise InputError(f"{source} has more than {MAX_TEST_ROWS:,} rows: keep a sample of them.")
     met = (name for _, row in kept if not isinstance(row, BadRow) for name in row)
     told = f"{source}, first {limit:,} rows" if more else str(source)
-    return Table(told, columns or tuple(dict.fromkeys(met)), kept, "; ".join(notes))
+    named = map(normalise, columns) if columns else dict.fromkeys(met)
+    return Table(told, tuple(named), kept, "; ".join(notes))
 
 
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose columns of objects have their parts as columns: ``choices.text``."""
-    if not any(isinstance(value, Mapping) for value in row.values()):
+    """A row with names in NFC, whose columns of objects have their parts as columns: ``a.b``."""
+    if all(map(str.isascii, row)) and not any(isinstance(own, Mapping) for own in row.values()):
         return row
     made: dict[str, Any] = {}
-    for name, value in row.items():
+    for name, value in zip(map(normalise, row), row.values(), strict=True):
         if isinstance(value, Mapping) and value:
             made |= _flat({f"{name}.{part}": own for part, own in value.items()})
         else:

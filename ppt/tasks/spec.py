@@ -4,6 +4,7 @@ A `Task` is pure description, the same for the table of `ppt.tasks.table` and fo
 YAML (`ppt.tasks.user_file`); `ppt.tasks.loading` reads its rows.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,13 +35,13 @@ number from 0 (index) or from 1 (number), or its text."""
 
 
 def label_value(value: Any) -> str:
-    """A label as text: 1, 1.0 and "1" are one, as are true and "true"; also NumPy's."""
+    """A label as text: 1, 1.0 and "1" are one, as are true and "true"; NaN is none."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float) and (value.is_integer() or math.isnan(value)):
+        return "" if math.isnan(value) else str(int(value))
     return normalise(str(value)).strip()
 
 
@@ -81,7 +82,10 @@ class Columns:
     def __post_init__(self) -> None:
         for part in ("text_a", "text_b", "options"):
             names = getattr(self, part)  # a text is one name, and no list of letters
-            object.__setattr__(self, part, (names,) if isinstance(names, str) else tuple(names))
+            names = (names,) if isinstance(names, str) else names
+            object.__setattr__(self, part, tuple(map(normalise, names)))
+        for part in ("label", "id"):
+            object.__setattr__(self, part, normalise(getattr(self, part)))
 
     def all(self) -> tuple[str, ...]:
         """Every column that is read."""
@@ -120,6 +124,11 @@ class Files:
     train: Path
     test: Path | None = None
 
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            if (path := getattr(self, part)) is not None:
+                object.__setattr__(self, part, Path(path))  # of a text too
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -157,6 +166,11 @@ class Task:
             raise unknown_name("balance", self.balance, BALANCES)
         if self.answer not in ANSWERS:
             raise unknown_name("answer", self.answer, ANSWERS)
+        if self.answer != "value" and not self.is_choice:  # it would pass over the labels' order
+            raise ConfigError(
+                f"answer: got {self.answer}, which is for choices: leave it out, as the labels say"
+                f" what the column of a {self.format} task holds."
+            )
         for part in ("value", "name", "word"):
             counts = Counter(getattr(label, part) for label in self.labels)
             for text, count in counts.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from ppt.base.text import shortened
+from ppt.base.text import normalise, shortened
 from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name, visible
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.cells import QUOTINGS, BadRow
@@ -130,7 +130,7 @@ def _names(given: Keys, key: str) -> tuple[str, ...]:
             f"line {given.lines[key]}: {key}: expected the name of a column, or a list of"
             f" them as [first, second], got {given[key]!r:.60}."
         )
-    return tuple(names)
+    return tuple(map(normalise, names))
 
 
 def _file(keys: Keys, key: str, path: Path) -> Path:
@@ -141,6 +141,9 @@ def _file(keys: Keys, key: str, path: Path) -> Path:
             others = sorted(other.name for other in near if other != path)
         except (OSError, ValueError):
             others = []
+        for other in others:  # some systems spell a letter and its mark as two signs
+            if other != file.name and normalise(other) == normalise(file.name):
+                return file.with_name(other)
         hint = did_you_mean(file.name[:100], others, str)
         raise InputError(
             f"line {keys.lines[key]}: {key}: there is no file {shortened(str(file), 300)}.{hint}"
@@ -177,7 +180,7 @@ def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, .
     known = set(values.values())
     for table, count in zip(tables, counts, strict=True):
         for value, rows in count.items():
-            if value not in known:
+            if value and value not in known:  # a blank cell is a row without a label
                 raise ConfigError(
                     f"{line}labels: {table.source} has the label {value[:60]!r} ({rows} times),"
                     f" which has no word here.{did_you_mean(value[:60], known)} Add"
@@ -212,8 +215,9 @@ def _letters(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, 
     if count == 1:
         column = columns.options[0]
         records = [row for table in tables for _, row in table.rows if not isinstance(row, BadRow)]
-        lists = (option_list(row.get(column)) for row in records)
-        count = max((len(one) for one in lists if one), default=0)
+        counts = [len(option_list(row.get(column)) or ()) for row in records]
+        usable = (one for one in counts if one <= len(LETTERS))  # others are rejects, each alone
+        count = max(usable, default=max(counts, default=0))
     if not 2 <= count <= len(LETTERS):
         raise ConfigError(
             f"options: got {count} a row, expected 2 to {len(LETTERS)}: name one column an option"
@@ -233,8 +237,14 @@ def _patterns(keys: Keys) -> dict[str, str]:
             given = _both(given)
         if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
             raise ConfigError(f"line {keys.lines[key]}: {key}: expected text, in quotation marks.")
-        patterns |= {prefix + layout: text for layout, text in given.items()}
+        patterns |= {prefix + layout: _to_mask(text) for layout, text in given.items()}
     return patterns
+
+
+def _to_mask(text: str) -> str:
+    """A text that ends with its mask, without the line feed that a block of YAML ends with."""
+    bare = text.rstrip()
+    return bare if bare.endswith("{mask}") else text
 
 
 def _both(text: str) -> dict[str, str]:

@@ -51,7 +51,7 @@ def load_examples(
             )
         rendered = renderer.rows(head(corpus, split, count))
         hidden = not progress or count < BAR_FROM
-        return pack(_counted(tqdm(rendered, f"{split} rows", count, disable=hidden), cuts))
+        return pack(counted(tqdm(rendered, f"{split} rows", count, disable=hidden), cuts))
 
     train, validation = load("train", max_train), load("validation", max_eval)
     return Examples(train, validation, renderer.words(), cuts[1] / cuts[0])
@@ -67,7 +67,7 @@ def head(corpus: Corpus, split: str, count: int) -> Iterator[Example]:
             return
 
 
-def _counted(rendered: Iterator[Rendered], cuts: list[int]) -> Iterator[Rendered]:
+def counted(rendered: Iterator[Rendered], cuts: list[int]) -> Iterator[Rendered]:
     """Pass rows on; adds the number of rows and of those that were cut to `cuts`."""
     for row in rendered:
         cuts[0] += 1

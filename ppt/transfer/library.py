@@ -134,6 +134,7 @@ def described(prompts: Iterable[Prompt]) -> str:
 def _name(model: str) -> str:
     """A model's name; of a local folder the one that every spelling of its path shares."""
     try:
-        return str(Path(model).resolve()) if Path(model).expanduser().exists() else model
+        place = Path(model).expanduser()
+        return str(place.resolve()) if place.exists() else model
     except (OSError, RuntimeError):  # too long for a path, the home of nobody
         return model
