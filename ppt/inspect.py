@@ -115,7 +115,9 @@ def _run(argv: Sequence[str] | None) -> int:
 def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
     """What was rejected: samples with their place, then how many for each reason."""
     lines = list(_rejects(folder))
-    counts = Counter(line["reason"] for line in lines)
+    counts = Counter[str]()
+    for line in lines:
+        counts[line["reason"]] += line["records"]
     by_reason = flags.sample_by != SAMPLE_BY[0]
     for reason in sorted(counts) if by_reason else [""]:
         group = [line for line in lines if not reason or line["reason"] == reason]
@@ -140,8 +142,11 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             for text in path.read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                known = {"reason": "", "detail": "", **line}
-                yield {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
+                known = {"reason": "", "detail": "", "records": 1, **line}
+                if type(known["records"]) is not int or not 0 < known["records"] < 1 << 53:
+                    raise ValueError(f"{known['records']} records")
+                told = {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
+                yield {**told, "records": known["records"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorpusError(
                 f"{path} has a line that no build wrote ({first_line(error)})"
