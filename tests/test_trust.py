@@ -16,10 +16,11 @@ import pytest
 
 from ppt.base.markdown import markdown_table
 from ppt.base.names import check_name
+from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.storage import MANIFEST, open_corpus
-from ppt.errors import ConfigError, CorpusError, InputError, visible
+from ppt.errors import ConfigError, CorpusError, InputError, OutputError, visible
 from ppt.inspect import main as inspect
 from ppt.text.sentences import better_splitter, get_splitter, join_markers
 from tests.builds import (
@@ -501,6 +502,17 @@ def refused_by_inspect(folder, capsys, *flags):
 
 def test_a_negative_seed_of_inspect_is_refused(tmp_path, capsys):
     assert "--seed" in refused_by_inspect(toy_corpus(tmp_path / "c"), capsys, "--seed=-1")
+
+
+def test_a_corpus_that_one_may_only_read_is_shown(tmp_path, capsys, monkeypatch):
+    def refuse(folder, _):
+        raise OutputError(f"cannot write {folder}")
+
+    folder = toy_corpus(tmp_path / "c")
+    (folder / HISTOGRAMS).unlink(missing_ok=True)
+    monkeypatch.setattr("ppt.inspect.draw_histograms", refuse)
+    assert inspect([str(folder)]) == 0
+    assert "note: cannot write" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", ".", "", "a" * 300, "a\0b",
