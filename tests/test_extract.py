@@ -202,6 +202,25 @@ def test_golden_texts(name):
     assert EXTRACTORS[name].prose(raw) == expected
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("---\nA rule above.\n\nNote this: a rule below.\n\n---\nThe end.", None),
+        ("---\n# made by hand\n\ntitle: x\ntags:\n - a\n---\nProse.", "Prose."),
+        ("+++\ntitle = 'x'\n+++\n\nProse.", "Prose."),
+        ("---\n---\nProse.", "Prose."),
+        (
+            "[![Build][img]][1]\n\nSee [the text][1], [Ref] and [none][x].\n\n"
+            "[1]: http://a.b\n[ref]: http://c.d 'T'\n[img]: e.png",
+            "See the text, Ref and [none][x].",
+        ),
+    ],
+)
+def test_front_matter_and_links_of_markdown(raw, expected):
+    rules = "A rule above.\n\nNote this: a rule below.\n\nThe end."
+    assert EXTRACTORS["markdown"].prose(raw) == (expected or rules)
+
+
 def test_webvtt():
     raw = """\
 WEBVTT - a title
