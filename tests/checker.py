@@ -194,7 +194,7 @@ class Source:
 class Checker:
     def __init__(self, folder, source, excluded=()):
         self.folder, self.source = Path(folder), source
-        rows = [words(text) for text in excluded]
+        rows = [words(re.sub("-[lr]rb-", "", text)) for text in excluded]
         self.excluded = {n: set() for n in range(1, 14)}
         for row in filter(None, rows):
             self.excluded[min(len(row), 13)] |= runs(row, min(len(row), 13))

@@ -218,3 +218,18 @@ def test_a_treebanks_negation_is_the_same_words():
     sentences = ["Well, it doesn't work, and that is all that there is to say of it!", "Another."]
     assert excluded.hits(sentences).tolist() == [0, -1]
     assert excluded.digest("sst2") != Excluded.of([("sst2", "")], [row[:-3]]).digest("sst2")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We find (as you'd think) that it doesn't work at all!",
+        "We \ufb01nd - as you’d think - that it does n’t work at all.",
+        "We find as you'd th\u00adink that it doesn't wo\u200brk at\ufeff all.",
+        "\uff37e \uff26\uff29\uff2e\uff24 as you'd think that it doesn't work at all",
+    ],
+)
+def test_words_are_the_same_however_they_are_written(sentence):
+    row = "we find -lrb- as you 'd think -rrb- that it does n't work at all"
+    assert Excluded.of([("sst2", "line 1")], [row]).hits([sentence]).tolist() == [0]
+    assert Excluded.of([("x", "line 1")], [sentence]).hits([row, "We find it."]).tolist() == [0, -1]
