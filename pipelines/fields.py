@@ -4,7 +4,7 @@ import json
 
 from pipelines.parquet import Row
 from pipelines.preparing import ReadOptions
-from ppt.corpus.records import Notes, UnusableError, encodable
+from ppt.corpus.records import Notes, UnusableError, encodable, refuse_twice
 from ppt.text.encoding import AUTO, UTF8, decode
 
 Found = tuple[object, str | None, Notes]
@@ -32,6 +32,7 @@ def of_json(record: bytes, options: ReadOptions) -> Found:
         raise UnusableError(reason, str(error)) from error
     if not isinstance(value, dict):
         raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+    refuse_twice(line, options.text_field)
     if options.text_field not in value:
         raise UnusableError("missing_field", f"no {options.text_field!r}; there are {list(value)}")
     return value[options.text_field], _id(value.get(options.id_field or "id"), options), notes

@@ -171,6 +171,7 @@ BAD_LINES = {
         (b'{"text": "a\0b"}', "nul_bytes", "Invalid control character at: line 1 column 12"),
         (b"\0" * 5, "nul_bytes", "Expecting value"),
         (b'{"text": "a\\u0000b"}', "nul_bytes", "at character 1"),
+        (b'{"text": "a", "n": {"text": 1}, "text": "b"}', "invalid_json", "'text' stands twice"),
         (b'["text"]', "not_an_object", "the line is a JSON list"),
         (b"NaN", "not_an_object", "the line is a JSON float"),
         (b"null", "not_an_object", "the line is a JSON NoneType"),
