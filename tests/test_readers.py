@@ -754,8 +754,10 @@ def test_patterns_that_name_no_file(pattern: str, message: str, tmp_path: Path) 
 
 
 def test_file_system_that_is_not_installed() -> None:
-    with pytest.raises(InputError, match="cannot list 'nosuch://a/b'"):
-        expand(["nosuch://a/b"])
+    for scheme in ("nosuch", "https", "file", "hdfs"):
+        told = f"cannot list '{scheme}://a/b'.* expected a path of this machine, s3://BUCKET/…, gs"
+        with pytest.raises(InputError, match=told):
+            expand([f"{scheme}://a/b"])
     with pytest.raises(InputError, match="no input was given"):
         expand([])
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import retry
+from botocore.exceptions import NoCredentialsError
 
 from pipelines import stores
 from pipelines.finding import match
@@ -319,6 +320,14 @@ def test_without_its_package_a_store_is_refused_by_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
     with pytest.raises(ConfigError, match=r"gs:// needs google.cloud.storage: .*\[gcp\]"):
         stores.reach("gs://b/a", "list", InputError)
+
+
+def test_keys_that_are_nowhere_are_told():
+    with (
+        pytest.raises(InputError, match="credentials: check the keys"),
+        stores.answered("s3://b/a", "list", InputError),
+    ):
+        raise NoCredentialsError
 
 
 def test_files_of_a_store(store, tmp_path):
