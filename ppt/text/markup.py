@@ -6,6 +6,7 @@ and markup go. Nothing is added.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,11 @@ _FRONT_MATTER = re.compile(
 """YAML, which begins with a key, as prose between two rules does not; or TOML."""
 _INLINE_TEXT = {"text", "text_special", "code_inline"}
 _LINE_ENDS = {"softbreak", "hardbreak"}
-_NO_PROSE_ELEMENTS = ["pre", "code.block", "table", "nav", "form", "svg", "math", "button"]
+_NO_PROSE_ELEMENTS = (
+    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "del", "rt", "rp",
+)  # fmt: skip
+"""The last two are how signs are read, which would stand within the words."""
+
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 _OPENED_AGAIN = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
@@ -111,8 +116,10 @@ def _inline_prose(content: str, links: dict[str, Any]) -> str:
 # ---- HTML
 
 
-def prose_of_html(text: str) -> str:
-    """The main content's paragraphs, headings and list items, by Resiliparse."""
+def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
+    """The main content's paragraphs, headings and list items, by Resiliparse; of some elements
+    nothing.
+    """
     _refuse_longer(text)
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
@@ -129,7 +136,7 @@ def prose_of_html(text: str) -> str:
         main_content=True,
         list_bullets=False,
         alt_texts=False,
-        skip_elements=_NO_PROSE_ELEMENTS,
+        skip_elements=[*_NO_PROSE_ELEMENTS, *without],
     )
     lines = map(str.strip, found.split("\n"))  # it wraps none: each is a block of its own
     return "\n\n".join(filter(None, lines))
