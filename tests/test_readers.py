@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import files
+from pipelines.finding import match
 from pipelines.readers import FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand, read
 from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, UnknownNameError
@@ -712,6 +713,26 @@ def test_names_do_not_depend_on_where_the_data_lies(tmp_path: Path) -> None:
 def test_a_file_is_read_once_however_often_it_matches(tmp_path: Path) -> None:
     make(tmp_path, "a.txt", "b.txt")
     assert names_of(tmp_path / "*", tmp_path / "a*", tmp_path / "a.txt") == ["b.txt", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**/*.txt", ["a.txt", "one/b.txt", "one/two/c.txt"]),
+        ("one/**/*.txt", ["one/b.txt", "one/two/c.txt"]),
+        ("**/two/**/*.txt", ["one/two/c.txt"]),
+        ("**", ["a.txt", "one/b.txt", "one/two/c.txt"]),
+        ("*", ["a.txt"]),
+    ],
+)
+def test_two_stars_are_any_number_of_folders_or_none(
+    tmp_path: Path, pattern: str, names: list[str]
+):
+    for name in ("a.txt", "one/b.txt", "one/two/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A text.")
+    found = match(f"{tmp_path}/{pattern}")
+    assert sorted(found) == [f"{tmp_path}/{name}" for name in names]
 
 
 def test_relative_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -347,6 +347,7 @@ def test_files_of_a_store(store, tmp_path):
     for odd in ("ü +%20#", "it's[1]"):
         stores.put(f"s3://{BUCKET}/odd/{odd}", b"x")
         assert match(f"s3://{BUCKET}/odd/{odd}") == {f"s3://{BUCKET}/odd/{odd}": 1}
+    assert match(f"s3://{BUCKET}/a/**/b") == {path: len(big)}
     stores.delete([path, f"s3://{BUCKET}/a/never"])
     assert not stores.sizes(f"s3://{BUCKET}/a/*")
     with pytest.raises(FileNotFoundError):
