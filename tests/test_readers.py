@@ -689,10 +689,14 @@ def test_format_is_known_by_the_name(name: str, expected: tuple[str, str], tmp_p
 def test_format_that_the_name_does_not_tell(tmp_path: Path) -> None:
     for name in ("a.csv", "b", "c.gz", ".zst"):
         make(tmp_path, name)
-        with pytest.raises(ConfigError, match=rf"{name}: .*--input_format \(text, lines"):
+        with pytest.raises(ConfigError, match=rf"{name}: .*--input_format \(text, .* leave it out"):
             expand([str(tmp_path / name)])
         assert expand([str(tmp_path / name)], "lines")[0].format == "lines"
     assert expand([str(tmp_path / "c.gz")], "jsonl")[0].compression == "gz"
+    for name in ("a.jsonl.xz", "b.tar.gz"):
+        make(tmp_path, name)
+        with pytest.raises(ConfigError, match=rf"{name}: .*pack each file as .gz or .zst"):
+            expand([str(tmp_path / name)], "jsonl")
     with pytest.raises(UnknownNameError, match="Did you mean 'jsonl'"):
         expand([str(tmp_path / "b")], "json")
 
