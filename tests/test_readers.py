@@ -173,7 +173,12 @@ BAD_LINES = {
         (b"\0" * 5, "nul_bytes", "Expecting value"),
         (b'{"text": "a\\u0000b"}', "nul_bytes", "at character 1"),
         (b'{"text": "a", "n": {"text": 1}, "text": "b"}', "invalid_json", "'text' stands twice"),
-        (b'["text"]', "not_an_object", "the line is a JSON list"),
+        (b'["text"]', "not_an_object", "the line is a JSON list; expected an object a line, which"),
+        (
+            b"[",
+            "invalid_json",
+            "Expecting value: line 1 column 2 (char 1); expected an object a line",
+        ),
         (b"NaN", "not_an_object", "the line is a JSON float"),
         (b"null", "not_an_object", "the line is a JSON NoneType"),
         (
