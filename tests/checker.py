@@ -82,9 +82,9 @@ def marks_alone(text):
     if text.count('"') % 2:
         return True
     begins = re.match(r"['‘](?!\d\d\b|[Tt](is|was|were|will|would|ain)\b|[a-z]{1,7}\b)\w", text)
-    if begins and not re.search(r"\S['’](?![\w'’])", text):
+    if begins and not re.search(r"['’](?![\w'’])", text[1:]):
         return True
-    if re.search(r"[.,!?]['’]\Z", text) and not re.search(r"(?<!\w)['‘]\w", text):
+    if re.search(r"[.,!?]['’]\Z", text) and not re.search(r"(?<!\w)['‘]\S", text):
         return True
     text = re.sub("„([^“”]*)[“”]", r"\1", text).replace("„", "“")
     spared = re.sub(r"\A\(?\w{1,3}\)|[:;=8]-?[()]", "", text)  # lists, faces

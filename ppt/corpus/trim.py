@@ -29,7 +29,8 @@ _ELISIONS = (
     r"round|neath|gainst|mongst|fore)\b"
 )
 _QUOTE = re.compile(
-    rf"(?P<opens>['‘](?<![^\s(\[\"“—–-].)(?=[\w\"“(…])(?!{_ELISIONS}))|['’](?<=\S.)(?![\w'’])"
+    rf"(?P<opens>['‘](?:(?<![^\s(\[\"“].)(?=[^\s'’])|(?<=[—–-].)(?=[\w\"“]))(?!{_ELISIONS}))"
+    r"|['’](?![\w'’])"
 )
 """A single quotation mark where a word begins, that is none of a word cut short; or an end."""
 _SPEAKS = re.compile(r"[.,!?;:…(\[\"“”—–-]\s?\Z")
