@@ -81,7 +81,7 @@ def marks_alone(text):
     """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
     if text.count('"') % 2:
         return True
-    begins = re.match(r"['‘](?!\d\d\b|[Tt](is|was|were|will|would|ain)\b|[a-z]{1,7}\b)\w", text)
+    begins = re.match(r"['‘](?!\d\ds?\b|[Tt](is|was|were|will|would|ain)\b|[a-z]{1,7}\b)\w", text)
     if begins and not re.search(r"['’](?![\w'’])", text[1:]):
         return True
     if re.search(r"[.,!?]['’]\Z", text) and not re.search(r"(?<!\w)['‘]\S", text):

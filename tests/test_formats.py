@@ -348,7 +348,8 @@ def test_quotations_that_another_sentence_ends_are_left_open_by_no_mark(text, ex
     [
         "'Is it so?' asked Miss 'Rema.",
         "'I saw the dogs' dinner,' he said, 'and Jess' hat.'",
-        "'Tis true, 'twas so, rock 'n' roll in the '60s, 'em all.",
+        "'Tis true, 'twas so, rock 'n' roll in the '60s, '70s and '98, 'em all.",
+        "I asked, 'is it so?' and waited, 'till he came.",
         "Its operators, '+', '-' and the first ':' go; '*.py' too.",
         "'when you drown a dog , ' says he of ' titanic ' .",
         "They say it 's good and do n't ask of 5' of rope.",

@@ -25,9 +25,12 @@ _SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]")
 """What is no bracket: the marker of a list, a face."""
 
 _ELISIONS = (
-    r"(?:\d\d|[Tt](?:is|was|were|will|would|ain)|[nsdmt]|ll|re|ve|em|er|im|is|cause|cos|bout|till?|"
-    r"round|neath|gainst|mongst|fore)\b"
+    r"(?:\d\ds?|[Tt](?:is|was|were|will|would|ain)|[nsdmt]|ll|re|ve|em|er|im|cos|bout|til|neath|"
+    r"gainst|mongst|fore)\b"
 )
+_DOUBTFUL = re.compile(r"(?:is|till|round|cause)\b")
+"""Words, or others cut short."""
+
 _QUOTE = re.compile(
     rf"(?P<opens>['‘](?:(?<![^\s(\[\"“].)(?=[^\s'’])|(?<=[—–-].)(?=[\w\"“]))(?!{_ELISIONS}))"
     r"|['’](?![\w'’])"
@@ -82,11 +85,13 @@ def _lone_singles(text: str) -> list[int]:
     opened, maybe = -1, ""
     for found in _QUOTE.finditer(text):
         i = found.start()
-        if found["opens"] and (text[i] == "‘" or i == 0 or _SPEAKS.search(text, max(i - 2, 0), i)):
-            alone += [opened] if opened >= 0 else []
-            opened, maybe = i, ""
-        elif found["opens"]:
-            maybe = maybe or ("" if opened >= 0 else "opened")
+        if found["opens"]:
+            speaks = text[i] == "‘" or i == 0 or _SPEAKS.search(text, max(i - 2, 0), i)
+            if speaks and not _DOUBTFUL.match(text, i + 1):
+                alone += [opened] if opened >= 0 else []
+                opened, maybe = i, ""
+            elif opened < 0:
+                maybe = maybe or "opened"
         elif _SAID.search(text, i - 1, i):
             alone += [i] if opened < 0 and not maybe else []
             opened, maybe = -1, ""
