@@ -58,7 +58,7 @@ def _table(name: str, data_dir: str | None) -> Table:
             cure = f"put {name}/{source.splits[1]}.jsonl into a folder and give it as --data_dir."
             return read_hub(source.id, source.config, source.splits[1], cure)
         raise InputError(f"--exclude {name}: it is on no hub that we know: give --data_dir.")
-    if path.is_file() and path.suffix in _LINES:
+    if path.is_file() and path.suffix.lower() in _LINES:
         rows = ((f"line {n}", {"text": line}) for n, line in enumerate(lines(path), start=1))
         return Table(name, ("text",), tuple(row for row in rows if row[1]["text"].strip()))
     if path.is_file() and is_data_file(name):

@@ -4,7 +4,7 @@ import json
 
 from pipelines.parquet import Row
 from pipelines.preparing import ReadOptions
-from ppt.corpus.records import Notes, UnusableError, encodable
+from ppt.corpus.records import Notes, UnusableError, encodable, refuse_twice
 from ppt.text.encoding import AUTO, UTF8, decode
 
 Found = tuple[object, str | None, Notes]
@@ -12,6 +12,7 @@ Found = tuple[object, str | None, Notes]
 
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _decode_json = json.JSONDecoder().decode
+_A_LINE = "; expected an object a line, which jq -c '.[]' makes of an array"
 
 
 def of_text(record: bytes, options: ReadOptions) -> Found:
@@ -29,9 +30,11 @@ def of_json(record: bytes, options: ReadOptions) -> Found:
         raise UnusableError("invalid_json", "nested too deeply") from None
     except ValueError as error:  # also an integer of more digits than Python converts
         reason = "nul_bytes" if "\0" in line else "invalid_json"
-        raise UnusableError(reason, str(error)) from error
+        raise UnusableError(reason, f"{error}{_A_LINE * (line.strip() in '[{')}") from error
     if not isinstance(value, dict):
-        raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+        hint = _A_LINE * isinstance(value, list)
+        raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}{hint}")
+    refuse_twice(line, options.text_field)
     if options.text_field not in value:
         raise UnusableError("missing_field", f"no {options.text_field!r}; there are {list(value)}")
     return value[options.text_field], _id(value.get(options.id_field or "id"), options), notes

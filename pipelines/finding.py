@@ -23,14 +23,15 @@ _GLOB = re.compile(r"[\[*?]")
 def match(pattern: str) -> dict[str, int]:
     """Return path → size of the files that `pattern`, a path or a glob, names.
 
-    As in Beam, ``*`` stays within a folder and ``**`` does not; only files match. Local links
+    As in Beam, ``*`` stays within a folder and ``**`` does not; but ``/**/`` may be no folder at
+    all, as for everyone else, and for `ppt.adapt` and `train_punkt`. Only files match. Local links
     to nowhere and pipes are listed too: they become rejects. Raises InputError where a folder
     that the pattern reaches cannot be listed; links to folders are passed over and told.
     """
     if is_local(pattern):
         return _match_locally(os.path.abspath(pattern))
     stores.reach(pattern, "list", InputError)
-    found = stores.sizes(pattern)
+    found = {k: v for one in _alternatives(pattern) for k, v in stores.sizes(one).items()}
     if not found:  # a key may hold "[" and be no glob
         found = {k: v for k, v in stores.sizes(pattern.replace("[", "?")).items() if k == pattern}
     return _some(found, pattern)
@@ -84,7 +85,15 @@ def _size(path: str) -> int:
 
 def _matcher(pattern: str) -> Callable[[str], object]:
     """What tells whether a path matches a pattern of Beam's, to its end."""
-    return re.compile(FileSystems.get_filesystem(pattern).translate_pattern(pattern)).match
+    known = FileSystems.get_filesystem(pattern).translate_pattern(pattern)
+    return re.compile(known.replace("/.*/", "/(?:.*/)?")).match
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Patterns of Beam's that together match what ours does."""
+    head, deep, tail = pattern.partition("/**/")
+    rest = _alternatives(tail) if deep else []
+    return [f"{head}{within}{one}" for one in rest for within in ("/", deep)] or [pattern]
 
 
 def _reach(pattern: str) -> Callable[[str], bool]:

@@ -48,7 +48,7 @@ _FOR_THIS, _FOR_OTHERS = ("workers",), ("package", "accelerator")
 """Flags that mean nothing where the runner is another, or is ours."""
 
 _NO_OUTPUT = {
-    r"(\w+:/+)?": "a folder",
+    r"(\w+:/+)?|.*\0.*": "a folder",
     r"(s3|gs):/?[^/].*": "two slashes after the colon",
     r"\w+://.*[\[*?].*": "a name without [, * and ?, which a store takes for others too",
 }
@@ -88,6 +88,8 @@ class Job:
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        if isinstance(self.input, str):  # a sequence of its letters
+            object.__setattr__(self, "input", (self.input,))
         for name in ("workers", "num_shards"):
             if (count := getattr(self, name)) is not None and count < 1:
                 raise ConfigError(f"--{name}: got {count}, expected 1 or more")

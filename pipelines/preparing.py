@@ -22,7 +22,7 @@ from ppt.text.quality import RULE_SETS, fault, kept_lines
 _MODULES = {"charset-normalizer": "charset_normalizer", "markdown-it-py": "markdown_it"}
 """Libraries whose module has another name."""
 
-_ENDS = ("\n\n", "\n", ". ", "。", " ")
+_ENDS = ("\n\n", "\r\n\r\n", "\n", ". ", "。", " ")
 """Where a long text is cut, the best first."""
 
 

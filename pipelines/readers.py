@@ -39,6 +39,7 @@ AUTO = "auto"
 _DETAIL_CHARS = 300
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED_GROWTH = 3
+_ARCHIVES = (".xz", ".bz2", ".zip", ".7z", ".rar", ".tar", ".tgz", ".lz4", ".br", ".z")
 _SLICE = 32 << 20
 
 Records = Iterator[tuple[int, bytes | Row | UnusableError]]
@@ -133,13 +134,21 @@ def _recognise(path: str, input_format: str) -> tuple[str, str]:
     compression = posixpath.splitext(path.lower())[1].removeprefix(".")
     compression = compression if compression in CODECS else ""
     extension = _extension(path)
+    if extension in _ARCHIVES:
+        raise ConfigError(
+            f"{path}: nobody here unpacks {extension}; unpack it, or pack each file as "
+            f"{' or '.join(f'.{name}' for name in CODECS)}."
+        )
     if input_format != AUTO:
         return input_format, compression
     for name, form in FORMATS.items():
         if extension in form.extensions:
             return name, compression
     known = ", ".join(FORMATS)
-    raise ConfigError(f"{path}: the name does not tell the format; give --input_format ({known}).")
+    raise ConfigError(
+        f"{path}: the name does not tell the format; give --input_format "
+        f"({known}), or patterns that leave it out, such as 'folder/*.jsonl'."
+    )
 
 
 # ---- cutting a file into records

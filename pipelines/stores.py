@@ -68,10 +68,14 @@ def reach(path: str, what: str, kind: type[PPTError]) -> None:
         need(MODULES[scheme], "s3://")
     try:
         _beam().get_filesystem(path)
-    except ValueError as error:
+    except (ValueError, BeamIOError) as error:  # its own cures are those of gs://, or none
         if scheme in MODULES:
             need(MODULES[scheme], f"{scheme}://")
-        raise kind(f"cannot {what} {path!r}: {first_line(error)}") from error
+        known = ", ".join(f"{one}://BUCKET/…" for one in MODULES)
+        raise kind(
+            f"cannot {what} {path!r}: Beam has nothing installed for {scheme}://; expected a path "
+            f"of this machine, {known}."
+        ) from error
     if scheme == "s3":
         with answered(path, what, kind):
             client, bucket, key = _s3(path)
@@ -100,6 +104,7 @@ def _reason(error: Exception) -> tuple[int, str]:
     while isinstance(error, BeamIOError) and error.exception_details:
         error = next(iter(error.exception_details.values()))
     wrong = 404 if isinstance(error, ValueError) else None  # no store was asked
+    wrong = 401 if "credentials" in str(error) else wrong  # nor could one be
     code = getattr(error, "code", None) or _answer_code(error) or wrong
     told = getattr(error, "message", None) or first_line(error)
     return code if isinstance(code, int) else 0, " ".join(str(told).split()).rstrip(".")

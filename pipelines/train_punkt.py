@@ -24,7 +24,7 @@ from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
 from ppt.corpus.records import REASONS, UnusableError, encodable
-from ppt.errors import InputError, exit_status
+from ppt.errors import ConfigError, InputError, exit_status, visible
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
 
@@ -158,6 +158,8 @@ def _run(argv: Sequence[str] | None) -> int:
         PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
+    if not flags.output:
+        raise ConfigError("--output: got '', expected a folder")
     from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 
     refuse_overlap(flags.input, (), flags.output, PUNKT_FILES)
@@ -167,8 +169,8 @@ def _run(argv: Sequence[str] | None) -> int:
         supplement_english(parameters)
     _save(parameters, Path(flags.output))
     print(
-        f"learned {len(learned)} abbreviations ({', '.join(learned[:30])}...); "
-        f"in {flags.output}: {len(parameters.abbrev_types)} abbreviations, "
+        f"learned {len(learned)} abbreviations ({visible(', '.join(learned[:30]))}...); "
+        f"in {visible(flags.output)}: {len(parameters.abbrev_types)} abbreviations, "
         f"{len(parameters.collocations)} collocations, {len(parameters.sent_starters)} sentence "
         f"starters, habits of {len(parameters.ortho_context)} words"
     )

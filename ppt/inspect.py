@@ -24,7 +24,7 @@ from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.corpus.records import REASONS
 from ppt.corpus.rows import OPTION_WORDS
 from ppt.corpus.storage import MANIFEST, VERIFY, open_corpus
-from ppt.errors import ConfigError, CorpusError, exit_status, first_line, visible
+from ppt.errors import ConfigError, CorpusError, OutputError, exit_status, first_line, visible
 
 DESCRIPTION = """\
 Show samples of a corpus, the answer marked, and its counts; check its files. Of the folder
@@ -105,9 +105,12 @@ def _run(argv: Sequence[str] | None) -> int:
     for warning in corpus.manifest.warnings:
         console.print(f"warning: {visible(warning)}")
     drawn = corpus.folder / HISTOGRAMS
-    if drawn.exists() or not left_out("matplotlib", HISTOGRAMS):
-        if not drawn.exists():
+    if not drawn.exists() and not left_out("matplotlib", HISTOGRAMS):
+        try:
             draw_histograms(corpus.folder, corpus.manifest)
+        except OutputError as error:  # whoever looks need not be who may write
+            console.print(f"note: {visible(str(error))}")
+    if drawn.exists():
         console.print(f"Histograms: {visible(str(drawn))}")
     return 0
 
@@ -115,7 +118,9 @@ def _run(argv: Sequence[str] | None) -> int:
 def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
     """What was rejected: samples with their place, then how many for each reason."""
     lines = list(_rejects(folder))
-    counts = Counter(line["reason"] for line in lines)
+    counts = Counter[str]()
+    for line in lines:
+        counts[line["reason"]] += line["records"]
     by_reason = flags.sample_by != SAMPLE_BY[0]
     for reason in sorted(counts) if by_reason else [""]:
         group = [line for line in lines if not reason or line["reason"] == reason]
@@ -140,8 +145,11 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
         try:
             for text in path.read_text(encoding="utf-8").splitlines():
                 line = json.loads(text)
-                known = {"reason": "", "detail": "", **line}
-                yield {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
+                known = {"reason": "", "detail": "", "records": 1, **line}
+                if type(known["records"]) is not int or not 0 < known["records"] < 1 << 53:
+                    raise ValueError(f"{known['records']} records")
+                told = {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
+                yield {**told, "records": known["records"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorpusError(
                 f"{path} has a line that no build wrote ({first_line(error)})"

@@ -32,7 +32,7 @@ from ppt.text.sentences import join_markers, load_punkt
 PUNKT = Path(__file__).parents[1] / "ppt/data/punkt/english"
 CAPS = (90, 120, 150, 200, 300, 400)
 ENDS = ".!?…。！？ "
-MARKS = """"()[]{}“”«»「」『』（）《》"""
+MARKS = """"'‘’„‹›()[]{}“”«»「」『』（）《》"""
 """Which a row has whole or not at all."""
 _MARKS = re.compile(f"[{re.escape(MARKS)}]")
 PAIR, SENTIMENT = ["no", "maybe", "yes"], ["terrible", "bad", "maybe", "good", "great"]
@@ -81,8 +81,14 @@ def marks_alone(text):
     """Whether a text opens a quotation or bracket that it does not close, or the reverse."""
     if text.count('"') % 2:
         return True
-    spared = re.sub(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“", "", text)  # lists, faces, Germans
-    pairs = ("()", "[]", "{}", "“”", "«»")
+    begins = re.match(r"['‘](?!\d\ds?\b|[Tt](is|was|were|will|would|ain)\b|[a-z]{1,7}\b)\w", text)
+    if begins and not re.search(r"['’](?![\w'’])", text[1:]):
+        return True
+    if re.search(r"[.,!?]['’]\Z", text) and not re.search(r"(?<!\w)['‘]\S", text):
+        return True
+    text = re.sub("„([^“”]*)[“”]", r"\1", text).replace("„", "“")
+    spared = re.sub(r"\A\(?\w{1,3}\)|[:;=8]-?[()]", "", text)  # lists, faces
+    pairs = ("()", "[]", "{}", "“”", "«»", "‹›")
     return all(any(one.count(a) != one.count(b) for a, b in pairs) for one in (text, spared))
 
 
@@ -194,7 +200,7 @@ class Source:
 class Checker:
     def __init__(self, folder, source, excluded=()):
         self.folder, self.source = Path(folder), source
-        rows = [words(text) for text in excluded]
+        rows = [words(re.sub("-[lr]rb-", "", text)) for text in excluded]
         self.excluded = {n: set() for n in range(1, 14)}
         for row in filter(None, rows):
             self.excluded[min(len(row), 13)] |= runs(row, min(len(row), 13))

@@ -139,7 +139,8 @@ def test_every_record_is_a_document_or_a_reject_with_its_reason(tmp_path):
     good = lines(["one", "two"])
     (tmp_path / "a.jsonl").write_bytes(
         good + b'{"text": 5}\n{"body": "x"}\n[1]\nno json\n\n{"text": " "}\n\xff\n'
-        b'{"text": "a\\u0000"}\n{"text": "\\ud800"}\n' + lines(["three"])
+        b'{"text": "a\\u0000"}\n{"text": "\\ud800"}\n{"text": "x", "text": "y"}\n'
+        + lines(["three"])
     )
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(good * 400)[:-9])
     (tmp_path / "c.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(good))
@@ -152,7 +153,7 @@ def test_every_record_is_a_document_or_a_reject_with_its_reason(tmp_path):
     texts = list(documents(paths, "text", rejects.append))
     reasons = sorted((one.source, one.reason) for one in rejects)
     assert reasons == [
-        ("a.jsonl", "blank"), ("a.jsonl", "invalid_json"), ("a.jsonl", "invalid_utf8"),
+        ("a.jsonl", "blank"), *[("a.jsonl", "invalid_json")] * 2, ("a.jsonl", "invalid_utf8"),
         ("a.jsonl", "lone_surrogate"), ("a.jsonl", "missing_field"), ("a.jsonl", "not_a_string"),
         ("a.jsonl", "not_an_object"), ("a.jsonl", "nul_bytes"), ("b.jsonl.gz", "corrupt_file"),
         ("e.parquet", "missing_field"), ("f.parquet", "missing_field"),

@@ -104,7 +104,7 @@ def test_more_processes_give_the_same_bytes(by_three, reference):
 
 def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(drawn, tmp_path, reference):
     config = BuildConfig(validation_fraction=0.2)
-    job = Job([str(DOCUMENTS / "*.jsonl")], str(tmp_path / "c"), config, num_shards=4, workers=1)
+    job = Job(str(DOCUMENTS / "*.jsonl"), str(tmp_path / "c"), config, num_shards=4, workers=1)
     manifests = run(job)
     assert digests(tmp_path / "c") == digests(reference)
     assert list(manifests) == list(FORMATS)

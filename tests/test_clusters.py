@@ -60,7 +60,8 @@ def test_words_are_runs_of_letters_and_digits_whatever_stands_beside_them(texts)
 
 
 def test_words_do_not_depend_on_how_the_text_is_cut_to_hash_it(monkeypatch):
-    texts = [" ".join(report(random.Random(n), 9)) for n in range(4)] + ["", "x" * 300]
+    texts = [" ".join(report(random.Random(n), 9)) for n in range(4)]
+    texts += ["", *(sign * 70 for sign in "abcdef"), "x" * 300]
     whole, hashes = words_of(texts), hashes_of(texts)
     monkeypatch.setattr(words_module, "_BLOCK", 150)
     cut = words_of(texts[:-1])
@@ -218,3 +219,18 @@ def test_a_treebanks_negation_is_the_same_words():
     sentences = ["Well, it doesn't work, and that is all that there is to say of it!", "Another."]
     assert excluded.hits(sentences).tolist() == [0, -1]
     assert excluded.digest("sst2") != Excluded.of([("sst2", "")], [row[:-3]]).digest("sst2")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We find (as you'd think) that it doesn't work at all!",
+        "We \ufb01nd - as you’d think - that it does n’t work at all.",
+        "We find as you'd th\u00adink that it doesn't wo\u200brk at\ufeff all.",
+        "\uff37e \uff26\uff29\uff2e\uff24 as you'd think that it doesn't work at all",
+    ],
+)
+def test_words_are_the_same_however_they_are_written(sentence):
+    row = "we find -lrb- as you 'd think -rrb- that it does n't work at all"
+    assert Excluded.of([("sst2", "line 1")], [row]).hits([sentence]).tolist() == [0]
+    assert Excluded.of([("x", "line 1")], [sentence]).hits([row, "We find it."]).tolist() == [0, -1]

@@ -202,6 +202,57 @@ def test_golden_texts(name):
     assert EXTRACTORS[name].prose(raw) == expected
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("---\nA rule above.\n\nNote this: a rule below.\n\n---\nThe end.", None),
+        ("---\n# made by hand\n\ntitle: x\ntags:\n - a\n---\nProse.", "Prose."),
+        ("+++\ntitle = 'x'\n+++\n\nProse.", "Prose."),
+        ("---\n---\nProse.", "Prose."),
+        (
+            "[![Build][img]][1]\n\nSee [the text][1], [Ref] and [none][x].\n\n"
+            "[1]: http://a.b\n[ref]: http://c.d 'T'\n[img]: e.png",
+            "See the text, Ref and [none][x].",
+        ),
+    ],
+)
+def test_front_matter_and_links_of_markdown(raw, expected):
+    rules = "A rule above.\n\nNote this: a rule below.\n\nThe end."
+    assert EXTRACTORS["markdown"].prose(raw) == (expected or rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "expected"),
+    [
+        (
+            "html",
+            "<p>私は<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>を読む。</p>",
+            "私は漢字を読む。",
+        ),
+        ("html", "<p>A <del>bad</del> <ins>good</ins> word.</p>", "A good word."),
+        (
+            "mail",
+            "From: a\nContent-Type: text/html\n\n<p>My answer.</p><blockquote>Theirs.</blockquote>",
+            "My answer.",
+        ),
+        ("mail", "Mine.\n\nFrom: Joe <j@k.l>\nSent: Monday\nTo: me\n\nHis.", "Mine."),
+        ("mail", "Meine.\n\n*Von:* Joe\n*Gesendet:* Montag\n\nSeine.", "Meine."),
+        (
+            "mail",
+            "So.\nFrom: here it\ngoes.\nHash: browns.",
+            "So.\nFrom: here it\ngoes.\nHash: browns.",
+        ),
+        (
+            "subtitles",
+            "1\n00:00:01,0 --> 00:00:02,0\n>> JOHN: Hi.\n&gt;&gt;&gt; Who?\n",
+            "Hi.\n\nWho?",
+        ),
+    ],
+)
+def test_what_others_wrote_or_how_it_is_read_goes(name, raw, expected):
+    assert EXTRACTORS[name].prose(raw) == expected
+
+
 def test_webvtt():
     raw = """\
 WEBVTT - a title

@@ -323,6 +323,44 @@ def test_brackets_that_pair_with_none_take_linear_time():
     assert whole("a (b [c) d] e") == "a (b c) d e"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'See, it rebounds!", "See, it rebounds!"),
+        ("Where are we?'", "Where are we?"),
+        ("'Well,' he said, 'I don't know.", "'Well,' he said, I don't know."),
+        ("I don't,' he said, 'but I'll ask.'", "I don't, he said, 'but I'll ask.'"),
+        ("He called it the 'thing' and left.'", "He called it the 'thing' and left."),
+        ("‘I think so.", "I think so."),
+        ("It’s so, she said.’", "It’s so, she said."),
+        ("„Ich gehe.", "Ich gehe."),
+        ("Wir gehen“, sagte er.", "Wir gehen, sagte er."),
+        ("Na ‹ja.", "Na ja."),
+    ],
+)
+def test_quotations_that_another_sentence_ends_are_left_open_by_no_mark(text, expected):
+    assert whole(text) == expected
+    assert whole(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'Is it so?' asked Miss 'Rema.",
+        "'I saw the dogs' dinner,' he said, 'and Jess' hat.'",
+        "'Tis true, 'twas so, rock 'n' roll in the '60s, '70s and '98, 'em all.",
+        "I asked, 'is it so?' and waited, 'till he came.",
+        "Its operators, '+', '-' and the first ':' go; '*.py' too.",
+        "'when you drown a dog , ' says he of ' titanic ' .",
+        "They say it 's good and do n't ask of 5' of rope.",
+        "‘Yes,’ she said, ‘it’s so.’",
+        "„Tak” – i „ja“.",
+    ],
+)
+def test_apostrophes_and_whole_quotations_stay(text):
+    assert whole(text) == text
+
+
 def test_published_mixture_is_selection_only():
     assert Mixture.parse("published") == Mixture(1, 0, 0)
     assert Mixture.parse("choice=0.6, pair=0.2,sentiment=0.2") == Mixture(0.6, 0.2, 0.2)

@@ -288,9 +288,11 @@ def test_rejects_that_no_build_wrote_are_shown_or_one_error(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "x: 5" in shown
     assert "\x1b" not in shown
-    (place / "a.jsonl").write_text('{"source": "a"}\n')
-    assert inspect([str(place)]) == 2
-    assert "has a line that no build wrote" in capsys.readouterr().err
+    broken = {**lines[0], "records": 1}
+    for line in ({"source": "a"}, *({**broken, "records": n} for n in (-1, "1", 1e999, 2**60))):
+        (place / "a.jsonl").write_text(json.dumps(line) + "\n")
+        assert inspect([str(place)]) == 2
+        assert "has a line that no build wrote" in capsys.readouterr().err
 
 
 def test_a_results_file_that_is_none_is_not_waited_for(tmp_path):

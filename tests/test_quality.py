@@ -220,6 +220,10 @@ def test_parts_end_at_paragraphs_and_else_at_lines_and_words():
         "One one.\n\nTwo two.\n\n",
         "Three.",
     ]
+    assert cut_into_parts("One one one.\r\n\r\nTwo\r\nthree.", 22) == [
+        "One one one.\r\n\r\n",
+        "Two\r\nthree.",
+    ]
     assert cut_into_parts("One\nTwo\nThree", 9) == ["One\nTwo\n", "Three"]
     assert cut_into_parts("one two three", 9) == ["one two ", "three"]
     with pytest.raises(UnusableError, match="10 characters, no white space within 9"):

@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import files
+from pipelines.finding import match
 from pipelines.readers import FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand, read
 from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, UnknownNameError
@@ -171,7 +172,13 @@ BAD_LINES = {
         (b'{"text": "a\0b"}', "nul_bytes", "Invalid control character at: line 1 column 12"),
         (b"\0" * 5, "nul_bytes", "Expecting value"),
         (b'{"text": "a\\u0000b"}', "nul_bytes", "at character 1"),
-        (b'["text"]', "not_an_object", "the line is a JSON list"),
+        (b'{"text": "a", "n": {"text": 1}, "text": "b"}', "invalid_json", "'text' stands twice"),
+        (b'["text"]', "not_an_object", "the line is a JSON list; expected an object a line, which"),
+        (
+            b"[",
+            "invalid_json",
+            "Expecting value: line 1 column 2 (char 1); expected an object a line",
+        ),
         (b"NaN", "not_an_object", "the line is a JSON float"),
         (b"null", "not_an_object", "the line is a JSON NoneType"),
         (
@@ -687,10 +694,14 @@ def test_format_is_known_by_the_name(name: str, expected: tuple[str, str], tmp_p
 def test_format_that_the_name_does_not_tell(tmp_path: Path) -> None:
     for name in ("a.csv", "b", "c.gz", ".zst"):
         make(tmp_path, name)
-        with pytest.raises(ConfigError, match=rf"{name}: .*--input_format \(text, lines"):
+        with pytest.raises(ConfigError, match=rf"{name}: .*--input_format \(text, .* leave it out"):
             expand([str(tmp_path / name)])
         assert expand([str(tmp_path / name)], "lines")[0].format == "lines"
     assert expand([str(tmp_path / "c.gz")], "jsonl")[0].compression == "gz"
+    for name in ("a.jsonl.xz", "b.tar.gz"):
+        make(tmp_path, name)
+        with pytest.raises(ConfigError, match=rf"{name}: .*pack each file as .gz or .zst"):
+            expand([str(tmp_path / name)], "jsonl")
     with pytest.raises(UnknownNameError, match="Did you mean 'jsonl'"):
         expand([str(tmp_path / "b")], "json")
 
@@ -711,6 +722,26 @@ def test_names_do_not_depend_on_where_the_data_lies(tmp_path: Path) -> None:
 def test_a_file_is_read_once_however_often_it_matches(tmp_path: Path) -> None:
     make(tmp_path, "a.txt", "b.txt")
     assert names_of(tmp_path / "*", tmp_path / "a*", tmp_path / "a.txt") == ["b.txt", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**/*.txt", ["a.txt", "one/b.txt", "one/two/c.txt"]),
+        ("one/**/*.txt", ["one/b.txt", "one/two/c.txt"]),
+        ("**/two/**/*.txt", ["one/two/c.txt"]),
+        ("**", ["a.txt", "one/b.txt", "one/two/c.txt"]),
+        ("*", ["a.txt"]),
+    ],
+)
+def test_two_stars_are_any_number_of_folders_or_none(
+    tmp_path: Path, pattern: str, names: list[str]
+):
+    for name in ("a.txt", "one/b.txt", "one/two/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A text.")
+    found = match(f"{tmp_path}/{pattern}")
+    assert sorted(found) == [f"{tmp_path}/{name}" for name in names]
 
 
 def test_relative_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -753,8 +784,10 @@ def test_patterns_that_name_no_file(pattern: str, message: str, tmp_path: Path) 
 
 
 def test_file_system_that_is_not_installed() -> None:
-    with pytest.raises(InputError, match="cannot list 'nosuch://a/b'"):
-        expand(["nosuch://a/b"])
+    for scheme in ("nosuch", "https", "file", "hdfs"):
+        told = f"cannot list '{scheme}://a/b'.* expected a path of this machine, s3://BUCKET/…, gs"
+        with pytest.raises(InputError, match=told):
+            expand([f"{scheme}://a/b"])
     with pytest.raises(InputError, match="no input was given"):
         expand([])
 

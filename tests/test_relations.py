@@ -234,13 +234,13 @@ def test_what_editions_share_is_kept_once(tmp_path):
 
 def test_names_that_are_no_utf8_stand_in_manifest_and_card(tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
-    rows = tmp_path / "\udcff.txt"
+    rows = tmp_path / "\udcff.TXT"
     rows.write_text("a row\n")
     build("--input", source, "--output", tmp_path / "c", "--exclude", rows, "--formats",
           "sentence_pair", "--validation_fraction", 0)  # fmt: skip
     assert manifest(tmp_path / "c")["config"]["excluded"][0]["name"] == rows.name
     assert (
-        r"0 sentences that share words with \udcff.txt"
+        r"0 sentences that share words with \udcff.TXT"
         in (tmp_path / "c/sentence_pair/README.md").read_text()
     )
 

@@ -471,3 +471,14 @@ def test_the_command_reads_byte_order_marks_and_tells_of_damaged_gzip(tmp_path, 
     assert "dr" in load_punkt(tmp_path / "o").abbrev_types
     assert command.main(["--input", str(damaged), "--output", str(tmp_path / "p")]) == 2
     assert f"cannot read {damaged}: Error -3" in capsys.readouterr().err
+
+
+def test_training_needs_a_folder_and_shows_no_sign_that_steers_a_terminal(tmp_path, capsys):
+    source = tmp_path / "a.txt"
+    source.write_text("He met dr\x1b[2J. Smith and dr\x1b[2J. Jones at noon today.\n" * 99)
+    assert command.main(["--input", str(source), "--output", ""]) == 2
+    assert "expected a folder" in capsys.readouterr().err
+    assert command.main(["--input", str(source), "--output", str(tmp_path / "p")]) == 0
+    said = capsys.readouterr().out
+    assert "2j" in said
+    assert "\x1b" not in said

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import retry
+from botocore.exceptions import NoCredentialsError
 
 from pipelines import stores
 from pipelines.finding import match
@@ -321,6 +322,14 @@ def test_without_its_package_a_store_is_refused_by_the_extra(monkeypatch):
         stores.reach("gs://b/a", "list", InputError)
 
 
+def test_keys_that_are_nowhere_are_told():
+    with (
+        pytest.raises(InputError, match="credentials: check the keys"),
+        stores.answered("s3://b/a", "list", InputError),
+    ):
+        raise NoCredentialsError
+
+
 def test_files_of_a_store(store, tmp_path):
     path = f"s3://{BUCKET}/a/b"
     assert stores.get(path) is None
@@ -338,6 +347,7 @@ def test_files_of_a_store(store, tmp_path):
     for odd in ("ü +%20#", "it's[1]"):
         stores.put(f"s3://{BUCKET}/odd/{odd}", b"x")
         assert match(f"s3://{BUCKET}/odd/{odd}") == {f"s3://{BUCKET}/odd/{odd}": 1}
+    assert match(f"s3://{BUCKET}/a/**/b") == {path: len(big)}
     stores.delete([path, f"s3://{BUCKET}/a/never"])
     assert not stores.sizes(f"s3://{BUCKET}/a/*")
     with pytest.raises(FileNotFoundError):

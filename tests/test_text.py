@@ -69,6 +69,9 @@ def test_cuts_end_at_words_and_never_pass_the_limit(text, limit):
         ("第 " + "他说今天很好" * 20, 90, 90),  # an early space is no place to cut at
         ("他说今天很好" * 20, 90, 90),
         ("कि" * 60, 91, 90),  # a vowel sign stays with its letter
+        ("字" * 88 + "👩\u200d👧" + "字" * 9, 90, 88),  # nor is an emoji parted
+        ("字" * 88 + "👩\u200d👧" + "字" * 9, 91, 91),
+        ("字" * 89 + "👍🏽" + "字" * 9, 90, 89),
         ("one two " + "x" * 100, 90, 90),
         ("word " * 30, 90, 89),
     ],

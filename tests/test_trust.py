@@ -16,10 +16,11 @@ import pytest
 
 from ppt.base.markdown import markdown_table
 from ppt.base.names import check_name
+from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.storage import MANIFEST, open_corpus
-from ppt.errors import ConfigError, CorpusError, InputError, visible
+from ppt.errors import ConfigError, CorpusError, InputError, OutputError, visible
 from ppt.inspect import main as inspect
 from ppt.text.sentences import better_splitter, get_splitter, join_markers
 from tests.builds import (
@@ -207,7 +208,7 @@ def test_wrapped_english_calls_for_no_other_splitter():
 # ---- ids and rejects
 
 
-def test_a_rejected_parquet_file_counts_its_rows(tmp_path):
+def test_a_rejected_parquet_file_counts_its_rows(tmp_path, capsys):
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/good.jsonl", good_documents(6))
     pq.write_table(pa.table({"body": ["x"] * 500}), tmp_path / "in/a.parquet", row_group_size=50)
@@ -217,6 +218,9 @@ def test_a_rejected_parquet_file_counts_its_rows(tmp_path):
     assert documents["read"] == 506
     (line,) = rejects(tmp_path / "c")
     assert line["records"] == 500
+    capsys.readouterr()
+    assert inspect([str(tmp_path / "c/rejects")]) == 0
+    assert " 500 " in capsys.readouterr().out.splitlines()[-2]
 
 
 # ---- folders and pipes in globs
@@ -500,6 +504,17 @@ def test_a_negative_seed_of_inspect_is_refused(tmp_path, capsys):
     assert "--seed" in refused_by_inspect(toy_corpus(tmp_path / "c"), capsys, "--seed=-1")
 
 
+def test_a_corpus_that_one_may_only_read_is_shown(tmp_path, capsys, monkeypatch):
+    def refuse(folder, _):
+        raise OutputError(f"cannot write {folder}")
+
+    folder = toy_corpus(tmp_path / "c")
+    (folder / HISTOGRAMS).unlink(missing_ok=True)
+    monkeypatch.setattr("ppt.inspect.draw_histograms", refuse)
+    assert inspect([str(folder)]) == 0
+    assert "note: cannot write" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "..", ".", "", "a" * 300, "a\0b",
                                   ".hidden", "x\n", 7, None, ["a"]])  # fmt: skip
 def test_names_that_are_paths_are_refused(tmp_path, capsys, name):
@@ -527,7 +542,7 @@ def test_a_shard_whose_rows_are_no_rows_is_one_line(tmp_path, capsys):
         ("text_a", [None] * len(table), "column text_a is null"),
         ("text_a", bytes_of_no_text, "corrupt"),
         ("options", pa.array([[None]] * len(table), pa.list_(pa.string())), "an option is null"),
-        ("options", [["a"] * 17] * len(table), "a row has 17 options"),
+        ("options", [["a"] * 7] * len(table), "a row has 7 options"),
         ("id", None, "it has no column id"),
     ):
         bad = table.drop_columns(column)

@@ -143,7 +143,7 @@ def cut(text: str, limit: int) -> str:
     """At most `limit` characters of `text`, ended at a word's end.
 
     A text that has none in the second half of these, as Chinese has not, is cut between two
-    letters, marks left with theirs.
+    letters or emoji, what belongs to them left with them.
     """
     if len(text) <= limit:
         return text
@@ -151,6 +151,12 @@ def cut(text: str, limit: int) -> str:
     if end > 0:
         return text[:end].rstrip()
     end = limit
-    while end > limit // 2 and unicodedata.category(text[end])[0] == "M":
+    while end > limit // 2 and _goes_on(text[end - 1], text[end]):
         end -= 1
     return text[:end]
+
+
+def _goes_on(before: str, sign: str) -> bool:
+    """Whether a sign is one with what stands before it: a mark, or a part of an emoji."""
+    joined = "\u200d" in (before, sign) or "\U0001f3fb" <= sign <= "\U0001f3ff"
+    return joined or unicodedata.category(sign)[0] == "M"

@@ -93,12 +93,12 @@ def hashes_of(texts: Sequence[str]) -> Bits:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Parts of a text and where they start; none ends within a word, if it has spaces."""
+    """Parts of a text and where they start; none ends within a word, if it has white space."""
     start = 0
     while start < len(text):
         stop = start + _BLOCK
         if stop < len(text):
-            space = text.rfind(" ", start, stop)
+            space = max(text.rfind(" ", start, stop), text.rfind("\n", start, stop))
             stop = space if space > start else stop
         yield start, text[start:stop]
         start = stop

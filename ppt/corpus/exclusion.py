@@ -8,8 +8,10 @@ end; a row of fewer words must be the whole sentence. Case and signs aside.
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from unicodedata import normalize
 
 import numpy as np
 
@@ -19,6 +21,19 @@ from ppt.base.words import Words, words_of
 GRAM_WORDS = 13
 WHOLE_WORDS = 8
 """A row of fewer words excludes only the sentence that it is."""
+
+_TREEBANK = re.compile(r" (?=n't)|-[lr][crs]b-", re.IGNORECASE)
+"""Treebanks, and SST with them, part "n't" from its verb, and write "-lrb-" for a bracket."""
+
+_LETTERS = str.maketrans(
+    dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
+    | {
+        sign: normalize("NFKC", sign)
+        for sign in map(chr, (*range(0xFB00, 0xFB07), *range(0xFF01, 0xFF5F)))
+    }
+    | {"’": "'"}
+)
+"""What stands in words and is not seen, as a soft hyphen; ligatures and wide letters."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +111,14 @@ def _among(values: Bits, known: Bits) -> Mask:
 
 
 def _words(texts: Sequence[str]) -> Words:
-    # Treebanks, and SST with them, part "n't" from its verb.
-    return words_of([text.replace(" n't", "n't") if " n't" in text else text for text in texts])
+    return words_of([_plain(text) for text in texts])
+
+
+def _plain(text: str) -> str:
+    """The text as others would write it, whose row or sentence it may be as well."""
+    if not text.isascii():
+        text = text.translate(_LETTERS)
+    return _TREEBANK.sub("", text) if " n't" in text or "b-" in text or "B-" in text else text
 
 
 def _runs(words: Words, length: int, *, longer: bool) -> tuple[Indices, Bits]:

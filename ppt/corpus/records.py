@@ -4,6 +4,7 @@ Both are frozen and know their place in the input, so that whatever happens to
 them later can be told with its reason and position.
 """
 
+import json
 from dataclasses import asdict, dataclass
 
 REASONS = {
@@ -63,6 +64,14 @@ class UnusableError(Exception):
         self.reason = reason
         self.detail = detail
         self.records = records
+
+
+def refuse_twice(line: str, field: str) -> None:
+    """Refuse a JSON object with two values of `field`: Python would drop the first in silence."""
+    if line.count(f'"{field}"') > 1:
+        names = [name for name, _ in json.loads(line, object_pairs_hook=list)]
+        if names.count(field) > 1:
+            raise UnusableError("invalid_json", f"{field!r} stands twice")
 
 
 def document_text(value: object, field: str) -> str:

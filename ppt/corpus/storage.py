@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ppt.base.files import file_digest
 from ppt.base.pages import bounded_table
-from ppt.corpus.formats import FORMATS, LETTERS
+from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
 from ppt.corpus.tables import COLUMNS
 from ppt.errors import CorpusError, first_line, unknown_name
@@ -125,7 +125,7 @@ def _check_rows(table: pa.Table, manifest: Manifest) -> None:
     words = len(FORMATS[manifest.format].words)
     counts = pc.list_value_length(options).to_numpy()
     labels = table["label"].to_numpy()
-    if (counts > len(LETTERS)).any():
+    if (counts > words).any():
         raise ValueError(f"a row has {counts.max()} options")
     if ((labels < 0) | (labels >= np.where(counts > 0, counts, words))).any():
         raise ValueError("a label is out of range")

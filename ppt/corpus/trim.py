@@ -14,13 +14,30 @@ ENDS = ".!?…。！？ "
 """Signs at the end of a sentence, which an option that is cut lacks."""
 
 _PAIRS = {
-    "(": ")", "[": "]", "{": "}", "“": "”", "«": "»", "「": "」", "『": "』", "（": "）", "《": "》"
+    "(": ")", "[": "]", "{": "}", "“": "”", "„": "“”", "«": "»", "‹": "›", "「": "」", "『": "』",
+    "（": "）", "《": "》",
 }  # fmt: skip
+"""What opens → what closes it: as Germans or as Poles do."""
 _BRACKETS = re.compile("[" + re.escape("".join([*_PAIRS, *_PAIRS.values()])) + "]")
 _PLAIN = bytes(code for code in range(128) if chr(code) not in ('"', *_PAIRS, *_PAIRS.values()))
 """The bytes of signs that are no marks."""
-_SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]|„[^“”]*“")
-"""What is no bracket: the marker of a list, a face; a German quotation ends as others begin."""
+_SPARED = re.compile(r"\A\(?\w{1,3}\)|[:;=8]-?[()]")
+"""What is no bracket: the marker of a list, a face."""
+
+_ELISIONS = (
+    r"(?:\d\ds?|[Tt](?:is|was|were|will|would|ain)|[nsdmt]|ll|re|ve|em|er|im|cos|bout|til|neath|"
+    r"gainst|mongst|fore)\b"
+)
+_DOUBTFUL = re.compile(r"(?:is|till|round|cause)\b")
+"""Words, or others cut short."""
+
+_QUOTE = re.compile(
+    rf"(?P<opens>['‘](?:(?<![^\s(\[\"“].)(?=[^\s'’])|(?<=[—–-].)(?=[\w\"“]))(?!{_ELISIONS}))"
+    r"|['’](?![\w'’])"
+)
+"""A single quotation mark where a word begins, that is none of a word cut short; or an end."""
+_SPEAKS = re.compile(r"[.,!?;:…(\[\"“”—–-]\s?\Z")
+_SAID = re.compile(r"[.,!?;:…)\]\"”—–-]\Z")
 
 _WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
 
@@ -28,7 +45,12 @@ _WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
 def whole(text: str) -> str:
     """The text without the quotation marks and brackets that lack the other one of their pair."""
     marks = text.encode("utf-8", "surrogatepass").translate(None, _PLAIN)
-    return text if not marks or _pair_up(marks) else _mended(text)
+    if marks and not _pair_up(marks):
+        text = _mended(text)
+    edged = "'" in text and (" '" in text or "' " in text or "'" in (text[0], text[-1]))
+    if edged or "‘" in text or text.endswith("’"):
+        return _without(text, _lone_singles(text))
+    return text
 
 
 @lru_cache(1 << 12)
@@ -45,11 +67,39 @@ def _mended(text: str) -> str:
         alone = _unpaired(text, frozenset(i for one in found for i in range(*one.span())))
     if text.count('"') % 2:
         alone.append(_odd_one(text))
-    if not alone:
-        return text
-    places = [-1, *sorted(alone), len(text)]
-    parts = [text[a + 1 : b] for a, b in pairwise(places)]
-    return _mended(" ".join("".join(parts).split()))
+    return _mended(_without(text, alone)) if alone else text
+
+
+def _without(text: str, places: list[int]) -> str:
+    ends = [-1, *sorted(places), len(text)]
+    return " ".join("".join(text[a + 1 : b] for a, b in pairwise(ends)).split()) if places else text
+
+
+def _lone_singles(text: str) -> list[int]:
+    """The places of single quotation marks, straight or not, that pair with none.
+
+    Apostrophes look alike. So what stands amid a clause opens nothing surely ("Miss 'Rema"), nor
+    does what ends a word without another sign close ("the dogs' dinner"); either may.
+    """
+    alone: list[int] = []
+    opened, maybe = -1, ""
+    for found in _QUOTE.finditer(text):
+        i = found.start()
+        if found["opens"]:
+            speaks = text[i] == "‘" or i == 0 or _SPEAKS.search(text, max(i - 2, 0), i)
+            if speaks and not _DOUBTFUL.match(text, i + 1):
+                alone += [opened] if opened >= 0 else []
+                opened, maybe = i, ""
+            elif opened < 0:
+                maybe = maybe or "opened"
+        elif _SAID.search(text, i - 1, i):
+            alone += [i] if opened < 0 and not maybe else []
+            opened, maybe = -1, ""
+        elif opened >= 0:
+            opened, maybe = -1, "closed"
+        elif maybe == "opened":
+            maybe = ""
+    return [*alone, opened] if opened >= 0 else alone
 
 
 def _odd_one(text: str) -> int:
@@ -72,16 +122,16 @@ def _unpaired(text: str, spared: frozenset[int] = frozenset()) -> list[int]:
         i, mark = found.start(), found[0]
         if i in spared:
             continue
-        if mark in _PAIRS:
-            opened.append(i)
-            awaited[_PAIRS[mark]] += 1
-        elif not awaited[mark]:
-            alone.append(i)
-        else:
-            while (mate := _PAIRS[text[at := opened.pop()]]) != mark:
+        if awaited[mark]:
+            while mark not in (closers := _PAIRS[text[at := opened.pop()]]):
                 alone.append(at)
-                awaited[mate] -= 1
-            awaited[mark] -= 1
+                awaited.subtract(closers)
+            awaited.subtract(closers)
+        elif mark in _PAIRS:
+            opened.append(i)
+            awaited.update(_PAIRS[mark])
+        else:
+            alone.append(i)
     return alone + opened
 
 

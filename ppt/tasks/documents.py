@@ -16,7 +16,7 @@ from typing import Any
 
 from ppt.base.pages import LargePageError, batches
 from ppt.base.streams import seed_bits
-from ppt.corpus.records import Reject, UnusableError, document_text
+from ppt.corpus.records import Reject, UnusableError, document_text, refuse_twice
 from ppt.errors import InputError, first_line
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, opened, packing, whole
 
@@ -95,7 +95,7 @@ def _of_file(path: Path, field: str, reject: Callable[[Reject], None]) -> Iterat
 def _text(record: Any, field: str, *, is_json: bool) -> str:
     """The text of a record."""
     try:
-        value = record.decode("utf-8-sig") if isinstance(record, bytes) else record
+        value = line = record.decode("utf-8-sig") if isinstance(record, bytes) else record
     except UnicodeDecodeError as error:
         raise UnusableError("invalid_utf8", f"byte {error.start} of the record") from None
     if is_json:
@@ -105,6 +105,7 @@ def _text(record: Any, field: str, *, is_json: bool) -> str:
             raise UnusableError("invalid_json", first_line(error)) from None
         if not isinstance(value, dict):
             raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}")
+        refuse_twice(line, field)
         if field not in value:
             raise UnusableError("missing_field", f"no {field!r}; there are {list(value)}")
         value = value[field]

@@ -17,7 +17,8 @@ _TIMING = re.compile(rf"\s{{0,9}}{_TIME}[ \t]{{0,9}}-->[ \t]{{0,9}}{_TIME}")
 _TAG = re.compile(r"<[^<>\n]{0,200}>|\{\\?[^{}\n]{0,200}\}")
 _SOUND = re.compile(r"\[[^\[\]\n]{0,200}\]|\([^()\n]{0,200}\)|[♪♫]")
 _SPEAKER_CAPS = re.compile(r"[A-Z][A-Z0-9 .'’-]{0,29}:\s")
-_DASH = re.compile(r"\s{0,9}[-–—]\s{0,9}(?=\S)")
+_DASH = re.compile(r"\s{0,9}(?:[-–—]|>{2,3})\s{0,9}(?=\S)")
+"""Another one speaks; two signs ">" say so in captions for the deaf."""
 
 
 def prose_of_subtitles(text: str) -> str:
@@ -31,14 +32,14 @@ def prose_of_subtitles(text: str) -> str:
             paragraphs.append([])
         previous = end
         for line in lines:
-            said = _SOUND.sub("", _TAG.sub("", line)).strip()
+            said = unescape(_SOUND.sub("", _TAG.sub("", line))).strip()
             if dash := _DASH.match(said):
                 said = said[dash.end() :]
                 paragraphs.append([])
             if name := _SPEAKER_CAPS.match(said):
                 said = said[name.end() :]
                 paragraphs.append([])
-            said = unescape(said).strip()
+            said = said.strip()
             if said and said != said_last:  # captions that roll show a line twice
                 paragraphs[-1].append(said)
                 said_last = said

@@ -29,6 +29,12 @@ _ATTRIBUTION_LINES = 3
 _SIGNATURE = re.compile(r"--[ \t]*$")
 _FOOTER = re.compile(r"_{20,}$|-{3,}[ \t]*(?:original message|forwarded message|"
     r"ursprüngliche nachricht|message d'origine|mensaje original)", re.IGNORECASE)  # fmt: skip
+_FORWARDED = re.compile(
+    r"^\*?(?:From|Von|De|Da|Van) ?:\*? [^\n]{1,200}\n\n?\*?(?:Sent|Date|To|Gesendet|Datum|An|"
+    r"Envoyé|À|Enviado|Para|Inviato|Data|A|Verzonden|Aan) ?:", re.MULTILINE)  # fmt: skip
+"""Headers within a mail, as Outlook puts them above the one that is answered."""
+
+_SIGNED_BY = re.compile(r"Hash: (?:SHA|MD5|RIPEMD)[\w, -]*$")
 _ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
 
 
@@ -51,7 +57,7 @@ def _body(message: Message) -> str:
     if "text/plain" in by_kind:
         return _decoded(by_kind["text/plain"])
     if "text/html" in by_kind:
-        return prose_of_html(_decoded(by_kind["text/html"]))
+        return prose_of_html(_decoded(by_kind["text/html"]), without=("blockquote",))
     raise ExtractionError(f"no text in the mail; there are {sorted(by_kind)}")
 
 
@@ -75,10 +81,12 @@ def _decoded(part: Message) -> str:
 def _written(body: str) -> str:
     kept: list[str] = []
     in_armour = was_quote = False
-    for line in body.replace("\r\n", "\n").split("\n"):
+    body = body.replace("\r\n", "\n")
+    answered = _FORWARDED.search(body)
+    for line in body[: answered.start() if answered else None].split("\n"):
         if armour := _ARMOUR.match(line):
             in_armour = armour[1] == "BEGIN" and armour[2] != "SIGNED MESSAGE"
-        elif in_armour or line.startswith("Hash: "):
+        elif in_armour or _SIGNED_BY.match(line):
             continue
         elif _SIGNATURE.match(line) or _FOOTER.match(line):
             break

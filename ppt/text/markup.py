@@ -6,6 +6,7 @@ and markup go. Nothing is added.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -22,11 +23,18 @@ _INLINE_CHARS = 10_000
 """A paragraph's markup is read so much at a time: a token a character takes memory."""
 
 _FRONT_MATTER = re.compile(
-    r"\A---[ \t]*\n(?:(?!---|\.\.\.).*\n){0,200}(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+    r"\A(?:---[ \t]*\n(?=(?:#.*\n|\s){0,99}[\"']?[\w.-]+[\"']?:\s)"
+    r"(?:(?!---|\.\.\.).*\n){0,200}(?:---|\.\.\.)"
+    r"|\+\+\+[ \t]*\n(?:(?!\+\+\+).*\n){0,200}\+\+\+)[ \t]*(?:\n|\Z)"
 )
+"""YAML, which begins with a key, as prose between two rules does not; or TOML."""
 _INLINE_TEXT = {"text", "text_special", "code_inline"}
 _LINE_ENDS = {"softbreak", "hardbreak"}
-_NO_PROSE_ELEMENTS = ["pre", "code.block", "table", "nav", "form", "svg", "math", "button"]
+_NO_PROSE_ELEMENTS = (
+    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "del", "rt", "rp",
+)  # fmt: skip
+"""The last two are how signs are read, which would stand within the words."""
+
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 _OPENED_AGAIN = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
@@ -50,13 +58,14 @@ class ExtractionError(ValueError):
 def prose_of_markdown(text: str) -> str:
     """Paragraphs, headings and list items of CommonMark with tables, by markdown-it-py."""
     _refuse_longer(text)
-    tokens = _markdown().parse(_FRONT_MATTER.sub("", text, count=1))
+    links: dict[str, Any] = {}  # "[1]: address" of the whole text, for "[words][1]"
+    tokens = _markdown().parse(_FRONT_MATTER.sub("", text, count=1), links)
     blocks, in_table = [], False
     for token in tokens:
         if token.type in ("table_open", "table_close"):
             in_table = token.type == "table_open"
         elif token.type == "inline" and not in_table:
-            blocks.append("".join(map(_inline_prose, _pieces(token.content))))
+            blocks.append("".join(_inline_prose(piece, links) for piece in _pieces(token.content)))
     return "\n\n".join(block for block in blocks if block.strip())
 
 
@@ -86,12 +95,12 @@ def _pieces(content: str) -> list[str]:
     return [*pieces, content]
 
 
-def _inline_prose(content: str) -> str:
+def _inline_prose(content: str, links: dict[str, Any]) -> str:
     """A paragraph's words. Its parser strips the ends, which parts of a paragraph need."""
     head = content[: len(content) - len(content.lstrip())]
     tail = content[len(content.rstrip()) :] if content.strip() else ""
     words, is_address = [], False
-    for block in _inline_markdown().parseInline(content.strip()):
+    for block in _inline_markdown().parseInline(content.strip(), links):
         for token in block.children or ():
             if token.type in ("link_open", "link_close"):
                 is_address = token.type == "link_open" and token.info == "auto"
@@ -107,8 +116,10 @@ def _inline_prose(content: str) -> str:
 # ---- HTML
 
 
-def prose_of_html(text: str) -> str:
-    """The main content's paragraphs, headings and list items, by Resiliparse."""
+def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
+    """The main content's paragraphs, headings and list items, by Resiliparse; of some elements
+    nothing.
+    """
     _refuse_longer(text)
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
@@ -125,7 +136,7 @@ def prose_of_html(text: str) -> str:
         main_content=True,
         list_bullets=False,
         alt_texts=False,
-        skip_elements=_NO_PROSE_ELEMENTS,
+        skip_elements=[*_NO_PROSE_ELEMENTS, *without],
     )
     lines = map(str.strip, found.split("\n"))  # it wraps none: each is a block of its own
     return "\n\n".join(filter(None, lines))
