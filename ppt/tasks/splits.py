@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ppt.base.streams import seed_bits
-from ppt.errors import InputError, unknown_name
+from ppt.errors import InputError, require_known
 
 BALANCES = {
     "equal": "equally many rows of each label; an error where a label has too few",
@@ -55,8 +55,7 @@ def draw(
     `shots` is no multiple of their number, the seed decides which labels give one more.
     Raises InputError, with counts, where there are too few rows.
     """
-    if balance not in BALANCES:
-        raise unknown_name("balance", balance, BALANCES)
+    require_known("balance", balance, BALANCES)
     if shots < 1:
         raise InputError(f"got {shots} shots: expected 1 or more.")
     _require_unique(ids)

@@ -13,7 +13,7 @@ each set's columns are known; none was loaded from the hub where this table was 
 
 from collections.abc import Mapping
 
-from ppt.errors import unknown_name
+from ppt.errors import require_known
 from ppt.tasks.spec import Columns, Hub, Label, Task, letters
 
 TASKS_VERSION = 1
@@ -185,6 +185,5 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (*_ENGLISH, *_CHINESE)}
 
 def named_task(name: str) -> Task:
     """The task of that name; raises UnknownNameError with the nearest."""
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
+    require_known("task", name, TASKS)
     return TASKS[name]
