@@ -231,10 +231,8 @@ class Task:
                 f"task {self.name} has {len(self.labels)} labels, and the unified form letters for"
                 f" {len(LETTERS)}: take a prompt of another format."
             )
-        letters = LETTERS[: len(self.labels)]
-        return Verbalizer(
-            {label.name: letter for label, letter in zip(self.labels, letters, strict=True)}
-        )
+        names = (label.name for label in self.labels)
+        return Verbalizer(dict(zip(names, LETTERS, strict=False)))
 
     def examples(self, rows: Iterable[Example], unified: bool = False) -> list[Example]:
         """Rows as the pattern shows them: unified, the label words are the options (A. bad …).
@@ -252,8 +250,7 @@ class Task:
         return task_form(self.format, self.language, pair=pair, view=view)
 
     def _check_pattern(self, key: str, text: str) -> None:
-        known = {layout: layout for layout in LAYOUTS}
-        known |= {f"unified_{layout}": layout for layout in LAYOUTS}
+        known = {prefix + one: one for prefix in ("", "unified_") for one in LAYOUTS}
         require_known("pattern", key, known)
         pattern = parse_pattern(text, known[key])
         lettered = self.is_choice or key.startswith("unified")
