@@ -18,13 +18,7 @@ from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
-from ppt.tasks.readers import (
-    MAX_ROWS,
-    Table,
-    read_hub,
-    read_tables,
-    rows_table,
-)
+from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_tables, rows_table
 from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out

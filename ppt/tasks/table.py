@@ -12,6 +12,7 @@ each set's columns are known; none was loaded from the hub where this table was 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ppt.errors import require_known
 from ppt.tasks.spec import Columns, Hub, Label, Task, letters
@@ -140,10 +141,7 @@ _CHINESE = (
     Task(
         "amazon_zh",
         "sentiment",
-        tuple(
-            Label(label.value, label.name, word)
-            for label, word in zip(_STARS, "糟差中好棒", strict=True)
-        ),
+        tuple(replace(star, word=word) for star, word in zip(_STARS, "糟差中好棒", strict=True)),
         Columns(("text",)),
         Hub("SetFit/amazon_reviews_multi_zh", splits=("train", "test"), seen="no"),
         language="zh",
