@@ -15,8 +15,8 @@ from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, require_
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.cells import QUOTINGS, BadRow
 from ppt.tasks.forms import PROMPT_FORMATS
-from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of
-from ppt.tasks.readers import MAX_ROWS, Table, listed, read_table
+from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of, file_tables
+from ppt.tasks.readers import Table, listed
 from ppt.tasks.rows import option_list
 from ppt.tasks.spec import Columns, Files, Label, Task, label_value, letters
 from ppt.tasks.yaml_keys import Keys, read_keys
@@ -53,10 +53,7 @@ def load_task_file(path: Path | str) -> TaskData:
     try:
         keys = _read(path)
         files = Files(*(_file(keys, key, path) for key in (TRAIN, TEST) if key in keys))
-        quoting = _quoting(keys)
-        tables = {TRAIN: read_table(files.train, MAX_ROWS, quoting)}
-        if files.test is not None:
-            tables[TEST] = read_table(files.test, quoting=quoting)
+        tables = dict(file_tables(files, _quoting(keys)))
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:
