@@ -9,7 +9,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 USAGE_EXIT_CODE = 2
 LONGEST_PATH = 200
@@ -61,6 +61,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     return UnknownNameError(
         f"unknown {kind} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}."
     )
+
+
+def require_known(kind: str, name: str, known: Collection[str]) -> None:
+    """Refuse a `name` that is none of the `known`; raises UnknownNameError."""
+    if name not in known:
+        raise unknown_name(kind, name, known)
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) -> str:

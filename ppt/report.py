@@ -16,8 +16,8 @@ from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
 from ppt.results.rows import BASELINE
-from ppt.results.selection import METRICS, shots_of
-from ppt.results.tables import overview, to_rich
+from ppt.results.selection import METRICS
+from ppt.results.tables import overviews, to_rich
 
 DESCRIPTION = """\
 Make one HTML page of what python -m ppt.fewshot left in a results folder.
@@ -91,8 +91,8 @@ def _run(argv: Sequence[str] | None) -> int:
         _require_page(path, page)
     write_atomically(path, page)
     console = Console()
-    for shots in shots_of(report.chosen):
-        console.print(to_rich(overview(report.rows, shots)))
+    for sheet in overviews(report.rows):
+        console.print(to_rich(sheet))
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")

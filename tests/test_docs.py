@@ -12,11 +12,12 @@ import pytest
 from pipelines.flags import BuildFlags
 from pipelines.train_punkt import PunktFlags
 from ppt.base.flags import parse
+from ppt.base.output_folder import CONFIG
 from ppt.fewshot.settings import FewshotConfig
 from ppt.inspect import InspectConfig
 from ppt.methods import METHODS
 from ppt.report import ReportConfig
-from ppt.results.folder import CONFIG, FILES, FOLDERS
+from ppt.results.folder import FILES, FOLDERS
 from ppt.results.selection import RESULTS
 from ppt.training.adaptation import AdaptConfig
 from ppt.training.settings import PretrainConfig

@@ -37,8 +37,10 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
     """
     backbone, config = bench.backbone, bench.config
     cut: dict[str, tuple[int, int]] = {}
-    first = {(one.task, one.method): one.shots for one in reversed(trials)}
-    for (task, name), shots in reversed(first.items()):
+    first: dict[tuple[str, str], int] = {}
+    for one in trials:
+        first.setdefault((one.task, one.method), one.shots)
+    for (task, name), shots in first.items():
         method, begin = find_method(name), bench.begins.get((task, name))
         view = bench.view(task, method)
         draw = view.draw(shots, seed=0)

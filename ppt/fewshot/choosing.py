@@ -32,17 +32,17 @@ def choose_methods(
     chosen: dict[tuple[str, str], Prompt | Borrowed | None] = {}
     for task, data in tasks.items():
         for name in names:
-            method = find_method(name)
+            method, wanted = find_method(name), _wanted(config, name, data)
             if method.transfer:
                 if found := borrow(config, name, task, tasks, library):
                     chosen[task, name] = found
             elif method.init != PRETRAINED:
                 chosen[task, name] = None
-            elif config.method_names or _is_served(config, name, data, prompts):
+            elif config.method_names or any(serves(one, **wanted) for one in prompts):
+                purpose = f"{name} on {task}"
                 chosen[task, name] = choose_prompt(
-                    prompts, *_wanted(name, data), config.model, f"{name} on {task}",
-                    *_trained(config, name),
-                )  # fmt: skip
+                    prompts, model=config.model, purpose=purpose, **wanted
+                )
     if not chosen:
         raise InputError(
             "nothing to run: all sources were trained on the very tasks: give others as --sources."
@@ -107,16 +107,13 @@ def _library(
     return library, notes, names
 
 
-def _wanted(name: str, data: TaskData) -> tuple[str, str]:
+def _wanted(config: FewshotConfig, name: str, data: TaskData) -> dict[str, str]:
+    """What a prompt must be for a method to begin with it, as arguments of `serves`."""
     method = find_method(name)
-    return "unified" if method.unified else PROMPT_FORMATS[data.task.format], method.style
-
-
-def _trained(config: FewshotConfig, name: str) -> tuple[str, str, str]:
-    trains = find_method(name).trains
-    return trains if trains in WHAT else "prompt", config.answers, config.target
-
-
-def _is_served(config: FewshotConfig, name: str, data: TaskData, prompts: Sequence[Prompt]) -> bool:
-    wanted, more = _wanted(name, data), _trained(config, name)
-    return any(serves(one, *wanted, *more) for one in prompts)
+    return {
+        "format_name": "unified" if method.unified else PROMPT_FORMATS[data.task.format],
+        "style": method.style,
+        "trains": method.trains if method.trains in WHAT else "prompt",
+        "answers": config.answers,
+        "target": config.target,
+    }

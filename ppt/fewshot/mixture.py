@@ -7,7 +7,7 @@ its own label words, and their gradients add up to that of the mixed batch.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
@@ -17,12 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from ppt.base.streams import seed_bits, stream, uniform
-from ppt.fewshot.lanes import Curves, Lane, TaskLanes, run_lanes
+from ppt.fewshot.lanes import Lane, TaskLanes
 from ppt.fewshot.predictions import Outcome
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import LabelWords
-from ppt.training.evaluation import Course
 from ppt.training.objective import Objective, Sums, Watch
 from ppt.training.settings import StepSettings
 from ppt.training.trainables import Trainable
@@ -100,22 +99,3 @@ class Mixture(Objective[Outcome]):
             fmean(getattr(one, name) for one in found) for name in ("loss", "accuracy", "macro_f1")
         )
         return [Outcome(step, loss, accuracy, f1, sum(one.rows for one in found))]
-
-
-def train_mixture(
-    trainable: Trainable,
-    parts: Sequence[Portion],
-    settings: StepSettings,
-    *,
-    cap: int,
-    seed: int,
-    tokens_at_once: int,
-    on_step: Callable[[int], None] = lambda _: None,
-    keep_step: int | None = None,
-) -> tuple[Course[Outcome], Curves]:
-    """Train the one lane of `trainable` on a mixture, and leave it as at its best step."""
-    objective = Mixture(
-        trainable, parts, settings, cap=cap, seed=seed, tokens_at_once=tokens_at_once
-    )
-    (course,), curves = run_lanes(objective, [settings], on_step, keep_step)
-    return course, curves

@@ -46,7 +46,7 @@ class Finished:
             return lanes
         outcomes = [self.lane_results[lane].best for lane in lanes]
         best = best_of(outcomes, self.config.metric_of(self.bank.method))
-        return [lanes[next(i for i, one in enumerate(outcomes) if one is best)]]
+        return [lanes[outcomes.index(best)]]
 
     def tested(self, trial: Trial) -> Predictions:
         """What a trial's members predict of the test rows."""
@@ -77,7 +77,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
     return Run(
         **trial.columns,
         model=finished.config.model,
-        format=view.format_of(method),
+        format=view.format,
         style=method.style,
         init=finished.start.told(lanes[0]),
         demonstrations=finished.start.shown,
@@ -127,7 +127,7 @@ def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
         "backbone": finished.config.model,
         "task": trial.task,
         "method": trial.method,
-        "format": finished.view.format_of(method),
+        "format": finished.view.format,
         "style": method.style,
         "layout": renderer.pattern.layout,
         "patterns_version": PATTERNS_VERSION,

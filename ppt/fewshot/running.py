@@ -14,7 +14,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.loading import with_backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
-from ppt.base.output_folder import locked
+from ppt.base.output_folder import CONFIG, locked
 from ppt.base.terminal import Beat
 from ppt.errors import ConfigError
 from ppt.fewshot.banks import rehearse, run_bank
@@ -26,10 +26,10 @@ from ppt.fewshot.shelving import add_to_library, check_library
 from ppt.methods import METHODS, ONE, PRETRAINED, family, find_method
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
-from ppt.results.folder import CONFIG, REJECTS, check_folder
+from ppt.results.folder import REJECTS, check_folder
 from ppt.results.report import Results, results_of
 from ppt.results.run import Run
-from ppt.results.store import MemoryStore, ResultStore, Store, open_store
+from ppt.results.store import ResultStore, Store, open_store
 from ppt.results.trial import Trial, place_of
 from ppt.tasks.finding import require_distinct
 from ppt.tasks.loading import TaskData
@@ -124,7 +124,7 @@ def _tuned(
     if folder:
         check_folder(folder, config, overwrite=config.overwrite_output_dir)
     chosen, trials, notes = plan_grid(config, known, given, lent)
-    store: Store = MemoryStore()
+    store = Store()
     if folder:
         store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
     missing, kept = missing_of(config, known, chosen, trials, store), {}

@@ -119,7 +119,7 @@ def add_to_library(
 
 def _require_mixture(library: Path, mixture: Borrowed) -> None:
     place = library / mixture_name(mixture.data)
-    card = read_card(place) if (place / CARD).is_file() else {"borrowed": None}
+    card = read_card(place) or {"borrowed": None}
     if card.get("borrowed", mixture.digest) != mixture.digest:
         raise OutputError(
             f"{place} has no prompt of this mixture: the runs that trained it were finished"
@@ -165,6 +165,6 @@ def _is_mixed(method: Method) -> bool:
 
 
 def _is_of(name: str, model: str, place: Path) -> bool:
-    card: Mapping[str, Any] = read_card(place) if (place / CARD).is_file() else {}
+    card = read_card(place)
     own = card.get("task") or mixture_name(map(str, card.get("tasks") or ()))
     return own == name and card.get("backbone") == model

@@ -14,9 +14,9 @@ from torch import Tensor
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import Corpus
 from ppt.fewshot.bench import Workbench
-from ppt.fewshot.lanes import Curves, Lane, tune
+from ppt.fewshot.lanes import Curves, Lane, run_lanes, tune
 from ppt.fewshot.loans import Borrowed
-from ppt.fewshot.mixture import EVALUATIONS, Portion, train_mixture
+from ppt.fewshot.mixture import EVALUATIONS, Mixture, Portion
 from ppt.fewshot.predictions import Outcome
 from ppt.fewshot.shelving import shelve_mixture
 from ppt.fewshot.starts import Beginning, Loan, beginnings
@@ -29,7 +29,6 @@ from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
 from ppt.training.evaluation import Course
 from ppt.training.examples import load_examples
-from ppt.training.settings import StepSettings
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.transfer.similarity import weights
 from ppt.transfer.sources import Source
@@ -227,21 +226,19 @@ def _train_together(asked: Asked, weights: Trainable) -> None:
 def _train(
     asked: Asked, trainable: Trainable, portions: Sequence[Portion], rate: float
 ) -> tuple[Course[Outcome], Curves]:
+    """Train the one lane as on a task, and leave it at its best step by mean loss."""
     config = asked.bench.config
-    settings = mixture_settings(config.steps_of(asked.method), config.mixture_steps, rate)
-    return train_mixture(
-        trainable, portions, settings,
-        cap=config.mixture_cap, seed=asked.trial.seed, tokens_at_once=config.tokens_at_once,
-        on_step=asked.on_step, keep_step=config.kept_step,
-    )  # fmt: skip
-
-
-def mixture_settings(steps: StepSettings, count: int, rate: float) -> StepSettings:
-    """How a mixture is trained: as a task is, for `count` steps, by its mean loss."""
-    return replace(
+    steps, count = config.steps_of(asked.method), config.mixture_steps
+    settings = replace(
         steps, max_steps=count, eval_steps=max(1, count // EVALUATIONS), learning_rate=rate,
         warmup_steps=min(steps.warmup_steps, count), metric_for_best_model="loss",
     )  # fmt: skip
+    mixture = Mixture(
+        trainable, portions, settings,
+        cap=config.mixture_cap, seed=asked.trial.seed, tokens_at_once=config.tokens_at_once,
+    )  # fmt: skip
+    (course,), curves = run_lanes(mixture, [settings], asked.on_step, config.kept_step)
+    return course, curves
 
 
 def _together(asked: Asked) -> list[Portion]:

@@ -87,11 +87,9 @@ class Beginning:
     before: Callable[[Trainable], None] = lambda _: None
 
 
-@contextmanager
-def started(beginning: Beginning) -> Iterator[Start]:
+def started(beginning: Beginning) -> AbstractContextManager[Start]:
     """A method, ready; the backbone is as before when it ends."""
-    with STARTS[beginning.method.trains](beginning) as start:
-        yield start
+    return STARTS[beginning.method.trains](beginning)
 
 
 @contextmanager

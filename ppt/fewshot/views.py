@@ -89,9 +89,10 @@ class TaskView:
         """What reports call the labels, in their order: names; words where no names were given."""
         return [one.word if one.name == one.value else one.name for one in self.task.labels]
 
-    def format_of(self, method: Method) -> str:
-        """The format that the method shows the task in."""
-        return "unified" if method.unified else self.task.format
+    @property
+    def format(self) -> str:
+        """The format that the task is shown in."""
+        return "unified" if self.unified else self.task.format
 
     @property
     def task(self) -> Task:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ppt.base.files import save_figure
-from ppt.errors import unknown_name
+from ppt.errors import require_known
 from ppt.results.heat import transfer_map
 from ppt.results.plots import box_plots, confusion_tables, sample_curves, training_curves
 from ppt.results.rows import Row
@@ -82,8 +82,7 @@ def points_per_line(runs: Iterable[Run]) -> int:
 
 def save_plots(folder: Path | str, plots: Iterable[Plot], suffix: str = "png") -> tuple[Path, ...]:
     """Write ``folder/<name>.<suffix>`` for each plot, on white; one of `SUFFIXES`."""
-    if suffix not in SUFFIXES:
-        raise unknown_name("suffix", suffix, SUFFIXES)
+    require_known("suffix", suffix, SUFFIXES)
     paths = []
     for plot in plots:
         path = Path(folder) / f"{plot.name}.{suffix}"

@@ -7,10 +7,8 @@ is removed, by name, once nothing else can go wrong. Other people's files are ne
 from pathlib import Path
 
 from ppt.base.flags import Command
-from ppt.base.output_folder import CONFIG, Kind, require_same
+from ppt.base.output_folder import Kind, require_same
 from ppt.results.selection import PREDICTIONS, RESULTS
-
-__all__ = ["CONFIG", "check_folder", "clear"]
 
 PARTS, ADAPTERS, REJECTS, PLOTS = "predictions", "adapters", "rejects", "plots"
 EMBEDDINGS = "embeddings"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppt.errors import unknown_name
+from ppt.errors import require_known
 from ppt.results.run import Run
 from ppt.results.selection import METRICS, at_shots, distinct, methods_of, shots_of
 from ppt.results.statistics import Summary, paired_difference, summary
@@ -48,8 +48,8 @@ class Row:
 def find_baseline(runs: Sequence[Run], name: str | None) -> str | None:
     """The baseline: `name`, else `BASELINE` where it was run; raises UnknownNameError."""
     methods = methods_of(runs)
-    if name is not None and name not in methods:
-        raise unknown_name("baseline", name, methods)
+    if name is not None:
+        require_known("baseline", name, methods)
     return name or (BASELINE if BASELINE in methods else None)
 
 
@@ -61,8 +61,7 @@ def result_rows(
     `runs` are selected ones. A mean over tasks stands only where there are two tasks or
     more and the method has all of them, for some seed. Raises UnknownNameError for `metric`.
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
+    require_known("metric", metric, METRICS)
     return tuple(
         row
         for shots in shots_of(runs)

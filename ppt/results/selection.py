@@ -28,7 +28,7 @@ def selected(runs: Iterable[Run]) -> tuple[Run, ...]:
         cells[run.task, run.method, run.shots, run.seed].append(run)
     for candidates in cells.values():
         _check_alike(candidates)
-    return tuple(min(candidates, key=_rank) for candidates in cells.values())
+    return tuple(map(best_validated, cells.values()))
 
 
 def best_validated(runs: Sequence[Run]) -> Run:
@@ -61,11 +61,10 @@ def methods_of(runs: Iterable[Run]) -> tuple[str, ...]:
 
 def _rank(run: Run) -> tuple[float, float, float, str]:
     """What is least for the run to take; the id decides where all else is equal."""
-    if run.validation is None:
-        return (0.0, math.inf, run.learning_rate or 0.0, run.run)
-    loss = run.validation.loss
+    scores = run.validation
+    accuracy, loss = (scores.accuracy, scores.loss) if scores else (0.0, math.nan)
     loss = math.inf if math.isnan(loss) else loss
-    return (-run.validation.accuracy, loss, run.learning_rate or 0.0, run.run)
+    return (-accuracy, loss, run.learning_rate or 0.0, run.run)
 
 
 def _check_alike(candidates: Sequence[Run]) -> None:

@@ -66,18 +66,18 @@ def summary(values: Sequence[float]) -> Summary:
 
 
 def bootstrap_interval(
-    values: Sequence[float], confidence: float = CONFIDENCE, resamples: int = RESAMPLES
+    values: Sequence[float], confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean of 2 values or more.
 
-    Means of `resamples` samples of the same size, drawn with replacement, and their
+    Means of `RESAMPLES` samples of the same size, drawn with replacement, and their
     quantiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
     The values are sorted first: their order changes nothing.
     """
     assert len(values) > 1, values
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     generator = np.random.default_rng(GENERATOR_SEED)
-    draws = generator.integers(len(ordered), size=(resamples, len(ordered)))
+    draws = generator.integers(len(ordered), size=(RESAMPLES, len(ordered)))
     tail = (1 - confidence) / 2
     low, high = np.quantile(ordered[draws].mean(axis=1), (tail, 1 - tail))
     return float(low), float(high)

@@ -8,7 +8,6 @@ last line that a full disk cut off is removed with the next, and its trial made 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,57 +22,40 @@ from ppt.results.selection import PREDICTIONS, RESULTS
 from ppt.results.trial import Trial, place_of
 
 
-class Store(Protocol):
-    """Where finished runs go: `runs` by id in the order they ended; files only in a `folder`."""
+class Store:
+    """Where finished runs go: `runs` by id in the order they ended; files only in a `folder`.
 
-    runs: dict[str, Run]
-    notes: tuple[str, ...]
+    `notes` are what must be told of the file. These runs are kept in memory alone.
+    """
 
-    @property
-    def folder(self) -> Path | None:
-        """Where files go."""
+    folder: Path | None = None
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.notes: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """What is to be done before the first run."""
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a run."""
-
-    def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:
-        """Take finished runs, and what they predicted by id."""
-
-
-class MemoryStore:
-    """Runs that are kept nowhere else; `parts` are their predictions."""
-
-    def __init__(self) -> None:
-        self.folder: Path | None = None
-        self.runs: dict[str, Run] = {}
-        self.notes: tuple[str, ...] = ()
-        self.parts: dict[str, pa.Table] = {}
-
-    def begin(self) -> None:
-        """Nothing is in the way."""
-
-    def missing(self, trials: Iterable[Trial]) -> list[Trial]:
-        """All that were not added."""
         return [one for one in trials if one.id not in self.runs]
 
-    def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:
-        """Keep them."""
+    def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:  # noqa: ARG002
+        """Take finished runs, and what they predicted by id."""
         self.runs |= {run.run: run for run in runs}
-        self.parts |= parts
 
 
-class ResultStore:
-    """`runs` are those in ``results.jsonl``, by id, in the order they ended.
+class ResultStore(Store):
+    """`runs` are those in ``results.jsonl`` of the folder.
 
-    `notes` are what must be told of the file. With `anew` there are no runs: what is there
-    is not read, and goes when the grid `begin`s.
+    With `anew` there are none: what is there is not read, and goes when the grid `begin`s.
     """
 
+    folder: Path
+
     def __init__(self, folder: Path, *, anew: bool = False) -> None:
-        self.folder: Path = folder
+        self.folder = folder
         self._path, self._anew = folder / RESULTS, anew
         lines = Lines() if anew or not self._path.exists() else read_lines(self._path)
         self.runs, self.notes = dict(lines.runs), lines.notes
@@ -95,7 +77,7 @@ class ResultStore:
                     " runs otherwise): give another --output_dir, remove those lines, or"
                     " --overwrite_output_dir to begin anew."
                 )
-        return [one for one in trials if one.id not in self.runs]
+        return super().missing(trials)
 
     def add(self, runs: Sequence[Run], parts: Mapping[str, pa.Table]) -> None:
         """Write the predictions (by id of the trial), then append the rows at once."""
@@ -104,7 +86,7 @@ class ResultStore:
             pq.write_table(table, sink, compression="zstd")
             write_atomically(self._part(id_), sink.getvalue().to_pybytes())
         self._append(self._gap + "".join(f"{run.line()}\n" for run in runs).encode())
-        self.runs |= {run.run: run for run in runs}
+        super().add(runs, parts)
 
     def write_predictions(self) -> Path:
         """Put the parts of all rows together, in their order, as one file."""

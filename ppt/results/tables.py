@@ -6,7 +6,7 @@ A cell says mean ±sample standard deviation over seeds; one seed has no deviati
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -136,19 +136,25 @@ def to_csv(rows: Sequence[Row]) -> str:
     """
     parts = ("n", "mean", "deviation", "low", "high")
     summaries = [*METRICS, "difference"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [f"{name}_{part}" for name in summaries for part in parts]
-    writer.writerow(["task", "shots", "method", "metric", "baseline", *names])
+    lines = []
     for row in rows:
         known = {**row.scores, "difference": row.difference}
-        values = [getattr(known[name], part, None) for name in summaries for part in parts]
-        place = (row.task, row.shots, row.method, row.metric, row.baseline)
-        writer.writerow([*map(csv_cell, place), *values])
+        values = (getattr(known[name], part, None) for name in summaries for part in parts)
+        lines.append((row.task, row.shots, row.method, row.metric, row.baseline, *values))
+    return csv_text(["task", "shots", "method", "metric", "baseline", *names], lines)
+
+
+def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """A CSV file, its texts as `_csv_cell` makes them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(map(_csv_cell, line) for line in lines)
     return text.getvalue()
 
 
-def csv_cell(value: Any) -> Any:
+def _csv_cell(value: Any) -> Any:
     """A text that neither steers a terminal nor is a formula; numbers as they are."""
     if not isinstance(value, str):
         return value
@@ -173,25 +179,23 @@ def _score_cell(row: Row | None) -> str:
 
 def spread(one: Summary) -> str:
     """A mean in per cent, and the deviation where there are several runs."""
-    return _percent(one.mean) + (
-        f" ±{_percent(one.deviation)}" if one.deviation is not None else ""
-    )
+    return percent(one.mean) + (f" ±{percent(one.deviation)}" if one.deviation is not None else "")
 
 
 def interval(one: Summary | None, sign: str = "") -> str:
     """The ends of a mean's interval in per cent; `NONE` where there is none."""
     if one is None or one.low is None or one.high is None:
         return NONE
-    return f"{_percent(one.low, sign)} to {_percent(one.high, sign)}"
+    return f"{percent(one.low, sign)} to {percent(one.high, sign)}"
 
 
 def _difference(row: Row) -> str:
     if row.difference is None:
         return NONE
-    return f"{_percent(row.difference.mean, '+')}{row.mark}"
+    return f"{percent(row.difference.mean, '+')}{row.mark}"
 
 
-def _percent(value: float, sign: str = "") -> str:
+def percent(value: float, sign: str = "") -> str:
     """One decimal; what rounds to zero has no sign."""
     return f"{round(100 * value, 1) + 0.0:{sign}.1f}"
 

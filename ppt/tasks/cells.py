@@ -9,7 +9,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
@@ -56,13 +56,13 @@ class Record:
     swallows: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rows:
     """The named columns, rows with their places, and notes, which are whole after the rows."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[str, Mapping[str, Any] | BadRow]]
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str]
 
 
 def divided(
@@ -95,9 +95,11 @@ def divided(
     names = [name.strip() for name in header.cells]
     while names and not names[-1]:
         names.pop()
-    made = Rows(tuple(name for name in names if name), iter(()))
-    made.rows = _rows(found, names, sign, made.notes)
-    return made if names else None
+    if not names:
+        return None
+    notes: list[str] = []
+    columns = tuple(filter(None, names))
+    return Rows(columns, _rows(found, names, sign, notes), notes)
 
 
 def _shown(lines: Lines, kind: str, sign: str, limit: int | None) -> tuple[str, bool]:

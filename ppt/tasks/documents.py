@@ -149,10 +149,8 @@ def _rows(path: Path, field: str) -> Records:
         packed = io.BytesIO(whole(path, MAX_BYTES)) if packing(path) else None
         with nullcontext(packed) if packed else opened(path) as file:
             table = pq.ParquetFile(file)
-            kinds, rows = (
-                {one.name: one.type for one in table.schema_arrow},
-                table.metadata.num_rows,
-            )
+            kinds = {one.name: one.type for one in table.schema_arrow}
+            rows = table.metadata.num_rows
             if not _is_text(kinds.get(field)):
                 what = f"column {field!r} is {kinds[field]}" if field in kinds else (
                     f"no {field!r}; there are {[*kinds][:20]}"

@@ -8,7 +8,7 @@ that corpora have no rows for stand here: choice about a passage, topics, Chines
 from collections.abc import Mapping
 
 from ppt.corpus.formats import Form
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.prompts.patterns import PATTERNS
 
 PROMPT_FORMATS = {
@@ -147,10 +147,8 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
 
 def task_form(format_name: str, language: str, *, pair: bool, view: str) -> Form:
     """The form of a kind of task; `pair` says whether its rows have a `text_b`."""
-    if format_name not in PROMPT_FORMATS:
-        raise unknown_name("format", format_name, PROMPT_FORMATS)
-    if language not in FORMS:
-        raise unknown_name("language", language, FORMS)
+    require_known("format", format_name, PROMPT_FORMATS)
+    require_known("language", language, FORMS)
     if (format_name, pair) not in SHAPES:
         cure = "leave text_b out of" if pair else "add text_b to"
         raise ConfigError(

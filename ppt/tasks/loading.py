@@ -18,13 +18,7 @@ from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
-from ppt.tasks.readers import (
-    MAX_ROWS,
-    Table,
-    read_hub,
-    read_tables,
-    rows_table,
-)
+from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
 from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
@@ -257,6 +251,13 @@ def _require_own_ids(column: str, rows: Sequence[tuple[str, Example]], table: Ta
         places[row["id"]] = place
 
 
+def file_tables(files: Files, quoting: str | None = None) -> Iterator[tuple[str, Table]]:
+    """The splits of files and their raw rows; `quoting` is for CSV and TSV."""
+    yield TRAIN, read_table(files.train, MAX_ROWS, quoting)
+    if files.test is not None:
+        yield TEST, read_table(files.test, quoting=quoting)
+
+
 def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
     """The splits of a task and their raw rows: its own files, those of a folder, or the hub."""
     source = task.source
@@ -271,9 +272,7 @@ def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:
             yield TEST, rows_table("the test rows", source.test)
         return
     if isinstance(source, Files):
-        yield TRAIN, read_tables([source.train], MAX_ROWS)
-        if source.test is not None:
-            yield TEST, read_tables([source.test])
+        yield from file_tables(source)
         return
     train, test = source.splits
     folder = f"put {task.name}/train.jsonl and {task.name}/{test}.jsonl into a folder and give it"

@@ -16,7 +16,7 @@ import numpy as np
 from ppt.base.names import check_name
 from ppt.base.text import normalise
 from ppt.corpus.formats import Form, pattern_text
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.prompts.patterns import (
     LAYOUTS,
     LETTERS,
@@ -162,10 +162,8 @@ class Task:
         if not isinstance(self.source, Hub | Files | Rows):
             raise ConfigError(f"source: got {self.source!r:.60}, expected Rows, Files or a Hub.")
         self._form(unified=False)
-        if self.balance not in BALANCES:
-            raise unknown_name("balance", self.balance, BALANCES)
-        if self.answer not in ANSWERS:
-            raise unknown_name("answer", self.answer, ANSWERS)
+        require_known("balance", self.balance, BALANCES)
+        require_known("answer", self.answer, ANSWERS)
         if self.answer != "value" and not self.is_choice:  # it would pass over the labels' order
             raise ConfigError(
                 f"answer: got {self.answer}, which is for choices: leave it out, as the labels say"
@@ -233,10 +231,8 @@ class Task:
                 f"task {self.name} has {len(self.labels)} labels, and the unified form letters for"
                 f" {len(LETTERS)}: take a prompt of another format."
             )
-        letters = LETTERS[: len(self.labels)]
-        return Verbalizer(
-            {label.name: letter for label, letter in zip(self.labels, letters, strict=True)}
-        )
+        names = (label.name for label in self.labels)
+        return Verbalizer(dict(zip(names, LETTERS, strict=False)))
 
     def examples(self, rows: Iterable[Example], unified: bool = False) -> list[Example]:
         """Rows as the pattern shows them: unified, the label words are the options (A. bad …).
@@ -254,10 +250,8 @@ class Task:
         return task_form(self.format, self.language, pair=pair, view=view)
 
     def _check_pattern(self, key: str, text: str) -> None:
-        known = {layout: layout for layout in LAYOUTS}
-        known |= {f"unified_{layout}": layout for layout in LAYOUTS}
-        if key not in known:
-            raise unknown_name("pattern", key, known)
+        known = {prefix + one: one for prefix in ("", "unified_") for one in LAYOUTS}
+        require_known("pattern", key, known)
         pattern = parse_pattern(text, known[key])
         lettered = self.is_choice or key.startswith("unified")
         if lettered != pattern.lettered:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ppt.base.streams import seed_bits
-from ppt.errors import InputError, unknown_name
+from ppt.errors import InputError, require_known
 
 BALANCES = {
     "equal": "equally many rows of each label; an error where a label has too few",
@@ -55,13 +55,10 @@ def draw(
     `shots` is no multiple of their number, the seed decides which labels give one more.
     Raises InputError, with counts, where there are too few rows.
     """
-    if balance not in BALANCES:
-        raise unknown_name("balance", balance, BALANCES)
+    require_known("balance", balance, BALANCES)
     if shots < 1:
         raise InputError(f"got {shots} shots: expected 1 or more.")
-    _require_unique(ids)
-    bits = [seed_bits(seed, identity) for identity in ids]
-    ranking = sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
+    ranking = _ranking(seed, ids)
     known = sorted({*labels, *range(len(names))})
     ranked: dict[int, list[int]] = {label: [] for label in known}
     for row in ranking:
@@ -100,9 +97,7 @@ def held_out(n_rows: int) -> int:
 
 def draw_all(seed: int, ids: Sequence[str]) -> Split:
     """All rows, whatever their labels: `held_out` of them to validate, the others to train."""
-    _require_unique(ids)
-    bits = [seed_bits(seed, identity) for identity in ids]
-    ranking = sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
+    ranking = _ranking(seed, ids)
     last = len(ids) - held_out(len(ids))
     return Split(tuple(ranking[:last]), tuple(ranking[last:]))
 
@@ -120,13 +115,16 @@ def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> li
     return sorted(ranked[:max_test_examples])
 
 
-def _require_unique(ids: Sequence[str]) -> None:
+def _ranking(seed: int, ids: Sequence[str]) -> list[int]:
+    """The rows in the random order of a seed; raises InputError where an id stands twice."""
     twice = [identity for identity, count in Counter(ids).items() if count > 1]
     if twice:
         raise InputError(
             f"id {twice[0]!r} stands on several rows: expected a different id on each; without"
             " an id column they are made from the texts."
         )
+    bits = [seed_bits(seed, identity) for identity in ids]
+    return sorted(range(len(ids)), key=lambda row: (bits[row], ids[row]))
 
 
 def _require_rows(

@@ -12,8 +12,9 @@ each set's columns are known; none was loaded from the hub where this table was 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from ppt.errors import unknown_name
+from ppt.errors import require_known
 from ppt.tasks.spec import Columns, Hub, Label, Task, letters
 
 TASKS_VERSION = 1
@@ -140,10 +141,7 @@ _CHINESE = (
     Task(
         "amazon_zh",
         "sentiment",
-        tuple(
-            Label(label.value, label.name, word)
-            for label, word in zip(_STARS, "糟差中好棒", strict=True)
-        ),
+        tuple(replace(star, word=word) for star, word in zip(_STARS, "糟差中好棒", strict=True)),
         Columns(("text",)),
         Hub("SetFit/amazon_reviews_multi_zh", splits=("train", "test"), seen="no"),
         language="zh",
@@ -185,6 +183,5 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (*_ENGLISH, *_CHINESE)}
 
 def named_task(name: str) -> Task:
     """The task of that name; raises UnknownNameError with the nearest."""
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
+    require_known("task", name, TASKS)
     return TASKS[name]

@@ -11,12 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 from ppt.base.text import normalise, shortened
-from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, unknown_name, visible
+from ppt.errors import ConfigError, InputError, PPTError, did_you_mean, require_known, visible
 from ppt.prompts.patterns import LAYOUTS, LETTERS
 from ppt.tasks.cells import QUOTINGS, BadRow
 from ppt.tasks.forms import PROMPT_FORMATS
-from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of
-from ppt.tasks.readers import MAX_ROWS, Table, listed, read_table
+from ppt.tasks.loading import TEST, TRAIN, TaskData, data_of, file_tables
+from ppt.tasks.readers import Table, listed
 from ppt.tasks.rows import option_list
 from ppt.tasks.spec import Columns, Files, Label, Task, label_value, letters
 from ppt.tasks.yaml_keys import Keys, read_keys
@@ -53,10 +53,7 @@ def load_task_file(path: Path | str) -> TaskData:
     try:
         keys = _read(path)
         files = Files(*(_file(keys, key, path) for key in (TRAIN, TEST) if key in keys))
-        quoting = _quoting(keys)
-        tables = {TRAIN: read_table(files.train, MAX_ROWS, quoting)}
-        if files.test is not None:
-            tables[TEST] = read_table(files.test, quoting=quoting)
+        tables = dict(file_tables(files, _quoting(keys)))
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:
@@ -66,7 +63,7 @@ def load_task_file(path: Path | str) -> TaskData:
 
 def _read(path: Path) -> Keys:
     found = read_keys(path)
-    _require_known(found, KEYS, "key")
+    _require_keys(found, KEYS, "key")
     for key in REQUIRED:
         if key not in found:
             raise ConfigError(f"the key {key!r} is missing: {key} is {KEYS[key]}.")
@@ -76,8 +73,7 @@ def _read(path: Path) -> Keys:
 def _task(keys: Keys, path: Path, files: Files, tables: list[Table]) -> Task:
     """The task, checked against the columns and labels of its files."""
     format_name = _text(keys, "format")
-    if format_name not in PROMPT_FORMATS:
-        raise unknown_name("format", format_name, PROMPT_FORMATS)
+    require_known("format", format_name, PROMPT_FORMATS)
     columns = _columns(keys, format_name)
     for table in tables:
         _require_columns(keys["columns"], table)
@@ -103,7 +99,7 @@ def _columns(keys: Keys, format_name: str) -> Columns:
             f"line {keys.lines['columns']}: columns: expected indented lines such as"
             f" 'text_a: review', got {given!r:.60}."
         )
-    _require_known(given, COLUMN_KEYS, "key of columns")
+    _require_keys(given, COLUMN_KEYS, "key of columns")
     for key in ("text_a", "label", *(("options",) if format_name == "multiple_choice" else ())):
         if key not in given:
             raise ConfigError(
@@ -155,8 +151,8 @@ def _file(keys: Keys, key: str, path: Path) -> Path:
 def _quoting(keys: Keys) -> str | None:
     if "quoting" not in keys:
         return None
-    if (quoting := _text(keys, "quoting")) not in QUOTINGS:
-        raise unknown_name("quoting", quoting, QUOTINGS)
+    quoting = _text(keys, "quoting")
+    require_known("quoting", quoting, QUOTINGS)
     return quoting
 
 
@@ -232,7 +228,7 @@ def _patterns(keys: Keys) -> dict[str, str]:
     for key, prefix in (("pattern", ""), ("unified_pattern", "unified_")):
         given = keys.get(key, {})
         if isinstance(given, Keys):
-            _require_known(given, LAYOUTS, f"layout of {key}")
+            _require_keys(given, LAYOUTS, f"layout of {key}")
         elif isinstance(given, str):
             given = _both(given)
         if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
@@ -273,7 +269,7 @@ def _text(keys: Keys, key: str, default: str = "") -> str:
     return value
 
 
-def _require_known(given: Keys, known: Iterable[str], kind: str) -> None:
+def _require_keys(given: Keys, known: Iterable[str], kind: str) -> None:
     names = list(known)
     for key in given:
         if key not in names:

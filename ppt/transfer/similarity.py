@@ -15,7 +15,8 @@ Matrix = NDArray[np.float64]
 
 def cosine_of_means(one: Tensor, other: Tensor) -> float:
     """The cosine of the mean tokens of two prompts [P, H] and [Q, H]."""
-    return _cosine(one.double().mean(0), other.double().mean(0))
+    mine, theirs = one.double().mean(0), other.double().mean(0)
+    return float(torch.nn.functional.cosine_similarity(mine, theirs, dim=0))
 
 
 def mean_pairwise_cosine(one: Tensor, other: Tensor) -> float:
@@ -26,10 +27,6 @@ def mean_pairwise_cosine(one: Tensor, other: Tensor) -> float:
     units = (torch.nn.functional.normalize(prompt.double(), dim=-1) for prompt in (one, other))
     mine, theirs = (unit.mean(0) for unit in units)
     return float(mine @ theirs)
-
-
-def _cosine(one: Tensor, other: Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
 
 
 SIMILARITIES: Mapping[str, Callable[[Tensor, Tensor], float]] = {

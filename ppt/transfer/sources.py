@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ppt.base import names
 from ppt.base.names import check_name
-from ppt.errors import InputError, unknown_name
+from ppt.errors import InputError, require_known
 from ppt.prompts.early import EARLY, Early, read_early
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.results.transfer import FROM
@@ -144,8 +144,7 @@ def _unfit(prompt: Prompt, model: str) -> str:
 def find_source(sources: Sequence[Source], name: str) -> Source:
     """The source of that name; raises UnknownNameError."""
     known = {one.name: one for one in sources}
-    if name not in known:
-        raise unknown_name("source", name, known)
+    require_known("source", name, known)
     return known[name]
 
 

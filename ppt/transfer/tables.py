@@ -1,15 +1,12 @@
 """What a comparison says, as tables for the terminal, Markdown and spreadsheets."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from ppt.results.heat import GAIN_NOTE
 from ppt.results.rows import BASELINE
-from ppt.results.tables import NONE, Sheet, csv_cell
+from ppt.results.tables import NONE, Sheet, csv_text, percent
 from ppt.results.transfer import FROM, Correlation, error, matrix
 from ppt.transfer.comparison import Comparison
 from ppt.transfer.similarity import Matrix
@@ -104,7 +101,7 @@ def _told(found: Correlation | None) -> tuple[str, str, str]:
 
 def likeness_csv(names: Sequence[str], likeness: Matrix) -> str:
     """Source, source, similarity; unrounded."""
-    return _csv(
+    return csv_text(
         ("source", "other", "similarity"),
         ((a, b, likeness[i, j]) for i, a in enumerate(names) for j, b in enumerate(names)),
     )
@@ -122,18 +119,8 @@ def transfer_csv(several: Iterable[Comparison]) -> str:
                 near = one.near.get((gain.target, gain.source, seed))
                 both = (wrong[gain.target, name, seed] for name in (FROM + gain.source, BASELINE))
                 rows.append((one.shots, gain.target, gain.source, seed, near, value, *both))
-    return _csv(head, rows)
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([csv_cell(value) for value in row] for row in rows)
-    return text.getvalue()
+    return csv_text(head, rows)
 
 
 def _percent(value: float | None) -> str:
-    if value is None or not np.isfinite(value):
-        return NONE
-    return f"{round(100 * value, 1) + 0.0:+.1f}"
+    return NONE if value is None or not np.isfinite(value) else percent(value, "+")
