@@ -45,7 +45,8 @@ GRIDS = {
 """Folder of runs → the flags that decide their numbers."""
 
 TWINS = {
-    "pretrained": "prompt_tuning", "ppt": "prompt_tuning", "unified_ppt": "prompt_tuning",
+    "pretrained": "prompt_tuning", "ppt": "prompt_tuning",
+    "unified_pretrained": "prompt_tuning", "unified_ppt": "prompt_tuning",
     "hybrid_pretrained": "hybrid_prompt_tuning", "hybrid_ppt": "hybrid_prompt_tuning",
     "lora_pretrained": "lora", "lora_ppt": "lora",
 }  # fmt: skip
@@ -58,6 +59,7 @@ UNTRAINED = ("zero_shot", "in_context")
 PROMPTS = ("prompt_tuning", "pretrained", "ppt")
 HYBRID = ("hybrid_prompt_tuning", "hybrid_pretrained", "hybrid_ppt")
 LORA = ("lora", "lora_pretrained", "lora_ppt")
+UNIFIED = ("unified_pretrained", "unified_ppt")
 OTHERS = ("prompt_tuning_random", "prompt_tuning_labels", "ensemble_vote", "fine_tuning")
 CORE = ("zero_shot", *PROMPTS, *HYBRID, *LORA)
 
@@ -100,7 +102,9 @@ SLICES = (
     Slice("sentiment", "sst5", CORE, "16,64,256"),
     Slice("sentiment", "yelp5", CORE, "32"),
     Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, *LORA), "32"),
-    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, "unified_ppt"), "32"),
+    Slice(
+        "choice", "race_middle", ("zero_shot", *PROMPTS, "unified_pretrained", "unified_ppt"), "32"
+    ),
 )
 
 

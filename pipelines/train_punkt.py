@@ -24,7 +24,7 @@ from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
 from ppt.corpus.records import REASONS, UnusableError, encodable
-from ppt.errors import ConfigError, InputError, exit_status, visible
+from ppt.errors import InputError, exit_status, visible
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
 
@@ -158,8 +158,6 @@ def _run(argv: Sequence[str] | None) -> int:
         PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
         epilog=EPILOG,
     )  # fmt: skip
-    if not flags.output:
-        raise ConfigError("--output: got '', expected a folder")
     from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 
     refuse_overlap(flags.input, (), flags.output, PUNKT_FILES)

@@ -477,7 +477,7 @@ def test_training_needs_a_folder_and_shows_no_sign_that_steers_a_terminal(tmp_pa
     source = tmp_path / "a.txt"
     source.write_text("He met dr\x1b[2J. Smith and dr\x1b[2J. Jones at noon today.\n" * 99)
     assert command.main(["--input", str(source), "--output", ""]) == 2
-    assert "expected a folder" in capsys.readouterr().err
+    assert "--output: got '', expected text" in capsys.readouterr().err
     assert command.main(["--input", str(source), "--output", str(tmp_path / "p")]) == 0
     said = capsys.readouterr().out
     assert "2j" in said
