@@ -102,9 +102,7 @@ SLICES = (
     Slice("sentiment", "sst5", CORE, "16,64,256"),
     Slice("sentiment", "yelp5", CORE, "32"),
     Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, *LORA), "32"),
-    Slice(
-        "choice", "race_middle", ("zero_shot", *PROMPTS, "unified_pretrained", "unified_ppt"), "32"
-    ),
+    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, *UNIFIED), "32"),
 )
 
 
