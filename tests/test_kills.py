@@ -289,7 +289,7 @@ REPORTING = [
     ("ppt.base.files:os.replace", 1),
     ("ppt.base.files:sweep_dead", 1),
     ("ppt.base.files:_sync_folder", 1),
-    ("ppt.report:overview", 1),
+    ("ppt.report:overviews", 1),
 ]
 
 
