@@ -46,7 +46,7 @@ def measure(corpus: str, rows: int, batches: int, rounds: int, model: str) -> li
         form, backbone.layout, "soft", backbone.tokenizer, 192, answers="texts"
     )
     packed = pack(renderer.rows(head(opened, "train", 50 * rows)))
-    prompt = backbone.model.get_input_embeddings().weight[100:120].clone().requires_grad_()
+    prompt = backbone.input_embeddings()[100:120].float().clone().requires_grad_()
     order = BatchOrder(packed.lengths, rows, seed=0)
     tokens = dict.fromkeys(SIDES, 0)
     spent: dict[str, list[float]] = {side: [] for side in SIDES}

@@ -197,7 +197,7 @@ class TaskLanes(Objective[Outcome]):
         there = np.stack([np.arange(size) < len(rows) for rows in picks])
         shares = there / np.asarray(of)[:, None]
         sums = torch.zeros(len(picks), 2, dtype=torch.float64)
-        longest = max(int(self._train.lengths[chosen].max()), said(self._train, self.words))
+        longest = max(int(self._train.lengths[chosen].max()), label_tokens(self._train, self.words))
         for part, rows in passes(len(picks), size, longest, self.tokens):
             sums[part] += self._forward_backward(
                 which[part], chosen[part, rows], shares[part, rows]
@@ -246,7 +246,7 @@ def score_rows(
     lengths = rows.lengths[chosen]
     order = np.argsort(-lengths, axis=1, kind="stable")
     longest = np.take_along_axis(lengths, order, 1).max(0) + int(trainable.context * CONTEXT_SHARE)
-    longest = np.maximum(longest, said(rows, words))
+    longest = np.maximum(longest, label_tokens(rows, words))
     scores = torch.zeros(*chosen.shape, len(words.lengths))
     device, pad = trainable.backbone.device, trainable.backbone.pad_id
     words = words.to(device)
@@ -259,7 +259,7 @@ def score_rows(
     return scores
 
 
-def said(rows: TokenRows, words: LabelWords) -> int:
+def label_tokens(rows: TokenRows, words: LabelWords) -> int:
     """Tokens of all label words that are read beside each row: many, where there are many labels.
 
     Few of them, which a row is longer than, count for nothing. Options are in a row's length.

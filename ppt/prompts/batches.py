@@ -35,6 +35,7 @@ class Choices:
         """Tokens of all options of each row, [N]."""
         return np.diff(self.starts[self.firsts])
 
+    @cached_property
     def later(self) -> Indices:
         """How many of them are read to predict whole options: all but each one's last, [N]."""
         return self.tokens() - np.diff(self.firsts)
@@ -151,10 +152,11 @@ def collate(
         width = min(_up(lengths.max(initial=0), multiple), rows.longest)
     else:
         words = own_words(rows.choices, indices, pad_id, words, multiple)
-        width = _up((lengths + rows.choices.later()[indices]).max(initial=0), multiple)
-    real = np.arange(width) < lengths[:, None]
+        width = _up((lengths + rows.choices.later[indices]).max(initial=0), multiple)
+    columns = np.arange(width)
+    real = columns < lengths[:, None]
     ids = np.full(real.shape, pad_id, np.int64)
-    ids[real] = rows.ids[(starts[:, None] + np.arange(width))[real]]
+    ids[real] = rows.ids[(starts[:, None] + columns)[real]]
     allowed = (np.arange(count) < options[:, None]) | (options[:, None] == 0)
     return Batch(
         torch.from_numpy(ids),
@@ -189,5 +191,5 @@ def own_words(
     ids = np.full(real.shape, pad_id, np.int64)
     ids[real] = choices.ids[(begin[:, :, None] + column)[real]]
     own = LabelWords(torch.from_numpy(ids), torch.from_numpy(lengths), per_token=True,
-                     room=_up(choices.later()[indices].max(initial=0), multiple))  # fmt: skip
+                     room=_up(choices.later[indices].max(initial=0), multiple))  # fmt: skip
     return own.to(like.ids.device)
