@@ -29,7 +29,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.pool import Pool, SplitDocument, build_pool
 from ppt.corpus.storage import encode_shard, shard_name, statistics
 from ppt.corpus.tables import Phrases, to_table
-from ppt.corpus.trim import fitted, whole
+from ppt.corpus.trim import fitted
 
 DUPLICATE = "duplicate"
 """Reason word in ``rejects/`` of a document that equals an earlier one."""
@@ -136,7 +136,7 @@ def sentences_to_label(shard: PooledShard, config: BuildConfig) -> list[str]:
     """
     anchors, _ = Stock(shard.pool, config.examples).anchors()
     most = config.examples.max_text_chars
-    return [fitted(whole(shard.pool.text[anchor]), most) for anchor in anchors.tolist()]
+    return [fitted(shard.pool.whole[anchor], most) for anchor in anchors.tolist()]
 
 
 def hash_id(document_id: str) -> int:

@@ -15,7 +15,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
 from ppt.corpus.pool import SplitDocument, build_pool
-from ppt.corpus.rows import Rows
+from ppt.corpus.rows import OPTION_WORDS, Rows
 from ppt.corpus.tables import Phrases, to_table
 from ppt.corpus.trim import whole
 from ppt.errors import ConfigError, UnknownNameError
@@ -388,3 +388,14 @@ def test_taking_rows_keeps_their_options():
         mine = chosen.options[chosen.offsets[new] : chosen.offsets[new + 1]]
         source = rows["unified"]
         assert (mine == source.options[source.offsets[old] : source.offsets[old + 1]]).all()
+
+
+def test_no_dictionary_holds_a_string_twice_though_sentences_be_label_words():
+    """Parquet would write a page larger than it fills: what memory held, other bytes each time."""
+    pool = build_pool([document(1, ["maybe", "A sentence of some length."])], 1, min_chars=3)
+    options = FormatOptions()
+    phrases = Phrases(Stock(pool, options))
+    rows = phrases.rows_of([options.max_option_chars] * 2)
+    found = phrases.encode(np.array([0, -1 - OPTION_WORDS.index("maybe")]), rows)
+    assert found.to_pylist() == ["maybe", "maybe"]
+    assert len(found.dictionary) == 1

@@ -24,6 +24,7 @@ from ppt.base.arrays import Bits, Indices, Mask
 from ppt.base.streams import mix, seed_bits
 from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_keys, document_number
 from ppt.base.words import hashes_of
+from ppt.corpus.trim import whole
 
 SENTENCE_DROPS = {
     "too_short": "fewer characters than --min_sentence_chars",
@@ -75,6 +76,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.text)
+
+    @cached_property
+    def whole(self) -> Sequence[str]:
+        """N strings: the sentences as they stand alone (`ppt.corpus.trim`)."""
+        return [whole(text) for text in self.text]
 
     @cached_property
     def lengths(self) -> Indices:

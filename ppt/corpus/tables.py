@@ -11,7 +11,7 @@ from ppt.corpus.builders import Stock
 from ppt.corpus.formats import FORMATS, LETTERS
 from ppt.corpus.options import option_caps
 from ppt.corpus.rows import OPTION_WORDS, Rows
-from ppt.corpus.trim import ENDS, fitted, whole
+from ppt.corpus.trim import ENDS, fitted
 
 _REPEATED = pa.dictionary(pa.int32(), pa.string())
 """Strings that stand in several rows: an index each, which Parquet stores as it is."""
@@ -44,7 +44,7 @@ class Phrases:
         pool, options = stock.pool, stock.options
         caps = {cap for n in range(2, len(LETTERS) + 1) for cap in option_caps(n, options)}
         caps |= {options.max_text_chars, options.max_option_chars}
-        texts = [whole(text) for text in pool.text]
+        texts = [*pool.whole]
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         self._caps = sorted(caps, reverse=True)
         places = np.arange(len(texts))
@@ -56,13 +56,17 @@ class Phrases:
                     places[i] = len(texts)
                     texts.append(text)
             self._places[row] = places
+        self._is_cut = self._places >= len(pool)
         words = sorted(set(OPTION_WORDS))
-        self._words = len(texts) + np.array([words.index(word) for word in OPTION_WORDS])
-        self._strings = pa.array([*texts, *words], pa.string())
-        keys = [document.key.hex()[:_KEY_DIGITS] for document in pool.documents]
-        places_in = zip(pool.document.tolist(), pool.position.tolist(), strict=True)
-        stems = [f"{keys[document]}-{place}" for document, place in places_in]
-        self.stems = pa.array(stems, pa.string())
+        # A dictionary must not hold a string twice, as short sentences may be label words:
+        # Parquet would write a page of more bytes than it fills.
+        unique = pa.array([*texts, *words], pa.string()).dictionary_encode()
+        self._strings, codes = unique.dictionary, unique.indices.to_numpy()
+        self._places = codes[self._places]
+        self._words = codes[len(texts) + np.array([words.index(word) for word in OPTION_WORDS])]
+        keys = pa.array([one.key.hex()[:_KEY_DIGITS] for one in pool.documents], pa.string())
+        places_in = pc.cast(pa.array(pool.position), pa.string())
+        self.stems = pc.binary_join_element_wise(keys.take(pa.array(pool.document)), places_in, "-")
         ids = pa.array([document.id for document in pool.documents], pa.string())
         self.document_ids = ids.dictionary_encode()
 
@@ -76,8 +80,7 @@ class Phrases:
 
     def is_cut(self, indices: Indices, cap_rows: Indices) -> Mask:
         """Which of the sentences are cut; words (< 0) never are."""
-        pool_size = len(self.stems)
-        return (indices >= 0) & (self._places[cap_rows, np.maximum(indices, 0)] >= pool_size)
+        return (indices >= 0) & self._is_cut[cap_rows, np.maximum(indices, 0)]
 
     def encode(
         self,
@@ -103,7 +106,6 @@ class Phrases:
         strings = self._strings.take(pa.array(np.flatnonzero(used[:n])))
         if used[n:].any():
             ended = pc.utf8_rtrim(self._strings.take(pa.array(np.flatnonzero(used[n:]))), ENDS)
-            # A dictionary must not hold the same string twice: Parquet's bytes would vary.
             unique = pa.concat_arrays([strings, ended]).dictionary_encode()
             strings, codes = unique.dictionary, unique.indices.to_numpy()[codes]
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), strings)

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
-from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key, cut
+from ppt.base.text import NEAR_EQUAL_LETTERS, SHORTEST_CUT, content_key, cut, fold_whitespace
 
 ENDS = ".!?…。！？ "
 """Signs at the end of a sentence, which an option that is cut lacks."""
@@ -44,9 +44,14 @@ _WIDE_STOPS = (" – ", " — ", "—", "，", "；", "：", "、")
 
 def whole(text: str) -> str:
     """The text without the quotation marks and brackets that lack the other one of their pair."""
-    marks = text.encode("utf-8", "surrogatepass").translate(None, _PLAIN)
-    if marks and not _pair_up(marks):
-        text = _mended(text)
+    if marks := text.encode("utf-8", "surrogatepass").translate(None, _PLAIN):
+        lone = _lone_marks(marks)
+        if lone is None:
+            text = _mended(text)
+        elif lone:
+            for mark in lone:
+                text = text.replace(mark, "")
+            text = fold_whitespace(text)
     edged = "'" in text and (" '" in text or "' " in text or "'" in (text[0], text[-1]))
     if edged or "‘" in text or text.endswith("’"):
         return _without(text, _lone_singles(text))
@@ -54,10 +59,16 @@ def whole(text: str) -> str:
 
 
 @lru_cache(1 << 12)
-def _pair_up(marks: bytes) -> bool:
-    """Whether the marks of a text, and other signs outside ASCII, pair up; most texts have few."""
+def _lone_marks(marks: bytes) -> str | None:
+    """Which of a text's marks never pair, given these and its other signs outside ASCII; None
+    where it must be looked at: some of a kind pair, or may be spared. Most texts have few.
+    """
     text = marks.decode("utf-8", "surrogatepass")
-    return text.count('"') % 2 == 0 and not _unpaired(text)
+    alone = _unpaired(text)
+    lone = {text[i] for i in alone}
+    if text.count('"') % 2 or (alone and ("(" in text or ")" in text)):
+        return None
+    return "".join(sorted(lone)) if sum(map(text.count, lone)) == len(alone) else None
 
 
 def _mended(text: str) -> str:
