@@ -30,9 +30,12 @@ def seed_bits(seed: int, *parts: bytes | str) -> int:
 
 def mix(bits: Bits) -> Bits:
     """SplitMix64's finaliser, element by element; a bijection on 64 bits."""
-    bits = (bits ^ (bits >> np.uint64(30))) * _MIX_1
-    bits = (bits ^ (bits >> np.uint64(27))) * _MIX_2
-    return bits ^ (bits >> np.uint64(31))
+    bits = bits ^ (bits >> np.uint64(30))
+    bits *= _MIX_1
+    bits ^= bits >> np.uint64(27)
+    bits *= _MIX_2
+    bits ^= bits >> np.uint64(31)
+    return bits
 
 
 def stream(bits: Bits, counter: int | Bits) -> Bits:

@@ -54,7 +54,11 @@ class Words:
         if last <= 0:
             return np.empty(0, np.int64), np.empty(0, np.uint64)
         places = np.flatnonzero(self.texts[:last] == self.texts[length - 1 :])
-        return places, self.hashed(places, length)
+        total = np.full(last, length, dtype=np.uint64)
+        for step in range(length):
+            total *= _BASE
+            total += self.hashes[step : step + last]
+        return places, mix(total[places])
 
     def hashed(self, places: Indices, length: int) -> Bits:
         """The hashes of the runs of `length` words that start at `places`."""
