@@ -19,7 +19,7 @@ from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format
 from ppt.corpus.manifest import FORMAT_VERSION, SPLITS
 from ppt.corpus.options import FormatOptions
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.text.sentences import lengths_of
 
 LENGTHS = ("min_sentence_chars", "max_sentence_chars")
@@ -97,8 +97,7 @@ class BuildConfig:
         for name, length in zip(LENGTHS, lengths_of(self.splitter), strict=True):
             object.__setattr__(self, name, getattr(self, name) or length)
         for name in self.formats:
-            if name not in FORMATS:
-                raise unknown_name("format in --formats", name, FORMATS)
+            require_known("format in --formats", name, FORMATS)
             check_name(name, "a format's name")
         find_labeller(self.labeller)
         if not self.formats or len(set(self.formats)) < len(self.formats):
@@ -118,8 +117,7 @@ class BuildConfig:
                 f"--min_sentence_chars: got {self.min_sentence_chars}, expected at most "
                 f"--max_sentence_chars ({self.max_sentence_chars})"
             )
-        if self.near_duplicates not in NEAR_DUPLICATES:
-            raise unknown_name("way of --near_duplicates", self.near_duplicates, NEAR_DUPLICATES)
+        require_known("way of --near_duplicates", self.near_duplicates, NEAR_DUPLICATES)
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(
                 f"--validation_fraction: got {self.validation_fraction}, expected 0 <= f < 1"

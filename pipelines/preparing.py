@@ -14,7 +14,7 @@ from typing import Any
 from ppt.base.extras import need
 from ppt.base.text import normalise
 from ppt.corpus.records import Document, UnusableError, sound
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.text import encoding, language
 from ppt.text.extract import AUTO, EXTRACTORS, NONE, ExtractionError, extractor_for
 from ppt.text.quality import RULE_SETS, fault, kept_lines
@@ -52,11 +52,9 @@ class ReadOptions:
                 f"--encoding: got {self.encoding!r}, expected {encoding.AUTO!r} or an encoding "
                 "that Python knows, such as utf-8, cp1252 or gb18030"
             )
-        if self.extract not in (AUTO, *EXTRACTORS):
-            raise unknown_name("extractor in --extract", self.extract, (AUTO, *EXTRACTORS))
+        require_known("extractor in --extract", self.extract, (AUTO, *EXTRACTORS))
         for name in self.quality:
-            if name not in RULE_SETS:
-                raise unknown_name("filter in --quality", name, RULE_SETS)
+            require_known("filter in --quality", name, RULE_SETS)
 
 
 def libraries(options: ReadOptions, extensions: Iterable[str]) -> list[str]:
@@ -74,8 +72,7 @@ def check(options: ReadOptions, extensions: Iterable[str]) -> None:
     for library in libraries(options, extensions):
         need(_MODULES.get(library, library), _ASKED_BY.get(library, f"--extract {options.extract}"))
     for code in options.languages:
-        if code not in language.known_languages():
-            raise unknown_name("language in --language", code, language.known_languages())
+        require_known("language in --language", code, language.known_languages())
 
 
 _ASKED_BY = {language.LIBRARY: "--language", encoding.LIBRARY: "--encoding auto"}

@@ -19,7 +19,7 @@ from pipelines.parquet import Row, rows
 from pipelines.preparing import ReadOptions, byte_ends, part_end, prepared
 from ppt.base.text import cut
 from ppt.corpus.records import Document, Reject, UnusableError, document_text
-from ppt.errors import ConfigError, InputError, unknown_name
+from ppt.errors import ConfigError, InputError, require_known
 from ppt.text.encoding import by_mark, keeps_lines
 from ppt.text.extract import EXTRACTORS
 
@@ -55,8 +55,7 @@ def expand(
     """
     if slice_bytes is not None and slice_bytes < 1:
         raise ConfigError(f"slice_bytes must be at least 1, got {slice_bytes}.")
-    if input_format not in (AUTO, *FORMATS):
-        raise unknown_name("input format", input_format, (AUTO, *FORMATS))
+    require_known("input format", input_format, (AUTO, *FORMATS))
     if not patterns:
         raise InputError("no input was given; give at least one file or glob.")
     sizes = {path: size for pattern in patterns for path, size in match(pattern).items()}

@@ -21,7 +21,7 @@ from ppt.backbones.sources import (
     read_config,
     require_safetensors,
 )
-from ppt.errors import ConfigError, InputError, first_line, unknown_name
+from ppt.errors import ConfigError, InputError, first_line, require_known
 from ppt.prompts.patterns import TARGETS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -49,8 +49,7 @@ def load_backbone(
     PyTorch's, for the whole process.
     """
     where = prepared_device(device, threads)
-    if dtype not in {*DTYPES, "auto"}:
-        raise unknown_name("dtype", dtype, [*DTYPES, "auto"])
+    require_known("dtype", dtype, [*DTYPES, "auto"])
     from transformers import AutoTokenizer
 
     folder = find_model(name)

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
 from ppt.backbones.states import later_tokens, merge_states, repeat_rows
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.prompts.deep import DeepBank
 from ppt.prompts.encoder import MASKED, mask_id
 from ppt.prompts.patterns import TARGETS
@@ -58,8 +58,7 @@ class Seq2SeqBackbone(Backbone):
 
     def aim_at(self, target: str) -> None:
         """Let the decoder say a sentinel before label words, or the words alone."""
-        if target not in TARGETS:
-            raise unknown_name("target", target, TARGETS)
+        require_known("target", target, TARGETS)
         self.layout = target
         self._start = self._starts if target in MASKED else self._starts[:, :1]
 

@@ -18,7 +18,7 @@ from ppt.corpus.builders import (
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.rows import PAIR_LABELS
 from ppt.corpus.sentiment import LABELS
-from ppt.errors import unknown_name
+from ppt.errors import require_known
 
 Form = Mapping[str, Mapping[str, str]]
 """Layout → soft or hard → the text of a pattern; `ppt.prompts.patterns` reads and explains
@@ -58,8 +58,7 @@ class Format:
 def pattern_text(form: Form, layout: str, style: str) -> str:
     """The text of a form. Raises UnknownNameError."""
     for what, name, known in (("layout", layout, form), ("style", style, STYLES)):
-        if name not in known:
-            raise unknown_name(what, name, known)
+        require_known(what, name, known)
     return form[layout][STYLES[style]]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ppt.base.arrays import Indices
 from ppt.base.text import SHORTEST_CUT
 from ppt.corpus.sentiment import PUBLISHED_THRESHOLDS
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known, unknown_name
 
 UNIFIED_OPTIONS = range(2, 17)
 """Numbers of options of the unified format (published: uniform in 2...16)."""
@@ -75,8 +75,7 @@ class FormatOptions:
     document_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.adjacency not in ADJACENCIES:
-            raise unknown_name("--adjacency", self.adjacency, ADJACENCIES)
+        require_known("--adjacency", self.adjacency, ADJACENCIES)
         if not -SEEDS <= self.seed < SEEDS:
             raise ConfigError(f"--seed: got {self.seed}, expected -2^127 to 2^127 - 1")
         if not 0 <= self.document_weight <= MOST_WEIGHT:  # NaN is neither

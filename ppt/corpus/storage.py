@@ -21,7 +21,7 @@ from ppt.base.pages import bounded_table
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
 from ppt.corpus.tables import COLUMNS
-from ppt.errors import CorpusError, first_line, unknown_name
+from ppt.errors import CorpusError, first_line, require_known
 
 MANIFEST = "manifest.json"
 VERIFY = ("fast", "full")
@@ -43,8 +43,7 @@ class Corpus:
 
         Raises UnknownNameError, and CorpusError for a shard that cannot be read.
         """
-        if split not in SPLITS:
-            raise unknown_name("split", split, SPLITS)
+        require_known("split", split, SPLITS)
         for shard in self.manifest.shards[split]:
             yield _read_shard(self.folder / shard.name, self.manifest)
 
@@ -60,8 +59,7 @@ def open_corpus(folder: Path | str, format_name: str | None = None, verify: str 
     `verify="fast"` checks the presence, size and row count of each shard,
     ``"full"`` its sha256 too. Raises CorpusError that names what is wrong.
     """
-    if verify not in VERIFY:
-        raise unknown_name("--verify", verify, VERIFY)
+    require_known("--verify", verify, VERIFY)
     folder = Path(folder)
     manifest = _read_manifest(folder)
     if format_name is not None and manifest.format != format_name:
@@ -92,8 +90,7 @@ def _read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path} cannot be read ({error}); build the corpus again.") from None
-    if manifest.format not in FORMATS:
-        raise unknown_name(f"format of {folder}", manifest.format, FORMATS)
+    require_known(f"format of {folder}", manifest.format, FORMATS)
     return manifest
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ppt.corpus.formats import FORMATS, Form, pattern_text
-from ppt.errors import ConfigError, InputError, unknown_name
+from ppt.errors import ConfigError, InputError, require_known
 
 Example = Mapping[str, Any]
 """A corpus row: `text_a` str, `text_b` str or None, `options` list of str, `label` int."""
@@ -113,8 +113,7 @@ class Pattern:
     kinds: "Mapping[str, Pattern]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.layout not in TEXTS:
-            raise unknown_name("layout", self.layout, TEXTS)
+        require_known("layout", self.layout, TEXTS)
         if self.layout != "cloze" and self.after:
             raise ConfigError(
                 f"a {self.layout} pattern ends with {{mask}}, as the label word is what the model"
@@ -228,10 +227,8 @@ def standard_texts(
     format_name: str, layout: str, style: str, answers: str = "letters"
 ) -> dict[str, str]:
     """Kind of rows → the text of its pattern in a format. Raises UnknownNameError, ConfigError."""
-    if format_name not in FORMATS:
-        raise unknown_name("format", format_name, FORMATS)
-    if answers not in ANSWERS:
-        raise unknown_name("answers", answers, ANSWERS)
+    require_known("format", format_name, FORMATS)
+    require_known("answers", answers, ANSWERS)
     known = FORMATS[format_name]
     if answers == "texts" and not (known.texts and layout == "suffix"):
         raise ConfigError(
@@ -280,6 +277,5 @@ class Verbalizer:
 
 def standard_verbalizer(format_name: str) -> Verbalizer:
     """The label words of a format."""
-    if format_name not in FORMATS:
-        raise unknown_name("format", format_name, FORMATS)
+    require_known("format", format_name, FORMATS)
     return Verbalizer({word: word for word in FORMATS[format_name].words})

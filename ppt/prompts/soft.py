@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ppt.errors import ConfigError, unknown_name
+from ppt.errors import ConfigError, require_known
 from ppt.prompts.deep import DeepShape
 from ppt.prompts.files import read_values
 from ppt.prompts.tensors import LabelWords
@@ -146,8 +146,7 @@ def initialiser(init: str, vocabulary: Vocabulary) -> Initialiser:
     A number may follow the first two: ``random:0.2``, ``vocabulary:1000``.
     """
     name, _, argument = init.partition(":")
-    if name not in INITS:
-        raise unknown_name("init", name, INITS)
+    require_known("init", name, INITS)
     return INITS[name](vocabulary, argument)
 
 
