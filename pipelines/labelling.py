@@ -71,18 +71,18 @@ def _vader(sentences: list[str]) -> Probabilities:
     return class_distribution(vader_compound(sentences))
 
 
-def _of_torch(form: str, handler: str, thresholds: tuple[float, ...]) -> Labeller:
-    """The row of a handler of `pipelines.model_labellers`, whose import brings torch."""
+def _of_model(kind: str, what: str, thresholds: tuple[float, ...]) -> Labeller:
+    """The row of a kind of `pipelines.model_labellers`, whose import brings torch."""
 
-    def known() -> Any:
+    def module() -> Any:
         from pipelines import model_labellers
 
-        return getattr(model_labellers, handler)
+        return model_labellers
 
     return Labeller(
-        form,
-        lambda model: ByModel(lambda: known()(model)),
-        lambda model: known().check(model),
+        f"{kind}:<{what}>",
+        lambda model: ByModel(lambda: module().PoolHandler(kind, model)),
+        lambda model: module().check(kind, model),
         thresholds,
         ("torch", "transformers"),
         ahead=("pipelines.model_labellers",),
@@ -91,20 +91,16 @@ def _of_torch(form: str, handler: str, thresholds: tuple[float, ...]) -> Labelle
 
 LABELLERS = {
     "vader": Labeller("vader", lambda _: by_function(_vader), foreign=foreign_language),
-    "model": _of_torch(
-        "model:<folder or hub id of a five-class sequence classifier>",
-        "SentencePoolClassifier",
-        PUBLISHED_THRESHOLDS,
+    "model": _of_model(
+        "model", "folder or hub id of a five-class sequence classifier", PUBLISHED_THRESHOLDS
     ),
-    "lm": _of_torch(
-        "lm:<embedded name, folder or hub id of a language model, such as lm:smollm2-135m>",
-        "SentencePoolReader",
+    "lm": _of_model(
+        "lm",
+        "embedded name, folder or hub id of a language model, such as lm:smollm2-135m",
         LM_THRESHOLDS,
     ),
-    "tuned": _of_torch(
-        "tuned:<a run of ppt.pretrain, or an adapter of ppt.fewshot, on sentiment>",
-        "TunedPoolReader",
-        LM_THRESHOLDS,
+    "tuned": _of_model(
+        "tuned", "a run of ppt.pretrain, or an adapter of ppt.fewshot, on sentiment", LM_THRESHOLDS
     ),
 }
 """What stands before the colon of a labeller's name → the labeller."""

@@ -1,4 +1,4 @@
-"""Model labellers behind Beam's RunInference: classifiers (`model:`), language models (`lm:`).
+"""Model labellers behind Beam's RunInference: what a sentence is like, by a model of `KINDS`.
 
 A handler's example is a pool: the sentences of one shard. So what a model computes at
 once never depends on how a runner bundles elements or shares shards out. PyTorch's sums
@@ -8,22 +8,20 @@ workers and cores.
 
 Importing this module imports torch and transformers; only a pipeline that asks for such a
 labeller does so. Beam's own handler for Hugging Face models cannot be imported with
-transformers 5, so its PyTorch handler is the base here.
+transformers 5.
 """
 
 import re
 import threading
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from apache_beam.ml.inference.base import PredictionResult
-from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerKeyedTensor
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 from transformers import (
     AutoModelForSequenceClassification,
@@ -44,92 +42,8 @@ Probabilities = NDArray[np.float32]
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class PoolHandler(PytorchModelHandlerKeyedTensor):  # type: ignore[misc]
-    """A Beam model handler whose example is a pool, `list[str]`, of N sentences.
-
-    The inference is float32 [N, 5]: a row per sentence, in the pool's order, of
-    probabilities of `LABELS`. A worker's GPU is used if it has one.
-    """
-
-    def __init__(self, model: str, device: str = "GPU") -> None:
-        super().__init__(device=device, max_batch_size=1)  # the pool is batch enough for Beam
-        self._name = model
-
-    @abstractmethod
-    def load_model(self) -> Any:
-        """Load the model; RunInference calls this once a process."""
-
-    @abstractmethod
-    def probabilities(self, pool: Pool, model: Any, args: Mapping[str, Any]) -> Probabilities:
-        """Class probabilities [N, 5] of a pool that is not empty."""
-
-    def run_inference(
-        self,
-        batch: Sequence[Pool],
-        model: Any,
-        inference_args: Mapping[str, Any] | None = None,
-    ) -> list[PredictionResult]:
-        """Label each pool; `inference_args` go to the model's forward pass."""
-        with one_thread():
-            return [
-                PredictionResult(
-                    pool, self._labelled(pool, model, inference_args or {}), self._name
-                )
-                for pool in batch
-            ]
-
-    def get_num_bytes(self, batch: Sequence[Pool]) -> int:
-        """The pools' text in UTF-8, for Beam's metrics."""
-        return sum(len(sentence.encode()) for pool in batch for sentence in pool)
-
-    def _labelled(self, pool: Pool, model: Any, args: Mapping[str, Any]) -> Probabilities:
-        if not pool:
-            return np.empty((0, len(LABELS)), dtype=np.float32)
-        return self.probabilities(pool, model, args)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch computes on one thread, and for one caller at a time: its setting is global."""
-    with _ONE_AT_A_TIME:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-class SentencePoolReader(PoolHandler):
-    """The handler of a language model: pools in, calibrated probabilities [N, 5] out."""
-
-    labeller: ClassVar[type[LMLabeller | TunedLabeller]] = LMLabeller
-
-    @classmethod
-    def check(cls, model: str) -> None:
-        """Load the model and label a sentence: only so does it show whether it can be served.
-
-        Also an embedded backbone is then expanded before workers ask for it.
-        """
-        cls.labeller.load(model, device="cpu").probabilities(["It was fine."])
-
-    def load_model(self) -> LMLabeller | TunedLabeller:
-        """Load the backbone; it takes the GPU if there is one."""
-        return self.labeller.load(self._name)
-
-    def probabilities(
-        self, pool: Pool, model: LMLabeller | TunedLabeller, args: Mapping[str, Any]
-    ) -> Probabilities:
-        """Class probabilities [N, 5], from batches of sentences of like length."""
-        assert not args, "a backbone's forward pass takes no further arguments"
-        return model.probabilities(pool)
-
-
-class TunedPoolReader(SentencePoolReader):
-    """The handler of a prompt or LoRA adapter that was trained before."""
-
-    labeller = TunedLabeller
-
+BATCH_SIZE, MAX_TOKENS = 32, 128
+"""Of a classifier: sentences at once, and what is read of each."""
 
 SCALES = (
     LABELS,
@@ -144,60 +58,103 @@ SCALES = (
 
 @dataclass(frozen=True)  # without slots: Beam shares a model by a weak reference
 class Classifier:
-    """A loaded model; `order[i]` is its index of our class i."""
+    """A sequence classifier of five classes; `order[i]` is its index of our class i."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     order: list[int]
 
-
-class SentencePoolClassifier(PoolHandler):
-    """The handler of a sequence classifier: pools in, probabilities [N, 5] out."""
-
-    def __init__(
-        self, model: str, *, batch_size: int = 32, max_length: int = 128, device: str = "GPU"
-    ) -> None:
-        super().__init__(model, device)
-        self._batch_size = batch_size
-        self._max_length = max_length
-
-    @staticmethod
-    def check(model: str) -> None:
-        """Load the configuration only: it must be that of a classifier of five classes."""
-        class_order(model)
-        if any(Path(model).glob("*.bin")):
-            require_safetensors(Path(model), model)
-
-    def load_model(self) -> Classifier:
-        """Load the classifier and its tokenizer."""
-        order, folder = class_order(self._name), find_model(self._name)
-        require_safetensors(folder, self._name)
+    @classmethod
+    def load(cls, name: str) -> "Classifier":
+        """Load the classifier and its tokenizer; it takes the GPU if there is one."""
+        order, folder = class_order(name), find_model(name)
+        require_safetensors(folder, name)
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, config=read_config(folder), trust_remote_code=False, use_safetensors=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        device = self._device if torch.cuda.is_available() else torch.device("cpu")
-        return Classifier(model.to(device).eval(), tokenizer, order)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(model.to(device).eval(), tokenizer, order)
 
-    def probabilities(
-        self, pool: Pool, model: Classifier, args: Mapping[str, Any]
-    ) -> Probabilities:
+    def probabilities(self, sentences: Sequence[str]) -> Probabilities:
         """Class probabilities [N, 5], from batches of sentences of like length."""
-        classifier, tokenizer = model.model, model.tokenizer
-        probabilities = np.empty((len(pool), len(LABELS)), dtype=np.float32)
-        limit = min(self._max_length, tokenizer.model_max_length)
-        encoded = tokenizer(list(pool), truncation=True, max_length=limit)
+        probabilities = np.empty((len(sentences), len(LABELS)), dtype=np.float32)
+        limit = min(MAX_TOKENS, self.tokenizer.model_max_length)
+        encoded = self.tokenizer(list(sentences), truncation=True, max_length=limit)
         lengths = [len(ids) for ids in encoded["input_ids"]]
         # The longest go first, so that what does not fit in memory fails at once.
         by_length = np.argsort(lengths, kind="stable")[::-1]
-        for start in range(0, len(pool), self._batch_size):
-            rows = by_length[start : start + self._batch_size]
+        for start in range(0, len(sentences), BATCH_SIZE):
+            rows = by_length[start : start + BATCH_SIZE]
             columns = {name: [values[row] for row in rows] for name, values in encoded.items()}
-            inputs = tokenizer.pad(columns, return_tensors="pt").to(classifier.device)
+            inputs = self.tokenizer.pad(columns, return_tensors="pt").to(self.model.device)
             with torch.inference_mode():
-                scores = classifier(**inputs, **args).logits.float().softmax(dim=-1)
-            probabilities[rows] = scores[:, model.order].cpu().numpy()
+                scores = self.model(**inputs).logits.float().softmax(dim=-1)
+            probabilities[rows] = scores[:, self.order].cpu().numpy()
         return probabilities
+
+
+KINDS: dict[str, Any] = {"model": Classifier, "lm": LMLabeller, "tuned": TunedLabeller}
+"""What stands before the colon of a labeller's name → what `load` makes of what follows it."""
+
+
+class PoolHandler(ModelHandler):  # type: ignore[misc]
+    """A Beam model handler whose example is a pool, `list[str]`, of N sentences.
+
+    The inference is float32 [N, 5]: a row per sentence, in the pool's order, of
+    probabilities of `LABELS`. A worker's GPU is used if it has one.
+    """
+
+    def __init__(self, kind: str, model: str) -> None:
+        super().__init__(max_batch_size=1)  # the pool is batch enough for Beam
+        self._kind, self._name = kind, model
+
+    def load_model(self) -> Any:
+        """Load the model; RunInference calls this once a process."""
+        return KINDS[self._kind].load(self._name)
+
+    def run_inference(
+        self, batch: Sequence[Pool], model: Any, inference_args: Mapping[str, Any] | None = None
+    ) -> list[PredictionResult]:
+        """Label each pool; the models take no further arguments."""
+        assert not inference_args, inference_args
+        nothing = np.empty((0, len(LABELS)), dtype=np.float32)
+        with one_thread():
+            return [
+                PredictionResult(pool, model.probabilities(pool) if pool else nothing, self._name)
+                for pool in batch
+            ]
+
+    def get_num_bytes(self, batch: Sequence[Pool]) -> int:
+        """The pools' text in UTF-8, for Beam's metrics."""
+        return sum(len(sentence.encode()) for pool in batch for sentence in pool)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread, and for one caller at a time: its setting is global."""
+    with _ONE_AT_A_TIME:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def check(kind: str, model: str) -> None:
+    """Raise PPTError where `model` can be no labeller of its kind.
+
+    Of a classifier the configuration tells. Another model is loaded and labels a sentence: only
+    so does it show whether it can be served, and an embedded backbone is expanded before
+    workers ask for it.
+    """
+    if kind != "model":
+        KINDS[kind].load(model, device="cpu").probabilities(["It was fine."])
+        return
+    class_order(model)
+    if any(Path(model).glob("*.bin")):
+        require_safetensors(Path(model), model)
 
 
 def class_order(model: str) -> list[int]:

@@ -184,13 +184,13 @@ def test_a_classifier_of_known_type_labels_without_its_code(tmp_path, mark):
 
 def test_a_classifier_with_pickled_weights_is_refused_before_any_work(tmp_path, mark):
     from pipelines.labelling import check_labeller
-    from pipelines.model_labellers import SentencePoolClassifier
+    from pipelines.model_labellers import Classifier
 
     folder = save_classifier(tmp_path / "model")
     only_pickled(folder, mark)
     for refused in (
         lambda: check_labeller(f"model:{folder}"),
-        SentencePoolClassifier(str(folder)).load_model,
+        lambda: Classifier.load(str(folder)),
     ):
         with pytest.raises(PPTError, match="no weights as safetensors"):
             refused()

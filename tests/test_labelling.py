@@ -13,7 +13,7 @@ import transformers
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.labelling import LABELLERS, check_labeller, find_labeller, make_labeller
-from pipelines.model_labellers import SCALES, SentencePoolClassifier, class_order
+from pipelines.model_labellers import SCALES, PoolHandler, class_order
 from ppt.corpus.sentiment import LABELS, class_distribution
 from ppt.errors import ConfigError, UnknownNameError
 from ppt.text.vader import vader_compound
@@ -144,7 +144,8 @@ def test_sentences_go_through_the_model_in_batches_of_like_length(classifier, mo
         return forward(self, input_ids, **inputs)
 
     monkeypatch.setattr(transformers.BertForSequenceClassification, "forward", spy)
-    handler = SentencePoolClassifier(str(classifier), batch_size=4)
+    monkeypatch.setattr("pipelines.model_labellers.BATCH_SIZE", 4)
+    handler = PoolHandler("model", str(classifier))
     [result] = handler.run_inference([POOLS[0][1]], handler.load_model())
     assert result.example == POOLS[0][1]
     assert result.inference.shape == (10, 5)

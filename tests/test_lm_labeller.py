@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from pipelines.labelling import check_labeller, find_labeller
-from pipelines.model_labellers import SentencePoolReader, one_thread
+from pipelines.model_labellers import PoolHandler, one_thread
 from ppt.backbones.labeller import CLASS_WIDTH, OPPOSITES, QUESTIONS, LMLabeller
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, PPTError
@@ -143,7 +143,7 @@ def test_words_of_one_token_give_what_longer_ones_would(monkeypatch):
 
 
 def test_labels_are_computed_on_one_thread(tmp_path, monkeypatch):
-    handler = SentencePoolReader(str(save_tiny(tmp_path / "m", **PLACES)))
+    handler = PoolHandler("lm", str(save_tiny(tmp_path / "m", **PLACES)))
     model, seen = handler.load_model(), []
     monkeypatch.setattr(
         LMLabeller, "probabilities", lambda *_: seen.append(torch.get_num_threads())
