@@ -9,7 +9,8 @@ def documents(
     patterns: Sequence[str], characters: float, change: Callable[[str], str] = str
 ) -> Iterator[tuple[str, str]]:
     """Ids and changed texts of what `patterns` match, until there are so many characters."""
-    from pipelines.readers import ReadOptions, expand, read  # Beam comes in here
+    from pipelines.preparing import ReadOptions
+    from pipelines.readers import expand, read  # Beam comes in here
 
     for part in expand(patterns):
         for record in read(part, ReadOptions()):

@@ -18,7 +18,8 @@ from pipelines.config import BuildConfig
 from pipelines.files import Bundle, FileSlice
 from pipelines.gathering import Gathering
 from pipelines.packets import KeyedDocument, Records, decode, encode, pack
-from pipelines.readers import ReadOptions, expand, read
+from pipelines.preparing import ReadOptions
+from pipelines.readers import expand, read
 from pipelines.shards import build_shard, pool_shard, sentences_to_label
 from pipelines.sinks import files_to_write
 from ppt.corpus.clusters import cluster, edges, link

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 import ppt
+from pipelines.files import FileSlice
 from pipelines.flags import NEAR_DUPLICATES
 from pipelines.labelling import LABELLERS, Labeller, find_labeller
-from pipelines.preparing import libraries
-from pipelines.readers import FileSlice, ReadOptions, extensions_of
+from pipelines.preparing import ReadOptions, libraries
+from pipelines.readers import extensions_of
 from ppt.base.names import check_name
 from ppt.base.streams import seed_bits
 from ppt.corpus.formats import FORMATS, Format

@@ -146,9 +146,7 @@ def _behind_links(path: str) -> str:
     return os.path.join(_real_folder(folder), name)
 
 
-@lru_cache
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+_real_folder = lru_cache(os.path.realpath)
 
 
 def short_names(paths: Iterable[str]) -> list[str]:

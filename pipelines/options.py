@@ -8,7 +8,7 @@ from pipelines.config import LENGTHS, BuildConfig
 from pipelines.flags import BuildFlags
 from pipelines.job import Job
 from pipelines.labelling import find_labeller
-from pipelines.readers import ReadOptions
+from pipelines.preparing import ReadOptions
 from ppt.corpus.options import FormatOptions, Mixture
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError

@@ -90,16 +90,18 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
         notes[f"extracted {extractor}"] = 1
         _refuse_blank(text, f"--extract {extractor}")
     if options.languages:
-        _check_language(text, options.languages)
+        found, sure = language.identify(text)
+        if found not in options.languages:
+            raise UnusableError("language", f"{found}, {sure:.2f} sure")
     for name in options.quality:
         text = _of_quality(normalise(text), name, notes)
     parts = cut_into_parts(text, options.max_document_chars)
-    if len(parts) == 1:
-        yield replace(raw, text=parts[0], notes=_sorted(notes))
-        return
     for number, part in enumerate(parts, 1):
-        noted = Counter({"parts": 1}) if number > 1 else notes + Counter(parts=1, cut_documents=1)
-        yield replace(raw, id=f"{raw.id}#{number}", text=part, notes=_sorted(noted))
+        key, noted = raw.id, notes
+        if len(parts) > 1:
+            key = f"{raw.id}#{number}"
+            noted = Counter(parts=1) if number > 1 else notes + Counter(parts=1, cut_documents=1)
+        yield replace(raw, id=key, text=part, notes=tuple(sorted(noted.items())))
 
 
 def _refuse_blank(text: str, step: str) -> None:
@@ -107,21 +109,11 @@ def _refuse_blank(text: str, step: str) -> None:
         raise UnusableError("no_prose", step)
 
 
-def _sorted(notes: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(notes.items()))
-
-
 def _extracted(text: str, extractor: str) -> str:
     try:
         return sound(EXTRACTORS[extractor].prose(text))  # a mail's base64 may hide what is no text
     except ExtractionError as error:
         raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
-
-
-def _check_language(text: str, languages: tuple[str, ...]) -> None:
-    found, sure = language.identify(text)
-    if found not in languages:
-        raise UnusableError("language", f"{found}, {sure:.2f} sure")
 
 
 def _of_quality(text: str, name: str, notes: Counter[str]) -> str:

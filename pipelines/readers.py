@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pipelines import fields, preparing
 from pipelines.files import CODECS, FileSlice, content, share
 from pipelines.finding import match, short_names
+from pipelines.flags import AUTO
 from pipelines.parquet import Row, rows
 from pipelines.preparing import ReadOptions, byte_ends, part_end, prepared
 from ppt.base.text import cut
@@ -23,19 +24,6 @@ from ppt.errors import ConfigError, InputError, require_known
 from ppt.text.encoding import by_mark, keeps_lines
 from ppt.text.extract import EXTRACTORS
 
-__all__ = [
-    "AUTO",
-    "FORMATS",
-    "FileSlice",
-    "ReadOptions",
-    "check",
-    "estimated_text_bytes",
-    "expand",
-    "extensions_of",
-    "read",
-]
-
-AUTO = "auto"
 _DETAIL_CHARS = 300
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED_GROWTH = 3

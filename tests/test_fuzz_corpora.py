@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.readers import ReadOptions, expand, read
+from pipelines.preparing import ReadOptions
+from pipelines.readers import expand, read
 from ppt.corpus.records import Document, Reject
 from ppt.corpus.storage import MANIFEST, SPLITS, open_corpus
 from ppt.errors import CorpusError, PPTError

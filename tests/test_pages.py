@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.readers import ReadOptions, expand, read
+from pipelines.preparing import ReadOptions
+from pipelines.readers import expand, read
 from ppt.base import pages
 from ppt.base.pages import LargePageError, Pages, bounded_table
 from ppt.corpus.records import Document

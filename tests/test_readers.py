@@ -23,8 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import files
+from pipelines.files import FileSlice
 from pipelines.finding import match
-from pipelines.readers import FORMATS, FileSlice, ReadOptions, estimated_text_bytes, expand, read
+from pipelines.preparing import ReadOptions
+from pipelines.readers import FORMATS, estimated_text_bytes, expand, read
 from ppt.corpus.records import Document, Reject
 from ppt.errors import ConfigError, InputError, UnknownNameError
 

@@ -338,7 +338,8 @@ def test_rejects_without_end_are_told_how_many_shards_they_need(tmp_path, capsys
 
 def test_a_compressed_parquet_file_is_held_on_disk_and_not_without_end(tmp_path, monkeypatch):
     from pipelines import files
-    from pipelines.readers import ReadOptions, expand, read
+    from pipelines.preparing import ReadOptions
+    from pipelines.readers import expand, read
 
     monkeypatch.setattr(files, "_IN_MEMORY", 1 << 16)
     path = tmp_path / "a.parquet.gz"
