@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from ppt.errors import ConfigError
 WHEEL, NONE = "wheel", "none"
 """Values of ``--package``; any other is a container image."""
 
-_NO_IMAGE = ("", WHEEL, NONE)
+_NO_IMAGE = (None, WHEEL, NONE)
 
 _MODULE = "google.cloud.dataflow"
 _BUCKET = re.compile(r"gs://[a-z0-9][-_.a-z0-9]+[a-z0-9]/.*")
@@ -88,29 +89,34 @@ def kind(runner: str) -> str:
 class Remote:
     """A runner that is not ours, with the flags for it.
 
-    `package` says how its workers get our code: `WHEEL`, `NONE`, an image; "": a wheel where
+    `package` says how its workers get our code: `WHEEL`, `NONE`, an image; None: a wheel where
     they run in containers. `accelerator` is Beam's hint for the step that labels.
     """
 
     runner: str
     flags: Sequence[str]
     labeller: str
-    package: str = ""
-    accelerator: str = ""
+    package: str | None = None
+    accelerator: str | None = None
+
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """Beam's options by name, as the flags set them."""
+        options: dict[str, Any] = PipelineOptions([*self.flags]).get_all_options()
+        return options
 
     def check(self, paths: Iterable[tuple[str, str]], splitter: str) -> None:
         """Raise ConfigError for what cannot work. `paths` are flags with what they were given."""
-        given = PipelineOptions([*self.flags]).get_all_options()
         refused = {**_NOT_OURS, **dict.fromkeys(_SECRETS, _SHOWN)}
-        for name in filter(given.get, refused):
+        for name in filter(self.given.get, refused):
             raise ConfigError(f"--{name}: not for --runner {self.runner}: {refused[name]}.")
         if why := _WRONG.get(kind(self.runner)):
             raise ConfigError(f"--runner {self.runner}: {why}; use --workers N, Flink or Spark.")
         if kind(self.runner) == "dataflow":
-            _check_dataflow(given)
+            _check_dataflow(self.given)
         else:
-            self._check_job_server(given)
-        self._check_package(given)
+            self._check_job_server()
+        self._check_package()
         if self.accelerator and not find_labeller(self.labeller)[0].libraries:
             raise ConfigError(f"--accelerator: --labeller {self.labeller} uses none; leave it out.")
         if self.accelerator and not _HINT.fullmatch(self.accelerator):
@@ -118,24 +124,23 @@ class Remote:
                 f"--accelerator: got {self.accelerator!r}, expected a hint of Beam's, such as "
                 "type:nvidia-l4;count:1;install-nvidia-driver."
             )
-        if self._in_containers(given):
+        if self._in_containers:
             self._refuse_this_disk(paths, {"--labeller": self.labeller, "--splitter": splitter})
 
-    def _check_job_server(self, given: Mapping[str, Any]) -> None:
-        if kind(self.runner) == "portable" and not given["job_endpoint"]:
+    def _check_job_server(self) -> None:
+        if kind(self.runner) == "portable" and not self.given["job_endpoint"]:
             raise ConfigError(f"--job_endpoint is missing: {self.runner} needs HOST:PORT of one.")
-        for name in filter(given.get, _JARS):
-            if "://" not in given[name] and not Path(given[name]).is_file():
-                raise ConfigError(f"--{name}: got {given[name]!r}, expected a file or a URL.")
+        for name in filter(self.given.get, _JARS):
+            if "://" not in self.given[name] and not Path(self.given[name]).is_file():
+                raise ConfigError(f"--{name}: got {self.given[name]!r}, expected a file or a URL.")
 
-    def _check_package(self, given: Mapping[str, Any]) -> None:
-        if self.package in ("", NONE):
+    def _check_package(self) -> None:
+        if self.package in (None, NONE):
             return
-        started = given["environment_type"] not in (None, _DOCKER)
-        if started:
+        if self.given["environment_type"] not in (None, _DOCKER):
             raise ConfigError(
                 f"--package: got {self.package!r}, but workers of --environment_type "
-                f"{given['environment_type']} are started with all they have; leave one out."
+                f"{self.given['environment_type']} are started with all they have; leave one out."
             )
         if self.package == WHEEL:
             return
@@ -144,58 +149,48 @@ class Remote:
                 f"--package: got {self.package!r}, expected {WHEEL}, {NONE}, or an image by its "
                 "registry or tag, such as registry.example/ppt:1."
             )
-        for name in filter(given.get, _IMAGES):
+        for name in filter(self.given.get, _IMAGES):
             raise ConfigError(f"--{name}: --package {self.package} is an image; leave one out.")
 
     def _refuse_this_disk(
         self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
     ) -> None:
-        for flag, path in paths:
-            if is_local(path):
-                raise ConfigError(
-                    f"{flag}: got {path!r} of this machine's disk, which the workers of "
-                    f"{self.runner} do not see: put it into a store (gs://…, s3://…)."
-                )
-        for flag, name in models.items():
-            path = name.partition(":")[2]
-            if path and Path(path).exists() and self.package in _NO_IMAGE:
-                raise ConfigError(
-                    f"{flag}: got {path!r} of this machine's disk, which the workers of "
-                    f"{self.runner} do not see: put it at the same path of an image, "
-                    "and give that as --package IMAGE."
-                )
+        into = "into a store (gs://…, s3://…)"
+        lost = [(flag, path, into) for flag, path in paths if is_local(path)]
+        if self.package in _NO_IMAGE:
+            into = "at the same path of an image, and give that as --package IMAGE"
+            named = ((flag, name.partition(":")[2]) for flag, name in models.items())
+            lost += [(flag, path, into) for flag, path in named if path and Path(path).exists()]
+        for flag, path, into in lost:
+            raise ConfigError(
+                f"{flag}: got {path!r} of this machine's disk, which the workers of "
+                f"{self.runner} do not see: put it {into}."
+            )
 
     @contextmanager
     def options(self) -> Iterator[PipelineOptions]:
         """Beam's options. A wheel that they name lies there while the block runs."""
         with tempfile.TemporaryDirectory(prefix="ppt-wheel-") as folder, _relative_paths():
             more = [f"--runner={self.runner}", *_ALWAYS]
-            given = PipelineOptions([*self.flags]).get_all_options()
-            package = self.package or (WHEEL if self._ships(given) else NONE)
+            image = self.given["sdk_container_image"] or self.given["environment_config"]
+            package = self.package or (WHEEL if self._in_containers and not image else NONE)
             if package == WHEEL:
                 more.append(f"--extra_package={wheel(Path(folder), self.labeller)}")
+            elif package != NONE and kind(self.runner) == "dataflow":
+                more.append(f"--sdk_container_image={package}")
             elif package != NONE:
-                more += self._image(package)
+                more += [f"--environment_type={_DOCKER}", f"--environment_config={package}"]
             yield PipelineOptions([*more, *self.flags])
 
-    def _image(self, image: str) -> list[str]:
-        if kind(self.runner) == "dataflow":
-            return [f"--sdk_container_image={image}"]
-        return [f"--environment_type={_DOCKER}", f"--environment_config={image}"]
-
-    def _in_containers(self, given: dict[str, Any]) -> bool:
+    @property
+    def _in_containers(self) -> bool:
         """Whether workers run in containers; others are processes that were started with all."""
         name = kind(self.runner)
         if name not in _CONTAINERS:
             return False
-        asked = str(given["environment_type"] or "")
-        within = re.match(r"\[?(local|auto)", str(given.get(_MASTERS.get(name, "")) or ""))
-        return asked == _DOCKER or self.package not in ("", NONE) or not (asked or within)
-
-    def _ships(self, given: dict[str, Any]) -> bool:
-        """Whether a wheel is needed: workers are in containers, and no image is named."""
-        image = given["sdk_container_image"] or given["environment_config"]
-        return self._in_containers(given) and not image
+        asked = str(self.given["environment_type"] or "")
+        within = re.match(r"\[?(local|auto)", str(self.given.get(_MASTERS.get(name, "")) or ""))
+        return asked == _DOCKER or self.package not in (None, NONE) or not (asked or within)
 
 
 @contextmanager
