@@ -133,16 +133,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    flags = parse(
-        ShippingFlags, argv, prog="python -m pipelines.shipping", description=DESCRIPTION,
-        epilog=EPILOG,
-    )  # fmt: skip
+def _run(argv: Sequence[str] | None) -> None:
+    flags = parse(ShippingFlags, argv, "python -m pipelines.shipping", DESCRIPTION, EPILOG)
     folder = Path(flags.folder)
     with writing(folder, "give another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         print(wheel(folder, flags.labeller))
-    return 0
 
 
 if __name__ == "__main__":

@@ -153,11 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    flags = parse(
-        PunktFlags, argv, prog="python -m pipelines.train_punkt", description=DESCRIPTION,
-        epilog=EPILOG,
-    )  # fmt: skip
+def _run(argv: Sequence[str] | None) -> None:
+    flags = parse(PunktFlags, argv, "python -m pipelines.train_punkt", DESCRIPTION, EPILOG)
     from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 
     refuse_overlap(flags.input, (), flags.output, PUNKT_FILES)
@@ -172,7 +169,6 @@ def _run(argv: Sequence[str] | None) -> int:
         f"{len(parameters.collocations)} collocations, {len(parameters.sent_starters)} sentence "
         f"starters, habits of {len(parameters.ortho_context)} words"
     )
-    return 0
 
 
 def _save(parameters: PunktParameters, folder: Path) -> None:

@@ -44,10 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    config = parse(
-        AdaptConfig, argv, prog="python -m ppt.adapt", description=DESCRIPTION, epilog=EPILOG
-    ).resolved()
+def _run(argv: Sequence[str] | None) -> None:
+    config = parse(AdaptConfig, argv, "python -m ppt.adapt", DESCRIPTION, EPILOG).resolved()
     if config.trains == "lora":
         need("peft", "--trains=lora")
     if config.tensorboard:
@@ -72,7 +70,6 @@ def _run(argv: Sequence[str] | None) -> int:
         if processes.first:
             show_scores(course, config.metric_for_best_model, "", folder / place_of(config))
         processes.leave()
-    return 0
 
 
 if __name__ == "__main__":

@@ -74,10 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    flags = parse(
-        InspectConfig, argv, prog="python -m ppt.inspect", description=DESCRIPTION, epilog=EPILOG
-    )
+def _run(argv: Sequence[str] | None) -> None:
+    flags = parse(InspectConfig, argv, "python -m ppt.inspect", DESCRIPTION, EPILOG)
     console = plain_console()
     folder = Path(flags.corpus)
     is_rejects = folder.name == REJECTS and not (folder / MANIFEST).exists()
@@ -88,7 +86,7 @@ def _run(argv: Sequence[str] | None) -> int:
         )
     if is_rejects:
         _show_rejects(folder, flags, console)
-        return 0
+        return
     corpus = open_corpus(folder, verify=flags.verify)
     name = corpus.manifest.format
     rows = corpus.read(flags.split)
@@ -112,7 +110,6 @@ def _run(argv: Sequence[str] | None) -> int:
             console.print(f"note: {visible(str(error))}")
     if drawn.exists():
         console.print(f"Histograms: {visible(str(drawn))}")
-    return 0
 
 
 def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:

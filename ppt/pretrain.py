@@ -45,10 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    config = parse(
-        PretrainConfig, argv, prog="python -m ppt.pretrain", description=DESCRIPTION, epilog=EPILOG
-    ).resolved()
+def _run(argv: Sequence[str] | None) -> None:
+    config = parse(PretrainConfig, argv, "python -m ppt.pretrain", DESCRIPTION, EPILOG).resolved()
     corpus = (
         None if config.format == LM
         else open_corpus(str(config.corpus), config.format, config.verify)
@@ -87,7 +85,6 @@ def _run(argv: Sequence[str] | None) -> int:
             metric, place = config.metric_for_best_model, folder / PLACES[config.trains]
             show_scores(made.course, metric, f"the {config.trains} of ", place)
         processes.leave()
-    return 0
 
 
 if __name__ == "__main__":

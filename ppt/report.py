@@ -78,10 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    flags = parse(
-        ReportConfig, argv, prog="python -m ppt.report", description=DESCRIPTION, epilog=EPILOG
-    )
+def _run(argv: Sequence[str] | None) -> None:
+    flags = parse(ReportConfig, argv, "python -m ppt.report", DESCRIPTION, EPILOG)
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
     path = Path(flags.output or folder / PAGE)
@@ -98,7 +96,6 @@ def _run(argv: Sequence[str] | None) -> int:
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
-    return 0
 
 
 def _similarities(folder: Path) -> dict[str, bytes]:

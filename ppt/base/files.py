@@ -13,7 +13,7 @@ import shutil
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -208,7 +208,5 @@ def _sync_folder(folder: Path) -> None:
 def _remove(scratch: Path) -> None:
     """Remove a file or folder, if it is there, without a second error."""
     shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        scratch.unlink(missing_ok=True)
-    except OSError:
-        return
+    with suppress(OSError):
+        scratch.unlink()

@@ -134,7 +134,7 @@ class Command:
 
 
 def parse(
-    command: type[C], argv: Sequence[str] | None, *, prog: str, description: str, epilog: str = ""
+    command: type[C], argv: Sequence[str] | None, prog: str, description: str, epilog: str = ""
 ) -> C:
     """The command that `argv` asks for (None: the process's own arguments)."""
     kinds = _kinds(command)

@@ -46,13 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    config = parse(
-        FewshotConfig, argv, prog="python -m ppt.fewshot", description=DESCRIPTION, epilog=EPILOG
-    )
+def _run(argv: Sequence[str] | None) -> None:
+    config = parse(FewshotConfig, argv, "python -m ppt.fewshot", DESCRIPTION, EPILOG)
     with locked(Path(config.output_dir)):
         _tune(config, Path(config.output_dir), argv)
-    return 0
 
 
 def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> None:

@@ -69,15 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_status(lambda: _run(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    config = parse(
-        TransferConfig, argv, prog="python -m ppt.transfer", description=DESCRIPTION, epilog=EPILOG
-    )
+def _run(argv: Sequence[str] | None) -> None:
+    config = parse(TransferConfig, argv, "python -m ppt.transfer", DESCRIPTION, EPILOG)
     folder = Path(config.output_dir)
     with locked(folder):
         TRANSFER.previous(folder, TransferConfig, overwrite=True)
         _compare(config, folder, argv)
-    return 0
 
 
 def _compare(config: TransferConfig, folder: Path, argv: Sequence[str] | None) -> None:
