@@ -61,7 +61,7 @@ def local_runner(workers: int, log: str | None, *ahead: str) -> Iterator[FnApiRu
     crew.gather(*ahead)
     WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
-        with _loopback_only(), _quiet_threads():
+        with _mended():
             yield FnApiRunner(_Processes())
     except Exception as error:
         if crew.fate:
@@ -216,11 +216,12 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
 
 
 @contextmanager
-def _loopback_only() -> Iterator[None]:
-    """Let the launcher's servers listen on this machine's own address.
+def _mended() -> Iterator[None]:
+    """Beam's local runner without two faults, while the block runs.
 
-    Beam binds them to all interfaces, without a password, and unpickles what comes. It has
-    no setting for that, so its module sees a `grpc` whose servers bind elsewhere.
+    It binds its servers to all interfaces, without a password or a setting for that, and unpickles
+    what comes: so its module sees a `grpc` whose servers bind this machine's own address. Its
+    threads that read from a worker say in tracebacks that it is gone: we do in a line.
     """
 
     def server(*args: Any, **kwargs: Any) -> Any:
@@ -229,28 +230,17 @@ def _loopback_only() -> Iterator[None]:
         made.add_insecure_port = lambda address: bind({ANYWHERE: LOOPBACK}[address])
         return made
 
-    theirs = worker_handlers.grpc
-    worker_handlers.grpc = SimpleNamespace(**{**vars(grpc), "server": server})
-    try:
-        yield
-    finally:
-        worker_handlers.grpc = theirs
-
-
-@contextmanager
-def _quiet_threads() -> Iterator[None]:
-    """Beam's threads that read from a worker say in tracebacks that it is gone: we do in a line."""
-    theirs = threading.excepthook
-
     def told(what: threading.ExceptHookArgs) -> None:
         if not issubclass(what.exc_type, grpc.RpcError):
-            theirs(what)
+            tell(what)
 
+    theirs, tell = worker_handlers.grpc, threading.excepthook
+    worker_handlers.grpc = SimpleNamespace(**{**vars(grpc), "server": server})
     threading.excepthook = told
     try:
         yield
     finally:
-        threading.excepthook = theirs
+        worker_handlers.grpc, threading.excepthook = theirs, tell
 
 
 def _end_with(launcher: int) -> None:
