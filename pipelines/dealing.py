@@ -1,6 +1,7 @@
 """Which process of this machine builds which shards: all about as much."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 import apache_beam as beam
@@ -30,15 +31,14 @@ def dealt(sizes: Sequence[int], workers: int) -> list[int]:
     return [hand[turn] for turn in range(len(hands[0])) for hand in hands if turn < len(hand)]
 
 
+@dataclass(eq=False, repr=False)
 class DealOut(beam.PTransform):  # type: ignore[misc]
     """The shards in an order in which local runners deal them out to processes evenly."""
 
-    def __init__(self, workers: int) -> None:
-        super().__init__()
-        self._workers = workers
+    workers: int
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        workers = self._workers
+        workers = self.workers
 
         def number(_: None, met: Iterable[MetShard]) -> Iterator[tuple[int, MetShard]]:
             shards = sorted(((key, list(packets)) for key, packets in met), key=itemgetter(0))

@@ -1,8 +1,7 @@
 """`--dry_run`: what a build would do and cost, told before anything is spent."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
 
 from apache_beam.portability.api import beam_runner_api_pb2
 
@@ -95,13 +94,8 @@ def _kind(environment: beam_runner_api_pb2.Environment) -> str:
     if kind == "docker":
         docker = beam_runner_api_pb2.DockerPayload.FromString(environment.payload)
         kind = docker.container_image
-    hints = [f"{urn.split(':')[2]}={value.decode()}" for urn, value in _hints(environment)]
-    return " ".join((kind, *hints))
-
-
-def _hints(environment: beam_runner_api_pb2.Environment) -> list[tuple[str, bytes]]:
-    found: Mapping[str, Any] = environment.resource_hints
-    return sorted(found.items())
+    hints = sorted(environment.resource_hints.items())
+    return " ".join((kind, *(f"{urn.split(':')[2]}={value.decode()}" for urn, value in hints)))
 
 
 def _size(size: float) -> str:

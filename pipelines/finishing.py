@@ -6,7 +6,6 @@ And what surrounds it: no other build in its folder, and a place for what only i
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,13 @@ def sum_up(
 def describe(manifest: Manifest, output: Output) -> Manifest:
     """Measure the baselines of a format, and draw its histograms."""
     name = manifest.format
-    manifest = measured(manifest, partial(_content, output, name))
+
+    def content(file: str) -> bytes:
+        data = output.get(f"{name}/{file}")
+        assert data is not None, file
+        return data
+
+    manifest = measured(manifest, content)
     if is_there("matplotlib"):
         output.put(f"{name}/{HISTOGRAMS}", histograms(manifest))
     return manifest
@@ -57,12 +62,6 @@ def write_manifests(manifests: Iterable[Manifest], output: Output, *, at_end: bo
     told("manifests_written", formats=[manifest.format for manifest in manifests])
     if at_end:
         output.finish()
-
-
-def _content(output: Output, folder: str, file: str) -> bytes:
-    data = output.get(f"{folder}/{file}")
-    assert data is not None, file
-    return data
 
 
 def read_manifests(output: Output, names: Sequence[str]) -> dict[str, Manifest]:

@@ -19,7 +19,7 @@ from pipelines.config import MAX_SHARDS, BuildConfig, Inputs
 from pipelines.dry import show_plan
 from pipelines.excluding import read_excluded
 from pipelines.failures import plain_errors
-from pipelines.files import bundled
+from pipelines.files import FileSlice, bundled
 from pipelines.finding import refuse_overlap
 from pipelines.finishing import only_build, read_manifests, scratch, told_otherwise
 from pipelines.flags import AUTO, CPU_HOUR_PRICE, LOCAL_RUNNERS
@@ -28,10 +28,10 @@ from pipelines.glance import refuse_foreign_input
 from pipelines.labelling import check_labeller
 from pipelines.local import shown, totals
 from pipelines.logs import show_logs
-from pipelines.readers import FileSlice, check, estimated_text_bytes, expand, read
+from pipelines.readers import check, estimated_text_bytes, expand, read
 from pipelines.remote import Remote, submission, unsent, waits, workers_of
-from pipelines.sinks import PUNKT, Output, files_to_write
-from pipelines.stages import CROWDED, BuildCorpora, Local, put_excluded
+from pipelines.sinks import EXCLUDED_ROWS, PUNKT, Output, files_to_write
+from pipelines.stages import CROWDED, BuildCorpora, Local
 from pipelines.summary import show
 from pipelines.workers import local_runner
 from ppt.base.extras import left_out
@@ -110,8 +110,8 @@ class Job:
     @property
     def remote(self) -> Remote:
         """Its runner, where that is not ours."""
-        more = self.package or "", self.accelerator or ""
-        return Remote(self.runner, self.beam, self.config.labeller, *more)
+        more = self.config.labeller, self.package, self.accelerator
+        return Remote(self.runner, self.beam, *more)
 
     def check_remote(self) -> None:
         """Raise PPTError where workers of other machines cannot do it."""
@@ -194,7 +194,7 @@ def _run(
     started = time.monotonic()
     with only_build(output), scratch(output) as folder:
         if output.prepare(plan.config, job.overwrite):
-            put_excluded(output, excluded)
+            output.put(EXCLUDED_ROWS, excluded.to_bytes())
             if job.config.splitter == TRAINED:
                 plan = replace(plan, config=_with_trained_splitter(plan, output))
             build(job, plan, output, options, folder)
@@ -215,29 +215,26 @@ def build(job: Job, plan: Plan, output: Output, options: PipelineOptions, folder
 
     Raises the workers' PPTError as it was raised there.
     """
-    local, log, ahead = None, None, plan.config.ahead
+    local, log, ahead = Local(), None, plan.config.ahead
     if job.local:
         local = Local(f"{folder}/progress", f"{folder}/spool", plan.workers)
         log = None if job.verbose else f"{folder}/workers.log"
-    n_shards = len(plan.config.all_shards())
     with (
         plain_errors(job.runner, traced=job.verbose),
         local_runner(plan.workers, log, *ahead) if job.local else nullcontext() as runner,
-        shown(local.progress if local else None, n_shards, plain_console(stderr=True)),
+        shown(local.progress, len(plan.config.all_shards()), plain_console(stderr=True)),
         _pipeline(runner, options, folder) as pipeline,
     ):
         _draw(pipeline, job, plan, output, local)
 
 
-def _draw(
-    pipeline: beam.Pipeline, job: Job, plan: Plan, output: Output, local: Local | None
-) -> None:
+def _draw(pipeline: beam.Pipeline, job: Job, plan: Plan, output: Output, local: Local) -> None:
     """The whole graph."""
-    most, accelerator = CROWDED * job.shard_mb * 1e6, job.accelerator or ""
+    most = CROWDED * job.shard_mb * 1e6
     _ = (
         pipeline
         | "Inputs" >> beam.Create([*bundled(plan.slices), *plan.config.all_shards()])
-        | BuildCorpora(plan.config, output, local, most, accelerator)
+        | BuildCorpora(plan.config, output, local, most, job.accelerator)
     )
 
 
@@ -247,7 +244,7 @@ def _tell(job: Job, plan: Plan, output: Output, options: PipelineOptions) -> Non
     where = f"{plan.workers} processes of this machine" if job.local else job.runner
     if not job.local:
         with plain_errors(job.runner, traced=job.verbose), unsent(options) as pipeline:
-            _draw(pipeline, job, plan, output, None)
+            _draw(pipeline, job, plan, output, Local())
             sent = submission(pipeline, options)
     text = estimated_text_bytes(plan.slices)
     show_plan(plan.config, text, output.root, where, workers, job.cpu_hour_price, sent)

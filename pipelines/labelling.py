@@ -50,19 +50,18 @@ def by_function(label: Callable[[list[str]], Probabilities]) -> beam.PTransform:
     return beam.MapTuple(labelled)
 
 
+@dataclass(eq=False, repr=False)
 class ByModel(beam.PTransform):  # type: ignore[misc]
     """The transform of a model, through Beam's RunInference; `handler` makes its handler."""
 
-    def __init__(self, handler: Callable[[], Any]) -> None:
-        super().__init__()
-        self._handler = handler
+    handler: Callable[[], Any]
 
     def expand(self, pools: beam.PCollection) -> beam.PCollection:
         from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
         return (
             pools
-            | "Ask the model" >> RunInference(KeyedModelHandler(self._handler()))
+            | "Ask the model" >> RunInference(KeyedModelHandler(self.handler()))
             | "Take probabilities" >> beam.MapTuple(lambda key, result: (key, result.inference))
         )
 

@@ -80,9 +80,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def shown(folder: str | None, n_shards: int, console: Console) -> Iterator[None]:
+def shown(folder: str, n_shards: int, console: Console) -> Iterator[None]:
     """Tell of the counts in `folder` while the block runs: a bar on a terminal, else lines."""
-    if folder is None:
+    if not folder:
         yield
         return
     with _bar(n_shards, console) if console.is_terminal else _lines(n_shards, console) as tell:

@@ -8,7 +8,7 @@ in files (`Spool`) and the shuffle moves only where they are.
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -68,9 +68,6 @@ class Records:
     documents: list[KeyedDocument] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     repeated: np.ndarray = field(default_factory=lambda: np.empty(0, STANDING))
-
-    def __len__(self) -> int:
-        return len(self.documents) + len(self.rejects)
 
 
 _DOCUMENT_COLUMNS = pa.schema(
@@ -148,7 +145,8 @@ def decode(packets: Iterable[bytes]) -> Records:
         told = table.schema.metadata
         rejects.extend(Reject(**reject) for reject in json.loads(told[b"rejects"]))
         repeated.append(np.frombuffer(told[b"repeated"], STANDING))
-        for document in _documents(table):
+        columns = (table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names)
+        for document in map(KeyedDocument._make, zip(*columns, strict=True)):
             other = first.get(document.key)
             if other is None or by_place(document) < by_place(other):
                 first[document.key] = document
@@ -165,11 +163,6 @@ def decode(packets: Iterable[bytes]) -> Records:
 by_place = attrgetter("key", "few", "source", "offset", "id")
 """The order of documents, in which the first of equal ones is kept; they differ in white space,
 which may part it into too few sentences."""
-
-
-def _documents(table: pa.Table) -> Iterator[KeyedDocument]:
-    columns = (table[name].to_pylist() for name in _DOCUMENT_COLUMNS.names)
-    return map(KeyedDocument._make, zip(*columns, strict=True))
 
 
 def pack(rows: np.ndarray) -> bytes:

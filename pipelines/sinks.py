@@ -202,16 +202,12 @@ class Output:
         store the plan goes last, so that a rerun clears up what is left.
         """
         if not self.local:
-            self._clear_store()
+            for pattern in (f"{BUILDING}/shards/*", EXCLUDED_ROWS, _PLAN):
+                self.delete(self.sizes(pattern))
         elif Path(self.path(BUILDING)).exists():
             gone = self.path(f"{SCRATCH}{os.getpid()}-finished")
             Path(self.path(BUILDING)).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
-
-    def _clear_store(self) -> None:
-        self.delete(self.sizes(f"{BUILDING}/shards/*"))
-        self.delete(self.sizes(EXCLUDED_ROWS))
-        self.delete(self.sizes(_PLAN))
 
     def forget(self) -> None:
         """Remove plan and folders of a build that has not written anything yet."""

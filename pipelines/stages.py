@@ -57,41 +57,39 @@ CROWDED = 8
 
 @dataclass(frozen=True)
 class Local:
-    """What a build on one machine has besides: where processes count what they did, a spool
-    for documents, and how many processes the shards are to be shared among.
+    """What a build on one machine has, and elsewhere not: where processes count what they did,
+    a spool for documents, and how many processes the shards are to be shared among.
     """
 
-    progress: str
-    spool: str
-    workers: int
+    progress: str = ""
+    spool: str | None = None
+    workers: int = 1
 
 
+@dataclass(eq=False, repr=False)
 class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
     """A bundle of slices → `Waiting` packets of split documents; tagged, what relates them."""
 
-    SAMPLES, STANDINGS = "samples", "standings"
-
-    def __init__(self, config: BuildConfig, spool: Spool, progress: str) -> None:
-        self._config = config
-        self._spool = spool
-        self._progress = progress
+    config: BuildConfig
+    spool: Spool
+    progress: str
 
     def setup(self) -> None:
-        self._board = Board(self._progress)
-        self._splitter = find_splitter(self._config.splitter_source or self._config.splitter)
+        self._board = Board(self.progress)
+        self._splitter = find_splitter(self.config.splitter_source or self.config.splitter)
 
     def process(self, part: Bundle | ShardKey) -> Iterator[Any]:
         for found in each_timed("read", self._gathered(part)):
             yield from self._flush(found)
 
     def _gathered(self, part: Bundle | ShardKey) -> Iterator[Gathering]:
-        found = Gathering(self._config, self._splitter)
+        found = Gathering(self.config, self._splitter)
         if isinstance(part, Bundle):
-            for record in chain.from_iterable(read(one, self._config.read) for one in part.slices):
+            for record in chain.from_iterable(read(one, self.config.read) for one in part.slices):
                 found.add(record)
                 if found.size >= _PACKET_CHARACTERS:
                     yield found
-                    found = Gathering(self._config, self._splitter)
+                    found = Gathering(self.config, self._splitter)
         else:
             # Every shard is asked for by name, so that one without documents is written too.
             found.shards[part] = Records()
@@ -105,16 +103,16 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
         if documents or rejects:
             told("read", **facts)
         self._board.add(documents=documents)
-        parts = self._config.partitions
+        parts = self.config.partitions
         samples, standings = found.notes()
         notes = {
-            self.SAMPLES: divided(samples, "hash", parts),
-            self.STANDINGS: divided(standings, "key", parts),
+            "samples": divided(samples, "hash", parts),
+            "standings": divided(standings, "key", parts),
         }
         data = [encode(records) for records in found.shards.values()]
-        with told_plainly(self._spool.folder or ""):
+        with told_plainly(self.spool.folder or ""):
             packets = iter(
-                self._spool.put([*data, *(one for note in notes.values() for one in note.values())])
+                self.spool.put([*data, *(one for note in notes.values() for one in note.values())])
             )
         for shard, records in found.shards.items():
             numbers = np.array([one.number for one in records.documents], dtype=np.uint64)
@@ -125,17 +123,7 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
         self._board.add(text_bytes=found.characters)
 
 
-def put_excluded(output: Output, rows: Excluded) -> None:
-    """Lay down for the workers what no sentence may share words with."""
-    output.put(EXCLUDED_ROWS, rows.to_bytes())
-
-
-def excluded_rows(output: Output) -> Excluded:
-    """What `put_excluded` laid down, or nothing."""
-    data = output.get(EXCLUDED_ROWS)
-    return Excluded.from_bytes(data) if data else Excluded()
-
-
+@dataclass(eq=False, repr=False)
 class PoolShards(beam.DoFn):  # type: ignore[misc]
     """All packets of a shard → its pool, and the sentences to label.
 
@@ -143,49 +131,49 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
     `most` characters is refused: small files may hold more than any memory.
     """
 
-    def __init__(self, config: BuildConfig, spool: Spool, output: Output, most: float) -> None:
-        self._most = most
-        self._config = config
-        self._spool = spool
-        self._output = output
+    config: BuildConfig
+    spool: Spool
+    output: Output
+    most: float
 
     def setup(self) -> None:
-        self._excluded = excluded_rows(self._output)
+        data = self.output.get(EXCLUDED_ROWS)
+        self._excluded = Excluded.from_bytes(data) if data else Excluded()
 
     def process(self, element: MetShard) -> Iterator[tuple[PooledShard | ShardResult, list[str]]]:
         key, packets = element[0], list(element[1])
-        self._refuse_crowd(key, characters_in(map(self._spool.get, packets)))
-        found = decode(map(self._spool.get, packets))
-        finished = self._output.finished_shard(key, shard_digest(found, self._config))
+        self._refuse_crowd(key, characters_in(map(self.spool.get, packets)))
+        found = decode(map(self.spool.get, packets))
+        finished = self.output.finished_shard(key, shard_digest(found, self.config))
         if finished is not None:
             yield finished, []
             return
         with timed("pool"):
-            shard = pool_shard(key, found, self._config, self._excluded)
-            sentences = sentences_to_label(shard, self._config)
+            shard = pool_shard(key, found, self.config, self._excluded)
+            sentences = sentences_to_label(shard, self.config)
         yield shard, sentences
 
     def _refuse_crowd(self, key: ShardKey, characters: int) -> None:
-        if characters > self._most:
-            shards = math.ceil(self._config.num_shards * characters * CROWDED / self._most)
+        if characters > self.most:
+            shards = math.ceil(self.config.num_shards * characters * CROWDED / self.most)
             raise InputError(
                 f"shard {key[0]}-{key[1]} has {characters / 1e6:,.0f} MB of text, expected at most "
-                f"{self._most / 1e6:,.0f}, {CROWDED} times --shard_mb: the files hold more than "
+                f"{self.most / 1e6:,.0f}, {CROWDED} times --shard_mb: the files hold more than "
                 f"their sizes tell (a reject takes the place of {REJECT_CHARACTERS} characters); "
                 f"give --num_shards {shards}, or a larger --shard_mb."
             )
 
 
+@dataclass(eq=False, repr=False)
 class WriteShards(beam.DoFn):  # type: ignore[misc]
     """A labelled pool → the shard's files, and its result for the manifests."""
 
-    def __init__(self, config: BuildConfig, output: Output, progress: str) -> None:
-        self._config = config
-        self._output = output
-        self._progress = progress
+    config: BuildConfig
+    output: Output
+    progress: str
 
     def setup(self) -> None:
-        self._board = Board(self._progress)
+        self._board = Board(self.progress)
 
     # Of the labels, or None: Beam reads these hints and knows no array types.
     def process(self, element: tuple[PooledShard | ShardResult, Any]) -> Iterator[ShardResult]:
@@ -193,9 +181,9 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         kept = isinstance(result, ShardResult)
         if isinstance(result, PooledShard):
             with timed("build"):
-                files, result = build_shard(result, self._config, probabilities)
+                files, result = build_shard(result, self.config, probabilities)
             with timed("write"):
-                self._output.put_shard(files, result)
+                self.output.put_shard(files, result)
         counts = result.counters()
         count(counts)
         told("shard_written", split=result.split, number=result.number, kept=kept, **counts)
@@ -203,55 +191,43 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         yield result
 
 
+@dataclass(eq=False, repr=False)
 class BuildCorpora(beam.PTransform):  # type: ignore[misc]
     """Slices of files → corpora on disk; yields nothing but the fact that it is done.
 
     `most` is the text, in characters, that no shard may have more of; `accelerator` Beam's hint
-    for the step that labels, "" for none.
+    for the step that labels.
     """
 
-    def __init__(
-        self,
-        config: BuildConfig,
-        output: Output,
-        local: Local | None = None,
-        most: float = math.inf,
-        accelerator: str = "",
-    ) -> None:
-        super().__init__()
-        self._most = most
-        self._accelerator = accelerator
-        self._config = config
-        self._output = output
-        self._local = local
+    config: BuildConfig
+    output: Output
+    local: Local = Local()
+    most: float = math.inf
+    accelerator: str | None = None
 
     def expand(self, slices: beam.PCollection) -> beam.PCollection:
-        config, output, local = self._config, self._output, self._local
-        progress = local.progress if local else ""
-        spool = Spool(local.spool if local else None)
-        tags = (ReadAndSplit.SAMPLES, ReadAndSplit.STANDINGS)
-        reading = beam.ParDo(ReadAndSplit(config, spool, progress))
-        documents, *notes = slices | "Read and split" >> reading.with_outputs(
-            *tags, main="documents"
+        config, output, local = self.config, self.output, self.local
+        spool = Spool(local.spool)
+        reading = beam.ParDo(ReadAndSplit(config, spool, local.progress))
+        notes = slices | "Read and split" >> reading.with_outputs(
+            "samples", "standings", main="documents"
         )
-        placed, clusters = Notes(documents, *notes) | Relate(config, spool)
+        placed, clusters = Notes(*notes) | Relate(config, spool)
         shards = placed | "Meet in shards" >> beam.GroupByKey()
-        if local and local.workers > 1:
+        if local.workers > 1:
             shards |= "Deal out" >> DealOut(local.workers)
-        pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output, self._most))
-
-        workers = local.workers if local else 1
+        pools = shards | "Pool" >> beam.ParDo(PoolShards(config, spool, output, self.most))
 
         def summed(
             found: tuple[None, Iterable[ShardResult]], known: Packet
         ) -> Iterator[tuple[int, Manifest]]:
             manifests = sum_up(list(found[1]), clusters_in(known, spool), config, output)
             sizes = [sum(shard.bytes for shard in one.shards["train"]) for one in manifests]
-            return enumerate(manifests[i] for i in dealt(sizes, workers))
+            return enumerate(manifests[i] for i in dealt(sizes, local.workers))
 
         return (
             self._labelled(pools)
-            | "Build and write" >> beam.ParDo(WriteShards(config, output, progress))
+            | "Build and write" >> beam.ParDo(WriteShards(config, output, local.progress))
             | "To one place" >> beam.Map(lambda result: (None, result))
             | "Collect" >> beam.GroupByKey()
             | "Sum up" >> beam.FlatMap(summed, beam.pvalue.AsSingleton(clusters))
@@ -261,13 +237,13 @@ class BuildCorpora(beam.PTransform):  # type: ignore[misc]
             | "Bring together" >> beam.Map(lambda manifest: (None, manifest))
             | "Collect formats" >> beam.GroupByKey()
             | "Write manifests"
-            >> beam.MapTuple(lambda _, all_: write_manifests(all_, output, at_end=local is None))
+            >> beam.MapTuple(lambda _, all_: write_manifests(all_, output, at_end=not local.spool))
         )
 
     def _labelled(self, pools: beam.PCollection) -> beam.PCollection:
-        if not self._config.needs_labels:
+        if not self.config.needs_labels:
             return pools | "No labels" >> beam.MapTuple(lambda shard, _: (shard, None))
-        labeller = make_labeller(self._config.labeller)
-        if self._accelerator:
-            labeller = labeller.with_resource_hints(accelerator=self._accelerator)
+        labeller = make_labeller(self.config.labeller)
+        if self.accelerator:
+            labeller = labeller.with_resource_hints(accelerator=self.accelerator)
         return pools | "Label" >> labeller

@@ -16,7 +16,7 @@ STEPS = [
     ("pipelines.job:punkt_texts", 1),
     ("pipelines.stores:write_synced", 5),
     ("pipelines.job:build", 1),
-    ("pipelines.job:put_excluded", 1),
+    ("ppt.corpus.exclusion:Excluded.to_bytes", 1),
     ("pipelines.job:_pipeline", 1),
     ("pipelines.stages:read", 1),
     ("pipelines.relations:cluster", 1),
