@@ -146,7 +146,7 @@ class BuildConfig:
 
     def foreign_to_labeller(self) -> Callable[[str], str]:
         """What names the language of a text that the labeller does not know, else ""."""
-        return find_labeller(self.labeller)[0].foreign if self.needs_labels else lambda _: ""
+        return find_labeller(self.labeller).foreign if self.needs_labels else lambda _: ""
 
     def split_of(self, cluster: int) -> str:
         """The split of a cluster (`ppt.corpus.clusters.MEMBER`), or of a document that is alone."""
@@ -190,11 +190,11 @@ class BuildConfig:
     @property
     def ahead(self) -> tuple[str, ...]:
         """Modules that local workers import as they start."""
-        return find_labeller(self.labeller)[0].ahead if self.needs_labels else ()
+        return find_labeller(self.labeller).ahead if self.needs_labels else ()
 
     def versions(self) -> dict[str, str]:
         """Versions of what decides the bytes."""
-        labelling = find_labeller(self.labeller)[0].libraries if self.needs_labels else ()
+        labelling = find_labeller(self.labeller).libraries if self.needs_labels else ()
         preparing = libraries(self.read, set(self.inputs.extensions))
         return {
             "ppt": ppt.__version__,

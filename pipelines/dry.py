@@ -53,7 +53,7 @@ def _cost(
     config: BuildConfig, text_bytes: int, workers: int | None, price: float | None
 ) -> dict[str, str]:
     hours = [rate * text_bytes / 1e6 / 3600 for rate in CPU_SECONDS_PER_MB]
-    slow = find_labeller(config.labeller)[0].libraries and config.needs_labels
+    slow = find_labeller(config.labeller).libraries and config.needs_labels
     label = f", and what --labeller {config.labeller} takes" if slow else ""
     told = {"work": f"{_span(map(_time, hours))} of one core, and workers' start{label}"}
     if workers:

@@ -105,8 +105,8 @@ LABELLERS = {
 """What stands before the colon of a labeller's name → the labeller."""
 
 
-def find_labeller(name: str) -> tuple[Labeller, str]:
-    """The labeller that `name` asks for, and what it says after the colon. Raises PPTError."""
+def find_labeller(name: str) -> Labeller:
+    """The labeller that `name` asks for. Raises PPTError."""
     kind, colon, model = name.partition(":")
     known = LABELLERS.get(kind)
     takes_model = known is not None and ":" in known.form
@@ -114,7 +114,7 @@ def find_labeller(name: str) -> tuple[Labeller, str]:
         raise unknown_name("labeller", name, [one.form for one in LABELLERS.values()])
     if takes_model and not model.strip():
         raise ConfigError(f"got the labeller {name!r}, expected {known.form}.")
-    return known, model
+    return known
 
 
 _SPLITTERS = {"Chinese": "regex:zh", "Japanese": "regex:ja"}
@@ -137,11 +137,9 @@ def refuse_foreign(name: str, foreign: Mapping[str, int], documents: int, most: 
 
 def make_labeller(name: str) -> beam.PTransform:
     """The transform of the labeller `name`. A model is loaded later, by the workers."""
-    labeller, model = find_labeller(name)
-    return labeller.transform(model)
+    return find_labeller(name).transform(name.partition(":")[2])
 
 
 def check_labeller(name: str) -> None:
     """Raise one clear `PPTError`, before any work, if `name` is unknown or cannot be used."""
-    labeller, model = find_labeller(name)
-    labeller.check(model)
+    find_labeller(name).check(name.partition(":")[2])

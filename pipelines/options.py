@@ -44,7 +44,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
     if text is None:
-        return find_labeller(labeller)[0].thresholds
+        return find_labeller(labeller).thresholds
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:

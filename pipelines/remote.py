@@ -117,7 +117,7 @@ class Remote:
         else:
             self._check_job_server()
         self._check_package()
-        if self.accelerator and not find_labeller(self.labeller)[0].libraries:
+        if self.accelerator and not find_labeller(self.labeller).libraries:
             raise ConfigError(f"--accelerator: --labeller {self.labeller} uses none; leave it out.")
         if self.accelerator and not _HINT.fullmatch(self.accelerator):
             raise ConfigError(

@@ -75,7 +75,7 @@ def requirements(labeller: str) -> list[str]:
             " pip install it, or give --package IMAGE."
         ) from error
     names = {re.split(r"[^\w.-]", one, maxsplit=1)[0].lower() for one in needed}
-    if not find_labeller(labeller)[0].libraries:
+    if not find_labeller(labeller).libraries:
         names -= _TRAINING
     found = {name: _version(name) for name in names | _READING}
     return [f"{name}=={number}" for name, number in sorted(found.items()) if number]

@@ -64,13 +64,11 @@ def reach(path: str, what: str, kind: type[PPTError]) -> None:
     scheme = str(FileSystems.get_scheme(path))
     if scheme in MODULES and not _BUCKET.fullmatch(path):
         raise kind(f"cannot {what} {path!r}: expected {scheme}://BUCKET/FOLDER.")
-    if scheme == "s3":  # Beam knows it without, and fails later
-        need(MODULES[scheme], "s3://")
+    if scheme in MODULES:  # Beam tells it of gs:// in its own words, and of s3:// later
+        need(MODULES[scheme], f"{scheme}://")
     try:
         _beam().get_filesystem(path)
     except (ValueError, BeamIOError) as error:  # its own cures are those of gs://, or none
-        if scheme in MODULES:
-            need(MODULES[scheme], f"{scheme}://")
         known = ", ".join(f"{one}://BUCKET/…" for one in MODULES)
         raise kind(
             f"cannot {what} {path!r}: Beam has nothing installed for {scheme}://; expected a path "

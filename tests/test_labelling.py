@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import apache_beam as beam
 import huggingface_hub
@@ -89,9 +90,12 @@ def one_at_a_time(folder, sentences):
         ("lm:smollm2-135m", "lm", "smollm2-135m"),
     ],
 )
-def test_known_names(name, kind, model):
-    assert find_labeller(name) == (LABELLERS[kind], model)
-    assert find_labeller("vader") == (LABELLERS["vader"], "")
+def test_known_names(name, kind, model, monkeypatch):
+    assert find_labeller(name) is LABELLERS[kind]
+    asked = []
+    monkeypatch.setitem(LABELLERS, kind, replace(LABELLERS[kind], check=asked.append))
+    check_labeller(name)
+    assert asked == [model]
 
 
 @pytest.mark.parametrize("name", ["vadr", "", "vader:x", "llm:t5-small", "Model:x"])

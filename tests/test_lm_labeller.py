@@ -215,7 +215,7 @@ def test_only_anchors_are_labelled(tmp_path, monkeypatch):
 
 
 def test_thresholds_depend_on_the_labeller():
-    defaults = {name: find_labeller(name)[0].thresholds for name in ("vader", "model:x", "lm:x")}
+    defaults = {name: find_labeller(name).thresholds for name in ("vader", "model:x", "lm:x")}
     assert defaults["vader"] == defaults["model:x"] == PUBLISHED_THRESHOLDS
     assert defaults["lm:x"] == LM_THRESHOLDS
 

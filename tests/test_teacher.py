@@ -87,7 +87,7 @@ def test_pools_go_through_run_inference(place):
     assert found["none"].shape == (0, 5)
     alone = TunedLabeller.load(str(place / "five")).probabilities(SENTENCES)
     np.testing.assert_allclose(found["one"], alone, rtol=1e-3, atol=1e-6)
-    assert find_labeller(name)[0].thresholds == LM_THRESHOLDS
+    assert find_labeller(name).thresholds == LM_THRESHOLDS
 
 
 def test_a_corpus_is_labelled_by_what_was_tuned(place, tmp_path):
