@@ -21,12 +21,11 @@ def job_of(flags: BuildFlags) -> Job:
         thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
         **_by_name(flags, FormatOptions),
     )
-    formats = tuple(name.strip() for name in flags.formats.split(","))
     names = {"languages": _names(flags.language), "quality": _names(flags.quality)}
     read = ReadOptions(**{**_by_name(flags, ReadOptions), **names})
     lengths = {name: getattr(flags, name) or 0 for name in LENGTHS}
     same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
-    config = BuildConfig(formats, examples, read, **{**same, **lengths})
+    config = BuildConfig(_names(flags.formats), examples, read, **{**same, **lengths})
     exclude = tuple(name for name in _names(flags.exclude) if name)
     return Job(config=config, **{**_by_name(flags, Job), "exclude": exclude})
 

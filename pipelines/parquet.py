@@ -20,12 +20,6 @@ _ROWS_AT_ONCE = 16
 
 # Read as needed: by default all of a row group's column, compressed, is held in memory.
 _READING = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
-_STRINGS = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_string_view,
-    pa.types.is_null,
-)
 
 
 def rows(
@@ -83,22 +77,21 @@ def _columns(table: pq.ParquetFile, text: str, key: str, *, id_required: bool) -
         alone = schema.names.count(name) == 1
         if alone and fits(kinds[name]):
             wanted.append(name)
-        elif name == text or id_required:
-            raise (
-                UnusableError("not_a_string", f"column {name!r} is {kinds[name]}", n_rows)
-                if alone
-                else UnusableError(
-                    "missing_field",
-                    f"{'several' if name in kinds else 'no'} {name!r}; there are {schema.names}",
-                    n_rows,
-                )
-            )
+        elif name != text and not id_required:
+            continue
+        elif alone:
+            raise UnusableError("not_a_string", f"column {name!r} is {kinds[name]}", n_rows)
+        else:
+            told = f"{'several' if name in kinds else 'no'} {name!r}; there are {schema.names}"
+            raise UnusableError("missing_field", told, n_rows)
     return wanted
 
 
 def _is_string(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return any(fits(kind) for fits in _STRINGS)
+    of = pa.types
+    kind = kind.value_type if of.is_dictionary(kind) else kind
+    known = (of.is_string, of.is_large_string, of.is_string_view, of.is_null)
+    return any(fits(kind) for fits in known)
 
 
 def _is_id(kind: pa.DataType) -> bool:

@@ -173,30 +173,26 @@ def class_of(row: Mapping[str, Any], format_name: str) -> str:
 def panel(row: Mapping[str, Any], format_name: str) -> Panel:
     """One example as people read it: texts, then options or label words, the answer marked."""
     lines: list[Any] = [Text(visible(row["text_a"]))]
+    words = FORMATS[format_name].words
     if row["text_b"] is not None:
         lines.append(Text(visible(row["text_b"]), style="cyan"))
-    words = FORMATS[format_name].words
+    marks = [("▶", ANSWER_STYLE) if i == row["label"] else (" ", "") for i in range(len(words))]
     if row["options"]:
         # A grid folds by the width that signs have on the screen: a text without spaces stays
         # beside its letter.
         options = Table.grid(padding=(0, 1))
         options.add_column(no_wrap=True)
         options.add_column(overflow="fold")
-        for i, option in enumerate(row["options"]):
-            is_answer = i == row["label"]
-            style = ANSWER_STYLE if is_answer else ""
-            letter = Text(f"{'▶' if is_answer else ' '} {words[i]}.", style=style)
+        for word, (mark, style), option in zip(words, marks, row["options"], strict=False):
+            letter = Text(f"{mark} {word}.", style=style)
             options.add_row(letter, Text(visible(option), style=style))
         lines.append(options)
     else:
-        marked = [_choice(word, i == row["label"]) for i, word in enumerate(words)]
-        lines.append(Text("  ").join(marked))
+        marked = zip(words, marks, strict=True)
+        told = (Text(f"{mark} {word}", style=style) for word, (mark, style) in marked)
+        lines.append(Text("  ").join(told))
     title = Text(visible(f"{row['id']}  from {row['document_id']}"), style="dim")
     return Panel(Group(*lines), title=title, title_align="left")
-
-
-def _choice(text: str, is_answer: bool) -> Text:
-    return Text(f"▶ {text}", style=ANSWER_STYLE) if is_answer else Text(f"  {text}")
 
 
 def stats_table(manifest: Manifest) -> Table:

@@ -32,7 +32,7 @@ def test_what_is_packed_comes_out_in_one_order(documents, rejects, chance):
     found = decode(packets)
     chance.shuffle(packets)
     again = decode(packets)
-    assert len(found) == len(documents) + len(rejects)
+    assert len(found.documents) + len(found.rejects) == len(documents) + len(rejects)
     firsts = {}
     for one in sorted(documents, key=lambda one: (one.source, one.offset)):
         firsts.setdefault(one.key, one)
