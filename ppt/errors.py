@@ -103,7 +103,7 @@ def visible(text: str) -> str:
 
 
 def exit_status(command: Callable[[], object]) -> int:
-    """Run `command`: 0; turn what a file, a flag or a terminal can cause into one line and 2.
+    """Run `command`: code 0. What a file, a flag or a terminal can cause is one line and code 2.
 
     That is a `PPTError`, an error of the system about a file that no check foresaw, and want of
     memory where no check knows the flag that would cure it.
