@@ -102,8 +102,9 @@ def visible(text: str) -> str:
     )
 
 
-def exit_status(command: Callable[[], object]) -> int:
-    """Run `command`: code 0. What a file, a flag or a terminal can cause is one line and code 2.
+def exit_status(command: Callable[[], int | None]) -> int:
+    """Run `command`, whose code is 0 if it tells none; turn what a file, a flag or a terminal can
+    cause into one line and code 2.
 
     That is a `PPTError`, an error of the system about a file that no check foresaw, and want of
     memory where no check knows the flag that would cure it.
@@ -115,7 +116,7 @@ def exit_status(command: Callable[[], object]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            command()
+            return command() or 0
         finally:
             if sys.stdout is not None:  # it may be closed
                 sys.stdout.flush()  # here, where a full disk can still be told
@@ -140,7 +141,6 @@ def exit_status(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
-    return 0
 
 
 def _refused(message: str) -> int:
