@@ -388,6 +388,12 @@ def test_a_model_that_does_not_read_from_left_to_right_is_refused(shared_prefix)
     assert "shared_prefix" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("family", "why"), [("gemma3n", "off"), ("gemma4", "without providing")])
+def test_a_model_whose_layers_look_tokens_up_by_id_is_refused(family, why):
+    with pytest.raises(ConfigError, match=f"'{family}_text' cannot be served.*{why}"):
+        tiny(family)
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize(("family", "name"), [("llama", "lm_head.weight"), ("t5", "shared.weight")])
 def test_weights_that_are_no_numbers_are_named(family, name, value):

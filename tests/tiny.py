@@ -61,6 +61,7 @@ T5 = {
     "relative_attention_max_distance": 16,
 }
 SLIDING = {"sliding_window": 5}
+BY_LAYER = {**LLAMA, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCAB}
 
 CAUSAL = {
     "llama": ("Llama", LLAMA),
@@ -96,6 +97,8 @@ SEQ2SEQ = {
 OTHERS = {
     "mamba": ("Mamba", MAMBA),
     "bert": ("Bert", BERT),
+    "gemma3n": ("Gemma3nText", {**BY_LAYER, "num_kv_shared_layers": 0, "laurel_rank": 8}),
+    "gemma4": ("Gemma4Text", BY_LAYER),
     "bloom": ("Bloom", {**COMMON, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
     "mpt": ("Mpt", {**COMMON, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 64}),
     "falcon": (

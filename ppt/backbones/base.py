@@ -225,10 +225,10 @@ class Backbone(ABC):
         """The states [R, N, H] before the LM head, for a bank or no prompt."""
 
     @abstractmethod
-    def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
+    def _own_logits(self, prompt: Tensor | None, ids: Tensor, word: Tensor) -> Tensor:
         """Logits [W, V] for the tokens of a word [W] after one text [T], all by the model itself.
 
-        The plainest way there is, as the yardstick of `adapt`.
+        The plainest way there is, by ids where there is no prompt, as the yardstick of `adapt`.
         """
 
     def _speed_up(self) -> None:

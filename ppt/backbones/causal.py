@@ -196,9 +196,11 @@ class CausalBackbone(Backbone):
         hidden: Tensor = self.model.base_model(inputs_embeds=embeds, **arguments).last_hidden_state
         return hidden
 
-    def _own_logits(self, prompt: Tensor, ids: Tensor, word: Tensor) -> Tensor:
-        embeds = torch.cat([prompt, self._lookup(torch.cat([ids, word]))])
-        logits: Tensor = self.model(inputs_embeds=embeds[None], use_cache=False).logits
+    def _own_logits(self, prompt: Tensor | None, ids: Tensor, word: Tensor) -> Tensor:
+        read: dict[str, Tensor] = {"input_ids": torch.cat([ids, word])[None]}
+        if prompt is not None:
+            read = {"inputs_embeds": torch.cat([prompt, self._lookup(read["input_ids"][0])])[None]}
+        logits: Tensor = self.model(**read, use_cache=False).logits
         return logits[0, -1 - len(word) : -1]
 
 

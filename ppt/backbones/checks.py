@@ -32,14 +32,16 @@ OF_FILES = ("transformers_version", "_name_or_path", "dtype")
 def adapt(backbone: Backbone, advice: str) -> None:
     """Make a model faster in place, and refuse it if `score` then differs from its own forward.
 
-    Two short texts, one of them padded, with words of two tokens: so that attention,
-    positions, cache and LM head are as expected, or users get `advice`. That takes
-    milliseconds, and holds for model types and releases of transformers yet to come.
+    Two short texts, one of them padded, with words of two tokens, after a prompt that is no
+    token's; and one by its ids: so that attention, positions, cache, embeddings and LM head are
+    as expected, or users get `advice`. That takes milliseconds, and holds for model types and
+    releases of transformers yet to come.
     """
     require_numbers(backbone)
     require_known_tokens(backbone)
     ids = torch.arange(1, 13, device=backbone.device) * 37 % backbone.vocab_size
-    prompt, texts, pairs = backbone._lookup(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
+    near, texts, pairs = backbone._lookup(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
+    prompt = (near + near.roll(1, 0)) / 2
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], device=ids.device)
     count, allowed = mask.sum(1), torch.ones_like(pairs, dtype=torch.bool)
     whole = Batch(texts, mask, count, LabelWords(pairs, torch.full_like(count, 2)), allowed)
@@ -49,6 +51,7 @@ def adapt(backbone: Backbone, advice: str) -> None:
     try:
         with torch.no_grad():
             own = [backbone._own_logits(prompt, row, word) for row in rows for word in pairs]
+            bare = [backbone._own_logits(one, rows[0], pairs[0]) for one in (None, prompt[:0])]
             backbone._speed_up()
             ours = [
                 backbone.score(prompt, first, full_vocabulary=True),
@@ -60,7 +63,9 @@ def adapt(backbone: Backbone, advice: str) -> None:
         ) from error
     steps = torch.stack(own).float().log_softmax(-1)
     right = steps.take_along_dim(pairs.repeat(2, 1)[:, :, None], -1).view(2, 2, 2).cumsum(-1)
-    gap = float(((torch.stack(ours, -1) - right).abs() / (1 + right.abs())).max())
+    by_ids, embedded = torch.stack(bare).float().log_softmax(-1)
+    compared = (torch.stack(ours, -1), right), (embedded, by_ids)
+    gap = float(torch.stack([((a - b).abs() / (1 + b.abs())).max() for a, b in compared]).max())
     if not gap <= TOLERANCES.get(backbone.dtype, HALF_TOLERANCE):
         raise ConfigError(
             f"{refusal}: its log-probabilities are {gap:.2g} off (relatively) from those of its"
