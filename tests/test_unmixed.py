@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 import ppt
-from ppt.errors import ConfigError, InputError, UnknownNameError
+from ppt.errors import ConfigError, CorpusError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.results.figures import save_plots
 from ppt.results.report import read_results
 from ppt.tasks.spec import Columns, Files, Label, Rows, Task
 from tests.few import toy_adapter, toy_place, toy_task
+from tests.toys import toy_corpus
 
 FAST = {"shots": 4, "seeds": 1, "max_steps": 2, "eval_steps": 1, "max_length": 60}
 
@@ -87,7 +89,7 @@ def test_results_of_another_target_or_precision_are_not_taken_for_this_ones(plac
         assert losses[0] != losses[1]
         with pytest.raises(ConfigError, match=f"are of --{name} "):
             ppt.tune(task, backbone, output_dir=folder, **known)
-        with pytest.raises(ConfigError, match=rf"{name}: got '{values[0]}', but the backbone was"):
+        with pytest.raises(ConfigError, match=rf"{name}: got '{values[0]}', but the backbone has"):
             ppt.tune(task, backbone, **{name: values[0]}, **known)
         assert ppt.tune(task, backbone, **{name: values[1]}, **known).runs[0].test.loss == losses[1]
 
@@ -141,6 +143,32 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
     for wrong in ("text", ("a", 0), {0: "a"}):
         with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):
             ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
+
+
+def test_what_a_prompt_is_trained_on_and_for_is_what_was_given(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    llama = ppt.load_backbone(place / "llama", device="cpu")
+    corpus = ppt.open_corpus(toy_corpus(tmp_path / "unified", "unified"))
+    known = {"max_steps": 1, "max_length": 60, "threads": torch.get_num_threads(), "device": "cpu"}
+    made = ppt.train_prompt(corpus, llama, format="unified", model=str(place / "llama"), **known)
+    assert made.prompt.card["backbone"] == str(place / "llama")
+    for wrong, words in (
+        ({"format": "multiple_choice"}, "is a unified corpus, expected multiple_choice"),
+        ({"model": "gpt2"}, "model: got 'gpt2', but the backbone has"),
+        ({"device": "cuda"}, "device: got 'cuda', but the backbone has cpu"),
+        ({"threads": 1000}, "threads: got 1000, but the backbone has"),
+        ({"progress": True}, "unknown progress 'True'. Known: bar, lines, none"),
+        ({"output_dir": ""}, "--output_dir: got '', expected text"),
+    ):
+        with pytest.raises(ppt.PPTError, match=words):
+            ppt.train_prompt(corpus, llama, **{**known, **wrong})
+    (shard,) = corpus.folder.glob("train*")
+    data = shard.read_bytes()
+    shard.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    with pytest.raises(CorpusError, match="sha256"):
+        ppt.train_prompt(corpus, llama, verify="full", **known)
+    with pytest.raises(ConfigError, match="threads: got 0, expected a whole number above 0"):
+        ppt.load_backbone(place / "llama", threads=0)
 
 
 def test_texts_that_are_cut_are_told(place, llama, tmp_path, capsys):

@@ -7,6 +7,7 @@ that it gives exact scores or a clear error, never wrong ones.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ FAMILIES: list[type[Backbone]] = [Seq2SeqBackbone, CausalBackbone]
 
 
 def load_backbone(
-    name: str = DEFAULT_MODEL,
+    name: str | Path = DEFAULT_MODEL,
     *,
     device: str | None = None,
     dtype: str = "auto",
@@ -48,8 +49,8 @@ def load_backbone(
     takes a third less time for short texts, and more memory for long ones. `threads` limits
     PyTorch's, for the whole process.
     """
-    where = prepared_device(device, threads)
-    require_known("dtype", dtype, [*DTYPES, "auto"])
+    name, where = str(name), prepared_device(device, threads)
+    require_known("dtype", str(dtype), [*DTYPES, "auto"])
     from transformers import AutoTokenizer
 
     folder = find_model(name)
@@ -85,6 +86,8 @@ def prepared_device(device: str | None, threads: int | None = None) -> torch.dev
     Raises ConfigError where the device cannot be used.
     """
     if threads is not None:
+        if type(threads) is not int or threads < 1:
+            raise ConfigError(f"threads: got {threads!r}, expected a whole number above 0.")
         torch.set_num_threads(threads)
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -119,15 +122,20 @@ def with_backbone(settings: Mapping[str, Any], backbone: Backbone) -> dict[str, 
     is_best = backbone.dtype == _best_dtype(backbone.device)
     named = [name for name, kind in DTYPES.items() if kind == backbone.dtype]
     target = backbone.layout if backbone.layout in TARGETS else TARGETS[0]
-    known = {"dtype": [*["auto"] * is_best, *named] or ["auto"], "target": [target]}
+    known: dict[str, list[Any]] = {
+        "model": [backbone.name],
+        "dtype": [*["auto"] * is_best, *named] or ["auto"],
+        "target": [target],
+        "device": [None, backbone.device.type, str(backbone.device)],
+        "threads": [None, torch.get_num_threads()],
+    }
     for name, spellings in known.items():
         if settings.get(name, spellings[0]) not in spellings:
             raise ConfigError(
-                f"{name}: got {settings[name]!r}, but the backbone was loaded with"
-                f" {' or '.join(spellings)}: leave it out, or load a backbone with it."
+                f"{name}: got {settings[name]!r}, but the backbone has {spellings[-1]}: leave it"
+                " out, or load a backbone with it."
             )
-    flags = {name: spellings[0] for name, spellings in known.items()}
-    return {"model": backbone.name, **flags, **settings}
+    return {**{name: spellings[0] for name, spellings in known.items()}, **settings}
 
 
 def dtype_hint(backbone: Backbone) -> str | None:

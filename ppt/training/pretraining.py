@@ -13,7 +13,8 @@ from ppt.backbones.sources import EMBEDDED, base_model
 from ppt.base.files import file_digest
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
-from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
+from ppt.corpus.storage import MANIFEST, VERIFY, Corpus, open_corpus
+from ppt.errors import require_known
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION, standard_texts
 from ppt.prompts.rendering import Renderer
@@ -30,6 +31,9 @@ from ppt.training.shared import LM
 from ppt.training.starts import started
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading
+
+PROGRESS = ("none", "lines", "bar")
+"""How a run may tell where it stands."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,13 @@ def train_prompt(
     """
     folder = Path(output_dir) if output_dir is not None else None
     known = {"corpus": str(corpus)}
+    require_known("progress", str(progress), PROGRESS)
     if settings.get("format") != LM:
-        corpus = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)
+        place = corpus.folder if isinstance(corpus, Corpus) else corpus
+        corpus = open_corpus(place, settings.get("format"), settings.get("verify", VERIFY[0]))
         known = {"format": corpus.manifest.format, "corpus": str(corpus.folder)}
-    values = with_backbone({**known, "output_dir": folder and str(folder), **settings}, backbone)
+    known |= {} if output_dir is None else {"output_dir": str(output_dir)}
+    values = with_backbone({**known, **settings}, backbone)
     if values.get("format") == LM and "target" not in settings:
         del values["target"]  # is of label words alone
     config = from_values(PretrainConfig, values).resolved()
