@@ -476,6 +476,14 @@ def test_an_unknown_scale_of_the_logits_is_noticed(family, monkeypatch):
         tiny(family)
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mpt"])
+def test_what_has_no_positions_is_refused(family):
+    backbone = tiny(family)
+    backbone.require_room(30, 32, 3, "less")
+    with pytest.raises(ConfigError, match=r"need 65 positions, but .* has 64: less\."):
+        backbone.require_room(30, 33, 3, "less")
+
+
 def test_prompts_that_do_not_fit_are_refused():
     backbone, batch = tiny_llama(), tiny_batch()
     with pytest.raises(ConfigError, match=r"shape \[6, 31\], expected \[P, 32\]"):

@@ -122,6 +122,12 @@ def test_training_leaves_the_backbone_alone(tmp_path, llama):
         assert parameter.grad is None
 
 
+def test_where_gradients_are_off_training_turns_them_on(tmp_path, llama):
+    usual = run(llama, tmp_path / "usual")
+    with torch.no_grad():
+        same(run(llama, tmp_path / "off"), usual)
+
+
 PLACES = [
     *((Loop, "_step", at) for at in (1, 2, 4, 5, 9, 12)),
     *((Loop, "_evaluate", at) for at in (1, 2, 4)),

@@ -17,7 +17,7 @@ import ppt
 from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.fewshot.mixture import Mixture, Portion, drawn, shares
-from ppt.methods import BEST, METHODS, find_method
+from ppt.methods import BEST, CLEAR, METHODS, find_method
 from ppt.pretrain import main as pretrain
 from ppt.prompts.batches import collate
 from ppt.prompts.early import EARLY, read_early, save_early
@@ -439,6 +439,21 @@ def test_pretraining_keeps_the_prompt_of_the_early_step_over_a_kill(place, tmp_p
     assert torch.equal(again.start, early.start)
     card = read_card(part / "prompt")
     assert (card["format"], card["steps"], card["embedding_step"]) == ("sentiment", 6, 3)
+
+
+def test_pretraining_that_stops_before_the_early_step_keeps_its_last(place, tmp_path):
+    argv = [f"--{name}={value}" for name, value in {
+        "format": "sentiment", "corpus": place / "corpora" / "sentiment", "model": place / "llama",
+        "max_steps": 9, "eval_steps": 1, "early_stopping_patience": 2,
+        "metric_for_best_model": CLEAR,
+        "max_length": 48, "prompt_length": 4, "embedding_steps": 9, "device": "cpu",
+        "tensorboard": "false", "output_dir": tmp_path / "run",
+    }.items()]  # fmt: skip
+    assert pretrain(argv) == 0
+    folder = tmp_path / "run" / "prompt"
+    early, card = read_early(folder / EARLY), read_card(folder)
+    assert early.step == card["embedding_step"] == card["steps"] < 9
+    assert not torch.equal(early.start, early.value)
 
 
 # --- the matrix -------------------------------------------------------------------------

@@ -152,6 +152,8 @@ def test_what_a_prompt_is_trained_on_and_for_is_what_was_given(place, tmp_path, 
     known = {"max_steps": 1, "max_length": 60, "threads": torch.get_num_threads(), "device": "cpu"}
     made = ppt.train_prompt(corpus, llama, format="unified", model=str(place / "llama"), **known)
     assert made.prompt.card["backbone"] == str(place / "llama")
+    made.prompt.values().zero_()  # is theirs who asked
+    assert made.prompt.values().any()
     for wrong, words in (
         ({"format": "multiple_choice"}, "is a unified corpus, expected multiple_choice"),
         ({"model": "gpt2"}, "model: got 'gpt2', but the backbone has"),

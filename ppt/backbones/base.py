@@ -86,7 +86,8 @@ class Backbone(ABC):
     def positions(self) -> int | None:
         """The tokens that it can read at most; None for any number (T5's are relative)."""
         own = self.model.config.get_text_config(decoder=True)
-        most: int | None = getattr(own, "max_position_embeddings", None)
+        mpt = getattr(own, "max_seq_len", None)  # has a name of its own for it
+        most: int | None = getattr(own, "max_position_embeddings", mpt)
         return most
 
     @property

@@ -80,7 +80,7 @@ class Prompt:
                 f"the prompt has hidden size {size}, the backbone has {wanted}: take a prompt"
                 " trained for this backbone."
             )
-        return self.tensor.float()
+        return self.tensor.to(torch.float32, copy=True)
 
     @property
     def digest(self) -> str:

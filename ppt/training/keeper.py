@@ -45,15 +45,16 @@ class Keeper(RunLog):
 
     def turn(self, loop: Loop[Evaluation], *, last: bool) -> None:
         """Write the state where it is due, unless the newest one is of this very moment."""
-        if self.early is not None and loop.step in (0, self.early):
-            self._keep_early(loop, self.early)  # before a state says that it is past
+        early, stopped = self.early, loop.courses[0].stopped_early
+        if early is not None and (loop.step in (0, early) or (stopped and loop.step < early)):
+            self._keep_early(loop, loop.step or early)  # before a state says that it is past
         due = last or (loop.step and loop.step % self.settings.save_steps == 0)
         if due and self._saved != loop.step:
             save_state(self.folder, self._state(loop), self.settings.save_total_limit)
             self._saved = loop.step
 
     def _keep_early(self, loop: Loop[Evaluation], early: int) -> None:
-        """Keep the prompt as it begins, and at the early step."""
+        """Keep the prompt as it begins, and at the early step, or where it stops before."""
         file, value = self.folder / FOLDER / EARLY, loop.trainable.value(0)[0]
         save_early(file, early, *([value] if not loop.step else [read_start(file), value]))
 
@@ -112,7 +113,8 @@ def _take_up_early(path: Path, step: int, folder: Path, early: int) -> None:
             f"the state {path} is of step {step}, but its run lacks what --embedding_steps"
             f" {early} keeps ({error}): begin anew with --resume_from_checkpoint none."
         ) from error
-    save_early(folder / FOLDER / EARLY, early, start, kept.value if kept else None)
+    own = (kept.step, start, kept.value) if kept else (early, start)
+    save_early(folder / FOLDER / EARLY, *own)
 
 
 LESS = (

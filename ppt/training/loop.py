@@ -101,6 +101,7 @@ class Loop(Generic[S]):
         self.best: list[list[Tensor]] = [[] for _ in lanes]
         self.step = 0
 
+    @torch.enable_grad()
     def to_the_end(self, stop: StopRequest) -> list[Course[S]]:
         """Turn after turn, until no lane goes on; each is left as at its best step."""
         active, common = list(range(len(self.courses))), self.settings[0]

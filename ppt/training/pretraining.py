@@ -131,7 +131,8 @@ def pretrain(
             early=config.embedding_steps, progress=progress,
         )  # fmt: skip
         scores = course.scores(config.metric_for_best_model)
-        card = {**card_of(config, renderer, made.identity), **scores, "steps": course.step}
+        card = card_of(config, renderer, made.identity, course.step)
+        card |= {**scores, "steps": course.step}
         prompt = None
         if isinstance(trainable, PromptBank):
             place = folder and folder / FOLDER
@@ -186,15 +187,16 @@ def facts_of(config: PretrainConfig, renderer: Renderer | None) -> dict[str, str
 
 
 def card_of(
-    config: PretrainConfig, renderer: Renderer | None, identity: Mapping[str, Any]
+    config: PretrainConfig, renderer: Renderer | None, identity: Mapping[str, Any], steps: int
 ) -> dict[str, Any]:
     """What programs must know of a prompt (``prompt.json``), its scores aside."""
+    early = config.embedding_steps and min(config.embedding_steps, steps)
     card: dict[str, Any] = {
         "backbone": config.model, "format": config.format, "style": config.style,
     }  # fmt: skip
     if renderer is None:
         return {
-            **card, "embedding_step": config.embedding_steps, "tokens_sha256": identity["tokens"],
+            **card, "embedding_step": early, "tokens_sha256": identity["tokens"],
         }  # fmt: skip
     return {
         **card,
@@ -203,7 +205,7 @@ def card_of(
         "label_words": list(renderer.verbalizer.words.values()),
         "loss": config.loss,
         "answers": config.answers,
-        "embedding_step": config.embedding_steps,
+        "embedding_step": early,
         "corpus_sha256": identity["corpus"],
     }
 
