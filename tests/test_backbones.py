@@ -476,7 +476,7 @@ def test_an_unknown_scale_of_the_logits_is_noticed(family, monkeypatch):
         tiny(family)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mpt"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mpt", "phi3_long"])
 def test_what_has_no_positions_is_refused(family):
     backbone = tiny(family)
     backbone.require_room(30, 32, 3, "less")

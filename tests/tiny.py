@@ -61,6 +61,16 @@ T5 = {
     "relative_attention_max_distance": 16,
 }
 SLIDING = {"sliding_window": 5}
+LONG = {
+    "max_position_embeddings": 512,
+    "original_max_position_embeddings": 64,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "short_factor": [1.0] * 4,
+        "long_factor": [2.0] * 4,
+    },
+}
 BY_LAYER = {**LLAMA, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCAB}
 
 CAUSAL = {
@@ -97,6 +107,7 @@ SEQ2SEQ = {
 OTHERS = {
     "mamba": ("Mamba", MAMBA),
     "bert": ("Bert", BERT),
+    "phi3_long": ("Phi3", {**LLAMA, **LONG}),
     "gemma3n": ("Gemma3nText", {**BY_LAYER, "num_kv_shared_layers": 0, "laurel_rank": 8}),
     "gemma4": ("Gemma4Text", BY_LAYER),
     "bloom": ("Bloom", {**COMMON, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
@@ -127,7 +138,7 @@ OTHERS = {
         },
     ),
 }
-"""Families that cannot share prompt keys, or are no left-to-right models at all."""
+"""Families that cannot share prompt keys, or only so long, or are no backbones at all."""
 
 HEADS = {
     "T5": "ForConditionalGeneration",

@@ -84,8 +84,15 @@ class Backbone(ABC):
 
     @property
     def positions(self) -> int | None:
-        """The tokens that it can read at most; None for any number (T5's are relative)."""
+        """The tokens that it can read at most; None for any number (T5's are relative).
+
+        LongRoPE turns all tokens otherwise where a batch's longest row is beyond what the model first
+        had: rows would depend on their neighbours, and not share a prompt's states.
+        """
         own = self.model.config.get_text_config(decoder=True)
+        rope = getattr(own, "rope_parameters", None) or {}
+        if rope.get("rope_type") == "longrope":
+            return int(rope["original_max_position_embeddings"])
         mpt = getattr(own, "max_seq_len", None)  # has a name of its own for it
         most: int | None = getattr(own, "max_position_embeddings", mpt)
         return most
