@@ -86,8 +86,8 @@ class Backbone(ABC):
     def positions(self) -> int | None:
         """The tokens that it can read at most; None for any number (T5's are relative).
 
-        LongRoPE turns all tokens otherwise where a batch's longest row is beyond what the model first
-        had: rows would depend on their neighbours, and not share a prompt's states.
+        LongRoPE turns all tokens otherwise where a batch's longest row is beyond what the model
+        first had: rows would hang on their neighbours, and not share a prompt's states.
         """
         own = self.model.config.get_text_config(decoder=True)
         rope = getattr(own, "rope_parameters", None) or {}
