@@ -331,6 +331,9 @@ def test_a_prompt_of_another_hidden_size_is_refused(place, tmp_path, capsys):
     save_prompt(tmp_path / "p", torch.ones(5, 16), kind="causal", model="other", card={})
     line = fails(capsys, flags(place, tmp_path / "run", init=f"checkpoint:{tmp_path / 'p'}"))
     assert "has hidden size 16, the backbone has 32" in line
+    save_prompt(tmp_path / "t5", torch.ones(5, 32), kind="seq2seq", model="other", card={})
+    line = fails(capsys, flags(place, tmp_path / "run", init=f"checkpoint:{tmp_path / 't5'}"))
+    assert "has task_type SEQ_2_SEQ_LM, expected CAUSAL_LM" in line
 
 
 def test_a_corrupt_shard_is_refused_by_name(tmp_path, place, capsys):

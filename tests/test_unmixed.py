@@ -112,11 +112,13 @@ def test_lora_adapters_in_folders_serve_from_python_too(place, llama, tmp_path):
         f"checkpoint:{runs / 'sentiment-lora' / 'adapter'}",
         f"checkpoint:{runs / 'sentiment-soft' / 'prompt'}",
     ]
-    for name, value in {"use_rslora": True, "alpha_pattern": {"q_proj": 32}}.items():
+    for name, value in {
+        "use_rslora": True, "alpha_pattern": {"q_proj": 32}, "init_lora_weights": "pissa_niter_4",
+    }.items():  # fmt: skip
         toy_adapter(tmp_path / name, place / "llama")
         config = tmp_path / name / "adapter_config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), name: value}))
-        with pytest.raises(InputError, match="and no use_rslora or alpha_pattern"):
+        with pytest.raises(InputError, match="no use_rslora, alpha_pattern or beginning as pissa"):
             ppt.tune(task, llama, prompts=tmp_path / name, **{**known, "methods": "lora_ppt"})
 
 

@@ -34,11 +34,12 @@ COMMON_TOKENS = 5000
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What initialisers may use of a backbone: its table [V, H], tokenizer and label words."""
+    """What initialisers may use of a backbone: its table [V, H], tokenizer, label words, kind."""
 
     table: Tensor
     tokenizer: "PreTrainedTokenizerBase"
     words: LabelWords | None = None
+    kind: str | None = None
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings [..., H] of ids [...], float32 on the CPU."""
@@ -113,11 +114,11 @@ def text(vocabulary: Vocabulary, words: str) -> Initialiser:
     return make
 
 
-def checkpoint(path: str, deep: DeepShape | None = None) -> Initialiser:
+def checkpoint(path: str, deep: DeepShape | None = None, kind: str | None = None) -> Initialiser:
     """The prompt saved at `path`, of embeddings or `deep`; its length must be the one asked for."""
 
     def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
-        prompt = read_values(path, hidden_size=None if deep else shape[1], deep=deep)
+        prompt = read_values(path, hidden_size=None if deep else shape[1], kind=kind, deep=deep)
         if len(prompt) != shape[0]:
             raise ConfigError(
                 f"the prompt in {path} has {len(prompt)} tokens, expected {shape[0]}:"
@@ -135,7 +136,7 @@ INITS: dict[str, Callable[[Vocabulary, str], Initialiser]] = {
     ),
     "labels": class_labels,
     "text": text,
-    "checkpoint": lambda _, path: checkpoint(path),
+    "checkpoint": lambda vocabulary, path: checkpoint(path, kind=vocabulary.kind),
 }
 """``--init`` → factory of the initialiser, from the vocabulary and what follows the colon."""
 

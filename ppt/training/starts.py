@@ -54,7 +54,8 @@ def _prompt(
         origins = torch.tensor(shown.rows)
     else:
         words = renderer.words() if renderer else None
-        vocabulary = Vocabulary(backbone.input_embeddings(), backbone.tokenizer, words)
+        table, tokenizer = backbone.input_embeddings(), backbone.tokenizer
+        vocabulary = Vocabulary(table, tokenizer, words, backbone.kind)
         if config.what == "kv":
             values = begun(backbone, config.init, vocabulary, length, generator)
         else:

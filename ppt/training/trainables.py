@@ -31,6 +31,9 @@ LORA_RANK, LORA_ALPHA = 8, 16
 OTHER_SCALES = ("use_rslora", "alpha_pattern")
 """Fields of PEFT's config by which updates are scaled otherwise."""
 
+TAKEN_OUT = ("pissa", "olora", "corda", "loftq")
+"""How PEFT's `init_lora_weights` begins where updates are taken out of the model's own weights."""
+
 
 class Trainable:
     """`lanes` things that are trained, or only scored, side by side; of this class, nothing is.
@@ -228,12 +231,13 @@ def _take_up(adapted: Any, start: Path) -> None:
     shapes = [{name: tuple(one.shape) for name, one in some.items()} for some in (own, found)]
     scale = config.get("r"), config.get("lora_alpha")
     scaled = any(config.get(name) for name in OTHER_SCALES)
+    scaled = scaled or str(config.get("init_lora_weights")).lower().startswith(TAKEN_OUT)
     if shapes[0] != shapes[1] or scale != (LORA_RANK, LORA_ALPHA) or scaled:
         raise InputError(
             f"the LoRA adapter in {start} does not fit the backbone: expected rank {LORA_RANK} and"
             f" alpha {LORA_ALPHA} in all linear layers of its own, and no"
-            f" {' or '.join(OTHER_SCALES)}: give the backbone that it was"
-            " trained for, or train it anew (python -m ppt.pretrain --trains=lora)."
+            f" {', '.join(OTHER_SCALES)} or beginning as {TAKEN_OUT[0]}: give the backbone that it"
+            " was trained for, or train it anew (python -m ppt.pretrain --trains=lora)."
         )
     set_peft_model_state_dict(adapted, found)
 
