@@ -3,15 +3,19 @@
 import gc
 import json
 import os
+import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from matplotlib.figure import Figure
 
+from ppt.base.files import save_figure
 from ppt.base.imports import quick_imports
 from ppt.corpus import histograms
+from ppt.results import figures
 
 # A slow machine is no failing property. The tests of a change see the same examples each time;
 # `make fuzz`, which sets PPT_FUZZ, sees others each time.
@@ -24,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Most of the time of a small build or run goes to drawing its plots, which few tests look at: those
 # ask for `drawn`. Commands in processes of their own, and pages, draw all the same.
-DRAW, HISTOGRAMS = Figure.savefig, histograms.figure_of
+DRAW, HISTOGRAMS, PLOTS = Figure.savefig, histograms.figure_of, figures.save_plots
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -35,8 +39,22 @@ def save_at_once(figure, file, **look):
         DRAW(figure, file, **look)
 
 
+def plots_at_once(place, plots, suffix="png"):
+    return PLOTS(place, [replace(one, draw=Figure) for one in plots], suffix)
+
+
 Figure.savefig = save_at_once
 histograms.figure_of = lambda _: Figure()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_at_once():
+    """What tests import by name is as it was."""
+    figures.save_plots = plots_at_once
+    if "torch" in sys.modules:
+        from ppt.training import folder
+
+        folder.draw_loss = lambda place, *_: save_figure(place / folder.LOSS_PNG, Figure())
 
 
 @pytest.fixture
@@ -44,6 +62,11 @@ def drawn(monkeypatch):
     """Plots are drawn, pixel by pixel."""
     monkeypatch.setattr(Figure, "savefig", DRAW)
     monkeypatch.setattr(histograms, "figure_of", HISTOGRAMS)
+    if "torch" in sys.modules:
+        from ppt.training import card, folder
+
+        monkeypatch.setattr(folder, "draw_loss", card.draw_loss)
+    monkeypatch.setattr(figures, "save_plots", PLOTS)
 
 
 @pytest.hookimpl(wrapper=True)

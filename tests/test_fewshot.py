@@ -21,7 +21,6 @@ from ppt.report import main as report
 from ppt.results.folder import clear
 from ppt.results.run import Run, read_run
 from tests.few import ALONE, toy_adapter, toy_place, toy_task
-from tests.test_imports import loaded_after
 from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +62,7 @@ def fails(capsys, argv, command=main):
 
 
 @pytest.mark.parametrize("model", ["llama", "t5"])
-def test_every_method_runs_and_leaves_what_people_expect(place, tmp_path, capsys, model):
+def test_every_method_runs_and_leaves_what_people_expect(drawn, place, tmp_path, capsys, model):
     output = tmp_path / "results"
     names = [name for name in ALONE if model == "llama" or METHODS[name].trains != "kv"]
     assert main(flags(place, output, model, methods=",".join(names))) == 0
@@ -401,10 +400,6 @@ def test_help_lists_the_methods_with_their_rates(capsys):
     for name, method in METHODS.items():
         assert f"{name} " in shown
         assert method.summary in shown
-
-
-def test_help_and_wrong_flags_need_no_torch():
-    assert not {"torch", "transformers"} & set(loaded_after("ppt.fewshot.__main__"))
 
 
 def test_two_tasks_of_one_name_are_refused_from_python_too(place):
