@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.build_corpus import main
 from ppt.base.output_folder import LOCK
+from tests import quick  # noqa: F401 - before any build of this process
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ROOT / "data/documents"
