@@ -89,13 +89,6 @@ def test_what_workers_import_never_imports_torch(module):
     assert not {"torch", "transformers", "matplotlib"} & set(loaded)
 
 
-@pytest.mark.parametrize(
-    "module", ["ppt.pretrain", "ppt.adapt", "ppt.fewshot.__main__", "ppt.report"]
-)
-def test_help_and_bad_flags_do_not_wait_for_torch(module):
-    assert not {"torch", "transformers", "matplotlib"} & set(loaded_after(module))
-
-
 def test_installed_commands_are_there():
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     for name, target in scripts.items():

@@ -44,7 +44,7 @@ from tests.synthetic import (
     synthetic_run,
     write_results,
 )
-from tests.test_imports import ROOT, loaded_after
+from tests.test_imports import ROOT
 
 
 def read_examples(folder, runs):
@@ -406,10 +406,6 @@ def test_help_teaches(capsys):
     ):
         assert words in text
     assert max(map(len, text.split("\n"))) <= 100
-
-
-def test_the_command_starts_without_torch_and_matplotlib():
-    assert not {"torch", "transformers", "matplotlib"} & set(loaded_after("ppt.report"))
 
 
 def test_500_runs_with_long_curves_make_a_small_page(tmp_path):
