@@ -164,21 +164,21 @@ def test_ids_that_two_texts_share_are_told_and_both_kept(tmp_path, capsys):
     assert len(set(ids)) == len(ids)
 
 
-def test_a_document_of_50_mb_is_cut_or_whole_as_the_limit_says(tmp_path):
+def test_a_document_of_20_mb_is_cut_or_whole_as_the_limit_says(tmp_path):
     big = " ".join(
         f"The {'abcdefghij'[n % 10] * 350}{n:x} thing number {n} stands here."
-        for n in range(130_000)
+        for n in range(52_000)
     )
-    assert len(big) > 50_000_000
+    assert len(big) > 20_000_000
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/big.jsonl", [{"id": "big", "text": big}, *GOOD])
     flags = ("--input", tmp_path / "in/*", "--formats", "sentence_pair", "--num_shards", 1)
     lines = ("--splitter", "lines", "--min_sentences", 1)
     build(*flags, "--output", tmp_path / "c", *lines)
     documents = ledger_holds(tmp_path / "c")
-    assert documents["kept"] == len(GOOD) + 4  # of 16 million characters at most
-    assert documents["notes"] == {"cut_documents": 1, "parts": 4}
-    build(*flags, "--output", tmp_path / "d", *lines, "--max_document_chars", 60_000_000)
+    assert documents["kept"] == len(GOOD) + 2  # of 16 million characters at most
+    assert documents["notes"] == {"cut_documents": 1, "parts": 2}
+    build(*flags, "--output", tmp_path / "d", *lines, "--max_document_chars", 30_000_000)
     assert ledger_holds(tmp_path / "d")["kept"] == len(GOOD) + 1
 
 
@@ -257,16 +257,16 @@ def test_what_is_wrong_from_the_start_is_one_line_before_any_work(tmp_path, kind
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_error_in_a_worker_process_is_one_line_too(tmp_path):
+def test_an_error_in_a_worker_process_is_one_line_too(tmp_path, capfd):
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": "Just one."}] * 3)
-    done = build_apart(
-        "--input", source, "--output", tmp_path / "c", "--workers", 2, "--num_shards", 3, expect=2
-    )
-    assert done.stderr.startswith("error: no usable document")
-    assert done.stderr.count("\n") == 1
+    flags = ("--input", source, "--output", tmp_path / "c")
+    build(*flags, "--workers", 2, "--num_shards", 3, expect=2)
+    said = capfd.readouterr().err
+    assert said.startswith("error: no usable document")
+    assert said.count("\n") == 1
 
 
-def test_two_builds_do_not_write_to_one_folder(tmp_path):
+def test_two_builds_do_not_write_to_one_folder(tmp_path, capsys):
     source = write_jsonl(tmp_path / "in.jsonl", GOOD)
     (tmp_path / "c").mkdir()
     hold = (
@@ -278,9 +278,9 @@ def test_two_builds_do_not_write_to_one_folder(tmp_path):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout.readline() == "held\n"
-    done = build_apart("--input", source, "--output", tmp_path / "c", expect=2)
+    build("--input", source, "--output", tmp_path / "c", expect=2)
     holder.communicate()
-    assert "another process is writing" in done.stderr
+    assert "another process is writing" in capsys.readouterr().err
     build("--input", source, "--output", tmp_path / "c")
 
 

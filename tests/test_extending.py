@@ -100,10 +100,12 @@ def test_workers_get_the_formats_and_labellers_that_their_launcher_knows(place):
     (place / "both.py").write_text(script)
     flags = ("--formats", "order,sentiment", "--num_shards", 2, "--sentiment_thresholds",
              "0,0,0,0,0", "--labeller", f"lexicon:{place / 'scores.txt'}")  # fmt: skip
-    for workers in (1, 2):
-        output = place / f"c{workers}"
-        done = alone(place, "both.py", *INPUT, "--output", output, *flags, "--workers", workers)
-        assert done.returncode == 0, done.stderr
+    done = alone(place, "both.py", *INPUT, "--output", place / "c2", *flags, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    import lexicon  # noqa: F401
+    import order  # noqa: F401
+
+    build(*INPUT, "--output", place / "c1", *flags)
     assert digests(place / "c1") == digests(place / "c2")
 
 

@@ -262,13 +262,12 @@ def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path):
     (tmp_path / "in").mkdir()
     write_jsonl(tmp_path / "in/good.jsonl", good_documents(6))
     os.mkfifo(tmp_path / "in/a.jsonl")
-    alone = ("--workers", 1)
-    build_apart("--input", tmp_path / "in/*", "--output", tmp_path / "c", *alone)
+    pipe = ("--input", tmp_path / "in/a.jsonl", "--output", tmp_path / "d", "--workers", 1)
+    done = build_apart(*pipe, expect=2)  # apart, as it could wait for ever
+    assert "1 unreadable_file" in done.stderr
+    build("--input", tmp_path / "in/*", "--output", tmp_path / "c")
     (line,) = rejects(tmp_path / "c")
     assert (line["source"], line["reason"]) == ("a.jsonl", "unreadable_file")
-    pipe = ("--input", tmp_path / "in/a.jsonl", "--output", tmp_path / "d")
-    done = build_apart(*pipe, *alone, expect=2)
-    assert "1 unreadable_file" in done.stderr
 
 
 def test_punkt_does_not_learn_from_its_own_files(tmp_path, capsys):
