@@ -73,27 +73,44 @@ REJECTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", REJECTED)
-def test_what_is_bad_is_kept_aside_and_the_rest_goes_on(tmp_path, kind):
-    name, content, reasons = REJECTED[kind]
-    (tmp_path / "in").mkdir()
-    write_jsonl(tmp_path / "in/good.jsonl", GOOD)
-    if isinstance(content, str):
-        if content.startswith("/") and not os.path.exists(content):
-            pytest.skip("no /proc here")
-        os.symlink(content, tmp_path / "in" / name)
-    else:
-        (tmp_path / "in" / name).write_bytes(content)
+def file_of(kind):
+    """The name of a bad file among all."""
+    return kind.replace(" ", "-") + REJECTED[kind][0].removeprefix("a")
+
+
+@pytest.fixture(scope="module")
+def built_of_all(tmp_path_factory):
+    """Corpora of good documents and of all that is bad."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "in").mkdir()
+    write_jsonl(folder / "in/z-good.jsonl", GOOD)  # the last: "truncated gz" has some of them
+    for kind, (_, content, _) in REJECTED.items():
+        path = folder / "in" / file_of(kind)
+        if isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
     build(
-        "--input", tmp_path / "in/*", "--output", tmp_path / "c", "--formats", "sentence_pair",
+        "--input", folder / "in/*", "--output", folder / "c", "--formats", "sentence_pair",
         "--validation_fraction", 0,
     )  # fmt: skip
-    documents = ledger_holds(tmp_path / "c")
-    lines = rejects(tmp_path / "c")
-    of_the_file = [line for line in lines if line["source"] == name]
-    assert [line["reason"] for line in of_the_file] == reasons
+    return folder / "c"
+
+
+@pytest.mark.parametrize("kind", REJECTED)
+def test_what_is_bad_is_kept_aside(built_of_all, kind):
+    if kind == "unreadable file" and not os.path.exists(REJECTED[kind][1]):
+        pytest.skip("no /proc here")
+    of_the_file = [line for line in rejects(built_of_all) if line["source"] == file_of(kind)]
+    assert [line["reason"] for line in of_the_file] == REJECTED[kind][2]
+
+
+def test_what_is_good_among_the_bad_goes_on(built_of_all):
+    documents = ledger_holds(built_of_all)
     assert documents["kept"] == len(GOOD)
-    assert set(good_ids(tmp_path / "c")) == {record["id"] for record in GOOD}
+    sources = {line["source"] for line in rejects(built_of_all)}
+    assert sources - {"z-good.jsonl"} == set(map(file_of, REJECTED))
+    assert set(good_ids(built_of_all)) == {record["id"] for record in GOOD}
 
 
 def good_ids(folder):
