@@ -414,8 +414,8 @@ def test_500_runs_with_long_curves_make_a_small_page(tmp_path):
     assert len(runs) >= 500
     for run in runs:
         if run["curve"]:
-            run["curve"] = [{**run["curve"][i % 17], "step": i} for i in range(200)]
-            run["train_curve"] = [{"step": i, "loss": 1 / (1 + i)} for i in range(1000)]
+            run["curve"] = [{**run["curve"][i % 17], "step": i} for i in range(100)]
+            run["train_curve"] = [{"step": i, "loss": 1 / (1 + i)} for i in range(300)]
     page = html_page(make_report(write_results(tmp_path, runs, predictions=False)))
     assert len(page.encode()) < 2e6
 
