@@ -36,7 +36,7 @@ from tests.toys import settings, toy, train
 
 @pytest.fixture(scope="module")
 def llama():
-    return toy("llama")
+    return toy("llama", num_hidden_layers=1)
 
 
 def fresh(backbone, residual=0, seed=0):
@@ -410,17 +410,16 @@ def test_a_start_is_kept_until_a_step_is_clearly_better():
     assert [has_stalled(history[:2], rule, n) for n in (1, 2)] == [True, False]
 
 
-def test_early_stopping_keeps_the_best_prompt(tmp_path, llama):
-    result = run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
-                 max_steps=30)  # fmt: skip
+def test_early_stopping_keeps_the_best_prompt(tmp_path):
+    backbone, examples = whole = toy("llama")
+    stops = {"learning_rate": 30.0, "early_stopping_patience": 2, "eval_steps": 1, "max_steps": 30}
+    result = run(whole, tmp_path, **stops)
     assert result.course.stopped_early
     assert result.course.step == result.best.step + 2 < 30
-    backbone, examples = llama
     again = evaluated(PromptBank(backbone, [result.prompt]), examples)
     assert again.loss == pytest.approx(result.best.loss, rel=1e-6)
     assert not torch.equal(result.prompt, result.tensors["prompt.values"])
-    same(run(llama, tmp_path, learning_rate=30.0, early_stopping_patience=2, eval_steps=1,
-             max_steps=30), result)  # fmt: skip
+    same(run(whole, tmp_path, **stops), result)
 
 
 @pytest.mark.parametrize("format_name", ["unified", "multiple_choice", "sentence_pair"])

@@ -55,9 +55,9 @@ def toy_corpus(folder, format_name="sentiment", train=48, validation=24):
     return folder
 
 
-def toy(family="llama", format_name="sentiment", train=48, validation=24):
+def toy(family="llama", format_name="sentiment", train=48, validation=24, **changes):
     """A tiny random backbone and rendered rows for it."""
-    backbone = tiny(family)
+    backbone = tiny(family, **changes)
     renderer = Renderer.standard(format_name, backbone.layout, "soft", backbone.tokenizer, 48)
     packed = [
         pack(renderer.rows(iter(toy_rows(format_name, count, seed=count))))
