@@ -62,10 +62,8 @@ def works(folder):
 
 
 @pytest.mark.promise("kill")
-@pytest.mark.parametrize(
-    ("how", "moment"),
-    [(signal.SIGKILL, "as it starts"), (signal.SIGKILL, "at work"), (signal.SIGSEGV, "at work")],
-)
+@pytest.mark.parametrize("moment", ["as it starts", "at work"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_worker_ends_the_build_at_once_and_a_rerun_goes_on(
     tmp_path, flags, reference, moment, how
 ):
