@@ -239,6 +239,12 @@ class Backbone(ABC):
         The plainest way there is, by ids where there is no prompt, as the yardstick of `adapt`.
         """
 
+    def _as_read(self, prompt: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
+        """What the model is given for a prompt and a text, [T]; its ids where there is none."""
+        if prompt is None:
+            return {"input_ids": ids[None]}
+        return {"inputs_embeds": torch.cat([prompt, self._lookup(ids)])[None]}
+
     def _speed_up(self) -> None:
         """Replace parts of the model, in place, by faster ones of the same function."""
         fuse_activations(self.model)

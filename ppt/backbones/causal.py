@@ -197,9 +197,7 @@ class CausalBackbone(Backbone):
         return hidden
 
     def _own_logits(self, prompt: Tensor | None, ids: Tensor, word: Tensor) -> Tensor:
-        read: dict[str, Tensor] = {"input_ids": torch.cat([ids, word])[None]}
-        if prompt is not None:
-            read = {"inputs_embeds": torch.cat([prompt, self._lookup(read["input_ids"][0])])[None]}
+        read = self._as_read(prompt, torch.cat([ids, word]))
         logits: Tensor = self.model(**read, use_cache=False).logits
         return logits[0, -1 - len(word) : -1]
 

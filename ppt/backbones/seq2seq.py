@@ -99,11 +99,8 @@ class Seq2SeqBackbone(Backbone):
         return merge_states(states.view(rows, count, width + 1, -1), batch.words)
 
     def _own_logits(self, prompt: Tensor | None, ids: Tensor, word: Tensor) -> Tensor:
-        read = {"input_ids": ids[None]}
-        if prompt is not None:
-            read = {"inputs_embeds": torch.cat([prompt, self._lookup(ids)])[None]}
         logits: Tensor = self.model(
-            **read,
+            **self._as_read(prompt, ids),
             decoder_input_ids=torch.cat([self._start[0], word[:-1]])[None],
         ).logits
         return logits[0, self._start.shape[1] - 1 :]

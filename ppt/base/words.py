@@ -54,18 +54,21 @@ class Words:
         if last <= 0:
             return np.empty(0, np.int64), np.empty(0, np.uint64)
         places = np.flatnonzero(self.texts[:last] == self.texts[length - 1 :])
-        total = np.full(last, length, dtype=np.uint64)
-        for step in range(length):
-            total *= _BASE
-            total += self.hashes[step : step + last]
+        total = _joined([self.hashes[step : step + last] for step in range(length)])
         return places, mix(total[places])
 
     def hashed(self, places: Indices, length: int) -> Bits:
         """The hashes of the runs of `length` words that start at `places`."""
-        total = np.full(len(places), length, dtype=np.uint64)
-        for step in range(length):
-            total = total * _BASE + self.hashes[places + step]
-        return mix(total)
+        return mix(_joined([self.hashes[places + step] for step in range(length)]))
+
+
+def _joined(words: Sequence[Bits]) -> Bits:
+    """Hashes of runs, not mixed yet, from those of their first words, second words and so on."""
+    total = np.full(len(words[0]), len(words), dtype=np.uint64)
+    for part in words:
+        total *= _BASE
+        total += part
+    return total
 
 
 def words_of(texts: Sequence[str]) -> Words:
