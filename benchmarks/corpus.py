@@ -41,10 +41,15 @@ class Cost:
     rate: float
 
 
-def watch(command: list[str]) -> Cost:
-    """Run a command and add up what it and its descendants used, sampled 20 times a second."""
+def watch(command: list[str], folder: str | None = None) -> Cost:
+    """Run a command in `folder` and add up what it and its descendants used.
+
+    They are looked at 20 times a second.
+    """
     started = time.monotonic()
-    process = psutil.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = psutil.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     cpu: dict[int, float] = {}
     launcher = worker = 0
     while process.poll() is None:
