@@ -231,6 +231,12 @@ def test_front_matter_and_links_of_markdown(raw, expected):
         ),
         ("html", "<p>A <del>bad</del> <ins>good</ins> word.</p>", "A good word."),
         (
+            "html",
+            "<div>One:<table><tr><td>cell</table>two<ul><li>item</ul>three<aside>no</aside>four"
+            "<details><summary>Five</summary>six</details></div>",
+            "One:\n\ntwo\n\nthree\n\nfour\n\nFive\n\nsix",
+        ),
+        (
             "mail",
             "From: a\nContent-Type: text/html\n\n<p>My answer.</p><blockquote>Theirs.</blockquote>",
             "My answer.",

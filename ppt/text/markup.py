@@ -35,6 +35,13 @@ _NO_PROSE_ELEMENTS = (
 )  # fmt: skip
 """The last two are how signs are read, which would stand within the words."""
 
+_BLOCK = re.compile(
+    r"<(?=/?(?:address|article|aside|blockquote|center|details|dialog|dir|div|dl|fieldset|figcaption|"
+    r"figure|footer|form|header|hgroup|legend|listing|main|menu|nav|ol|pre|search|section|summary|"
+    r"table|ul|xmp)[\s/>])",
+    re.IGNORECASE,
+)
+"""Blocks. What stands before and behind one is no paragraph, even where the block is left out."""
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 _OPENED_AGAIN = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
@@ -123,6 +130,7 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     _refuse_longer(text)
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
+    text = _BLOCK.sub("<br><", text)
     depth, elements = _size(text)
     if depth > DEEPEST_HTML:
         raise ExtractionError(f"{depth} elements within each other, {DEEPEST_HTML} at most")
