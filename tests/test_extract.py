@@ -304,6 +304,14 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
         ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
          "text/html\n\n<p>No.</p>\n--b\nContent-Type: text/plain\n\nYes.\n--b--\n", "Yes."),
         ("Subject: x\nContent-Type: text/html\n\n<p>Only this.</p>", "Only this."),
+        ('Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/html\n\n'
+         "<p>The body.</p>\n--b\nContent-Type: text/plain\n\nTo leave the list, write to us.\n"
+         "--b--\n", "The body."),
+        ('Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/html\n\n'
+         "<p>See below.</p>\n--b\nContent-Type: message/rfc822\n\nSubject: y\n\nAnother's.\n"
+         "--b--\n", "See below."),
+        ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
+         "text/plain\n\n \n--b\nContent-Type: text/html\n\n<p>Yes.</p>\n--b--\n", "Yes."),
         ("No headers here.\n\nAm 3. Mai schrieb Ann:\n> Zitat\n\nGut.", "No headers here.\n\nGut."),
         ("Yes.\n-----Original Message-----\nFrom: X\n\nOld.", "Yes."),
         ("Yes.\n_______________________________________________\nlist mailing list", "Yes."),

@@ -6,6 +6,7 @@ here. Every rule looks at whole lines, once.
 
 import quopri
 import re
+from collections.abc import Iterator
 from email import message_from_string
 from email.message import Message
 
@@ -51,14 +52,33 @@ def prose_of_mail(text: str) -> str:
 
 
 def _body(message: Message) -> str:
-    """The text of the first plain part; where there is none, of the first in HTML."""
-    parts = [part for part in message.walk() if not part.is_multipart()]
-    by_kind = {part.get_content_type(): part for part in reversed(parts) if not part.get_filename()}
-    if "text/plain" in by_kind:
-        return _decoded(by_kind["text/plain"])
-    if "text/html" in by_kind:
-        return prose_of_html(_decoded(by_kind["text/html"]), without=("blockquote",))
-    raise ExtractionError(f"no text in the mail; there are {sorted(by_kind)}")
+    """The first text, plain or in HTML, that is not blank."""
+    text, kinds = None, set()
+    for part in _parts(message):
+        kinds.add(kind := part.get_content_type())
+        if kind in ("text/plain", "text/html") and not part.get_filename():
+            text = _decoded(part)
+            if kind == "text/html":
+                text = prose_of_html(text, without=("blockquote",))
+            if text.strip():
+                return text
+    if text is None:
+        raise ExtractionError(f"no text in the mail; there are {sorted(kinds)}")
+    return text
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """The parts in order, of those that say the same the plain one first. A list's footer may be
+    plain below a body in HTML, and an attached mail is another's.
+    """
+    if not message.is_multipart():
+        yield message
+        return
+    inside = [part for part in message.get_payload() if isinstance(part, Message)]
+    if message.get_content_type() == "multipart/alternative":
+        inside.sort(key=lambda part: part.get_content_type() != "text/plain")
+    for part in inside:
+        yield from _parts(part)
 
 
 def _decoded(part: Message) -> str:
