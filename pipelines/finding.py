@@ -24,17 +24,20 @@ def match(pattern: str) -> dict[str, int]:
     """Return path → size of the files that `pattern`, a path or a glob, names.
 
     As in Beam, ``*`` stays within a folder and ``**`` does not; but ``/**/`` may be no folder at
-    all, as for everyone else, and for `ppt.adapt` and `train_punkt`. Only files match. Local links
-    to nowhere and pipes are listed too: they become rejects. Raises InputError where a folder
-    that the pattern reaches cannot be listed; links to folders are passed over and told.
+    all, as for everyone else, and for `ppt.adapt` and `train_punkt`, and ``*`` any sign of a name.
+    Only files match. Local links to nowhere and pipes are listed too: they become rejects. Raises
+    InputError where a folder that the pattern reaches cannot be listed; links to folders are
+    passed over and told.
     """
     if is_local(pattern):
         return _match_locally(os.path.abspath(pattern))
     stores.reach(pattern, "list", InputError)
-    found = {k: v for one in _alternatives(pattern) for k, v in stores.sizes(one).items()}
-    if not found:  # a key may hold "[" and be no glob
-        found = {k: v for k, v in stores.sizes(pattern.replace("[", "?")).items() if k == pattern}
-    return _some(found, pattern)
+    head, *globs = _GLOB.split(pattern, maxsplit=1)
+    there = stores.sizes(f"{head}**" if globs else pattern)
+    if pattern in there:  # a key may hold "[" and be no glob
+        return {pattern: there[pattern]}
+    matches = _matcher(pattern)
+    return _some({path: size for path, size in there.items() if matches(path)}, pattern)
 
 
 def _match_locally(pattern: str) -> dict[str, int]:
@@ -84,16 +87,17 @@ def _size(path: str) -> int:
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
-    """What tells whether a path matches a pattern of Beam's, to its end."""
+    """What tells whether a path matches a pattern of Beam's, to its end.
+
+    Raises InputError for one that can be none, as ``[9-0]``.
+    """
     known = FileSystems.get_filesystem(pattern).translate_pattern(pattern)
-    return re.compile(known.replace("/.*/", "/(?:.*/)?")).match
-
-
-def _alternatives(pattern: str) -> list[str]:
-    """Patterns of Beam's that together match what ours does."""
-    head, deep, tail = pattern.partition("/**/")
-    rest = _alternatives(tail) if deep else []
-    return [f"{head}{within}{one}" for one in rest for within in ("/", deep)] or [pattern]
+    # A "\\" is a sign like others here: Windows' archives leave it in names.
+    known = known.replace(r"[^/\\]*", "[^/]*").replace("/.*/", "/(?:.*/)?")
+    try:
+        return re.compile(known).match
+    except re.error as error:
+        raise InputError(f"the pattern {pattern!r} is none: {error.msg}") from error
 
 
 def _reach(pattern: str) -> Callable[[str], bool]:

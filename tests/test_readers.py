@@ -746,6 +746,14 @@ def test_two_stars_are_any_number_of_folders_or_none(
     assert sorted(found) == [f"{tmp_path}/{name}" for name in names]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs file names of any signs")
+def test_a_star_is_any_sign_of_a_name_but_a_slash(tmp_path: Path) -> None:
+    names = ["a\\b.txt", "c\nd.txt", "e f.txt"]
+    make(tmp_path, *names)
+    assert sorted(names_of(tmp_path / "*.txt")) == names
+    assert sorted(names_of(tmp_path / "[a-e]*.txt")) == names
+
+
 def test_relative_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a.txt", "d/b.txt")
     monkeypatch.chdir(tmp_path)
@@ -777,6 +785,7 @@ def test_a_name_that_is_not_utf8_gives_usable_ids(tmp_path: Path) -> None:
         ("d", "'.*/d' is a folder; for the files in it give '.*/d/\\*'"),
         ("d/", "is a folder"),
         ("*", "no file matches"),
+        ("[9-0].txt", r"the pattern '.*\[9-0\].txt' is none: bad character range"),
     ],
 )
 def test_patterns_that_name_no_file(pattern: str, message: str, tmp_path: Path) -> None:
@@ -869,6 +878,7 @@ def test_any_file_system_of_beam_is_read_alike(
     (folder / "a.jsonl").write_bytes(b"".join(NUMBERED))
     (folder / "b.jsonl.gz").write_bytes(gzip.compress(NUMBERED[0]))
     (folder / "c.parquet").write_bytes(parquet({"text": ["a", "b"]}, row_group_size=1))
+    (folder / r"d\e.jsonl").write_bytes(NUMBERED[1])
     found = {}
     for pattern in (f"{folder}/*", "elsewhere://bucket/in/*"):
         slices = expand([pattern], slice_bytes=30)
@@ -876,4 +886,4 @@ def test_any_file_system_of_beam_is_read_alike(
         found[pattern] = [record for part in slices for record in read(part, OPTIONS)]
     here, there = found.values()
     assert here == there
-    assert len(here) == 6
+    assert len(here) == 7
