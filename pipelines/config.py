@@ -74,7 +74,8 @@ class BuildConfig:
     """The flags that the corpora's bytes depend on. `__post_init__` refuses bad values.
 
     `inputs` tells the files, `num_shards` the shards of the training split, `excluded` what is
-    told of the rows that no sentence may share words with; a job sets them.
+    told of the rows that no sentence may share words with, `labeller_digest` tells the labeller's
+    model from another of its name; a job sets them.
     `splitter_source` is what the workers load, if not `splitter`. Lengths of
     sentences that are 0 become those of the splitter (`ppt.text.sentences.LENGTHS`).
     """
@@ -85,6 +86,7 @@ class BuildConfig:
     splitter: str = "punkt:english"
     splitter_source: str = ""
     labeller: str = "vader"
+    labeller_digest: str = ""
     min_sentences: int = 2
     min_sentence_chars: int = 0
     max_sentence_chars: int = 0
@@ -172,9 +174,11 @@ class BuildConfig:
         return [(split, number) for split in SPLITS for number in range(counts[split])]
 
     def as_manifest(self) -> dict[str, Any]:
-        """What the manifest keeps: all of it but the formats and where the splitter lies."""
+        """What the manifest keeps: all of it but the formats, where the splitter lies, and what is
+        among the versions.
+        """
         data = asdict(self)
-        del data["formats"], data["splitter_source"]
+        del data["formats"], data["splitter_source"], data["labeller_digest"]
         examples, read = data.pop("examples"), data.pop("read")
         data["inputs"] = self.inputs._asdict()
         data["excluded"] = [source._asdict() for source in self.excluded]
@@ -201,6 +205,7 @@ class BuildConfig:
             "corpus_format": str(FORMAT_VERSION),
             "pyarrow": pa.__version__,
             **{name: version(name) for name in (*labelling, *preparing)},
+            **({"labeller": self.labeller_digest} if self.labeller_digest else {}),
         }
 
 

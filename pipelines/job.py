@@ -25,7 +25,7 @@ from pipelines.finishing import only_build, read_manifests, scratch, told_otherw
 from pipelines.flags import AUTO, CPU_HOUR_PRICE, LOCAL_RUNNERS
 from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
-from pipelines.labelling import check_labeller
+from pipelines.labelling import check_labeller, labeller_digest
 from pipelines.local import shown, totals
 from pipelines.logs import show_logs
 from pipelines.readers import check, estimated_text_bytes, expand, read
@@ -185,7 +185,9 @@ def _checked(job: Job, plan: Plan) -> tuple[Plan, Excluded]:
         find_splitter(job.config.splitter)
     refuse_foreign_input(plan.slices, plan.config)
     excluded, sources = read_excluded(job.exclude, job.data_dir)
-    return replace(plan, config=replace(plan.config, excluded=sources)), excluded
+    digest = labeller_digest(job.config.labeller) if plan.config.needs_labels else ""
+    config = replace(plan.config, excluded=sources, labeller_digest=digest)
+    return replace(plan, config=config), excluded
 
 
 def _run(

@@ -5,13 +5,17 @@ Importing this module imports neither torch nor transformers: what a model needs
 when a labeller asks for one.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
 from pipelines.metrics import timed
+from ppt.base.files import file_digest
 from ppt.corpus.builders import Probabilities
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
 from ppt.errors import ConfigError, InputError, unknown_name
@@ -143,3 +147,15 @@ def make_labeller(name: str) -> beam.PTransform:
 def check_labeller(name: str) -> None:
     """Raise one clear `PPTError`, before any work, if `name` is unknown or cannot be used."""
     find_labeller(name).check(name.partition(":")[2])
+
+
+def labeller_digest(name: str) -> str:
+    """A digest of what the labeller `name` reads of this disk, a file or a folder with all in it;
+    "" where it reads none. A model that was trained on has the name that it had.
+    """
+    place = Path(name.partition(":")[2]).expanduser()
+    if ":" not in name or not place.exists():
+        return ""
+    files = sorted(path for path in (place, *place.rglob("*")) if path.is_file())
+    told = [(path.relative_to(place).as_posix(), file_digest(path)) for path in files]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from matplotlib.image import imread
+from safetensors.numpy import load_file, save_file
 
 from pipelines.config import BuildConfig
 from pipelines.job import Job, run
@@ -54,7 +55,7 @@ from tests.builds import (
     write_jsonl,
 )
 from tests.checker import Checker, Source
-from tests.test_labelling import save_classifier
+from tests.test_labelling import WORDS, save_classifier
 
 FLAGS = ("--num_shards", 4, "--validation_fraction", 0.2)
 KILLS = int(os.environ.get("PPT_KILLS", "1"))
@@ -531,6 +532,30 @@ def test_a_model_labels_through_run_inference(tmp_path):
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
     assert manifest(tmp_path / "c1", "sentiment")["examples"]["drops"].get("low_confidence", 0) == 0
+
+
+def test_labels_of_a_model_that_has_changed_are_not_taken_for_finished(tmp_path, monkeypatch):
+    """It has the name that it had, and its configuration."""
+    model = save_classifier(tmp_path / "model")
+    draw = random.Random(1)
+    told = [" ".join(draw.sample(WORDS[:-1], 8)).capitalize() + "." for _ in range(200)]
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": " ".join(told)}])
+    argv = ["--input", source, "--labeller", f"model:{model}", "--formats", "sentiment",
+            "--sentiment_thresholds", "0,0,0,0,0", "--validation_fraction", 0]  # fmt: skip
+    from pipelines import finishing
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "build_manifests", lambda *_: 1 / 0)
+        with pytest.raises(Exception, match="division"):
+            build(*argv, "--output", tmp_path / "c")
+    weights = load_file(model / "model.safetensors")
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = np.roll(weights[name], 1, axis=0)  # each class is called the next
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    for name in ("c", "anew"):
+        build(*argv, "--output", tmp_path / name)
+    assert digests(tmp_path / "c") == digests(tmp_path / "anew")
+    assert len(manifest(tmp_path / "c", "sentiment")["versions"]["labeller"]) == 64
 
 
 def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
