@@ -77,17 +77,19 @@ def supplement_english(parameters: PunktParameters) -> None:
 
 def texts(patterns: Sequence[str], field: str) -> Iterator[str]:
     """Normalised texts of all files: `field` of each JSON line, or the whole of other files."""
+    paths: dict[str, str] = {}  # a file that two patterns match is learned from once
     for pattern in patterns:
-        paths = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
-        if not paths:
+        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
+        if not found:
             raise InputError(f"--input: no file matches {pattern!r}")
-        for path in paths:
-            yield from _texts_of(path, field)
+        paths |= {os.path.abspath(path): path for path in found}  # noqa: PTH100
+    for path in paths.values():
+        yield from _texts_of(path, field)
 
 
 def _texts_of(path: str, field: str) -> Iterator[str]:
-    plain = path.removesuffix(".gz")
-    opener = gzip.open if plain != path else open
+    plain = path.lower().removesuffix(".gz")
+    opener = gzip.open if path.lower() != plain else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             if not plain.endswith((".jsonl", ".ndjson", ".json")):

@@ -460,6 +460,14 @@ def test_the_command_tells_what_is_wrong(tmp_path, capsys, content, flags, messa
     assert message in capsys.readouterr().err
 
 
+def test_the_command_reads_each_file_once_and_knows_its_kind_as_builds_do(tmp_path):
+    one = tmp_path / "A.JSONL.GZ"
+    one.write_bytes(gzip.compress(json.dumps({"text": "A text."}).encode()))
+    (tmp_path / "b.txt").write_text("Another.")
+    patterns = [str(one), str(tmp_path / "*"), str(tmp_path / "./*.txt")]
+    assert [*command.texts(patterns, "text")] == ["A text.", "Another."]
+
+
 def test_the_command_reads_byte_order_marks_and_tells_of_damaged_gzip(tmp_path, capsys):
     text = " ".join(f"Dr. Martin saw {n} cats." for n in range(200))
     marked, damaged = tmp_path / "in.jsonl", tmp_path / "in.txt.gz"
