@@ -9,17 +9,22 @@ import time
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import ppt
 from ppt.base import terminal
 from ppt.fewshot.__main__ import main
+from ppt.fewshot.lanes import score_rows
+from ppt.fewshot.views import TaskView
 from ppt.methods import EXAMPLES, METHODS
 from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
 from ppt.results.folder import clear
 from ppt.results.run import Run, read_run
+from ppt.training.trainables import PromptBank
 from tests.few import ALONE, toy_adapter, toy_place, toy_task
 from tests.tiny import save_tiny
 
@@ -403,8 +408,6 @@ def test_help_lists_the_methods_with_their_rates(capsys):
 
 
 def test_two_tasks_of_one_name_are_refused_from_python_too(place):
-    import ppt
-
     task = ppt.load_task(place / "toy.yaml")
     backbone = ppt.load_backbone(str(place / "llama"), device="cpu")
     with pytest.raises(ppt.ConfigError, match="two tasks are called 'toy'"):
@@ -413,9 +416,25 @@ def test_two_tasks_of_one_name_are_refused_from_python_too(place):
         ppt.tune(task, backbone, prompt="runs/")
 
 
-def test_python_in_memory_gives_the_rows_of_the_command(place, tmp_path):
-    import ppt
+def test_each_member_of_an_ensemble_has_a_card_of_its_own(place, tmp_path):
+    task = ppt.load_task(place / "toy.yaml")
+    backbone = ppt.load_backbone(str(place / "llama"), device="cpu")
+    given = {"methods": "ensemble_mean", "seeds": 1, "shots": 6, "max_steps": 6, "eval_steps": 1,
+             "max_length": 60, "prompt_length": 3}  # fmt: skip
+    view = TaskView.of(task, METHODS["ensemble_mean"], backbone, 60, None)
+    rows = view.draw(6, 0).validation.tokens
+    for folder in (None, tmp_path):
+        found = ppt.tune(task, backbone, output_dir=folder, **given)
+        prompts = found.prompts[found.runs[0].run]
+        bank = PromptBank(backbone, [one.values() for one in prompts])
+        scores = score_rows(bank, range(5), rows, np.tile(np.arange(6), (5, 1)), view.words,
+                            loss="verbalizer", tokens_at_once=4096)  # fmt: skip
+        for own, prompt in zip(scores, prompts, strict=True):
+            loss = torch.nn.functional.cross_entropy(own, torch.tensor(rows.labels))
+            assert prompt.card["validation"]["loss"] == pytest.approx(float(loss), rel=1e-4)
 
+
+def test_python_in_memory_gives_the_rows_of_the_command(place, tmp_path):
     names = ["zero_shot", "prompt_tuning", "ppt"]
     assert main(flags(place, tmp_path / "r", methods=",".join(names))) == 0
     wanted = {row["run"]: row for row in without_time(rows_of(tmp_path / "r"))}

@@ -456,6 +456,20 @@ def test_pretraining_that_stops_before_the_early_step_keeps_its_last(place, tmp_
     assert not torch.equal(early.start, early.value)
 
 
+def test_tuning_that_stops_before_the_early_step_keeps_its_last(place, tmp_path):
+    argv = flags(place, tmp_path / "results", sources=None, methods="prompt_tuning", seeds=3,
+                 max_steps=9, eval_steps=1, early_stopping_patience=1, learning_rate=3,
+                 embedding_steps=9, library=tmp_path / "library")  # fmt: skip
+    assert main(argv) == 0
+    rows = rows_of(tmp_path / "results")
+    assert any(row["stopped_early"] for row in rows)
+    for row in rows:
+        assert read_early(tmp_path / "results" / row["adapter"] / EARLY).step == row["steps"]
+    folder = tmp_path / "library" / "toy"
+    card = read_card(folder)
+    assert read_early(folder / EARLY).step == card["embedding_step"] == card["steps"]
+
+
 # --- the matrix -------------------------------------------------------------------------
 
 

@@ -152,18 +152,20 @@ def _save(bench: Workbench, finished: Finished, trial: Trial, folder: Path | Non
     path = f"{ADAPTERS}/{trial.task}/{name}/shots-{trial.shots}-seed-{trial.seed}"
     if trial.learning_rate is not None:
         path += f"-lr-{trial.learning_rate}"
-    card, saved = adapter_card(finished, trial), False
-    trainable = finished.start.trainable
+    saved, trainable = False, finished.start.trainable
     if folder is None:
         if isinstance(trainable, PromptBank):
-            values = [trainable.value(lane)[0] for lane in lanes]
             bench.kept[trial.id] = tuple(
-                Prompt(card, tensor=one, trains=trainable.trains) for one in values
-            )
+                Prompt(
+                    adapter_card(finished, trial, lane), tensor=trainable.value(lane)[0],
+                    trains=trainable.trains,
+                )
+                for lane in lanes
+            )  # fmt: skip
         return None
     for member, lane in enumerate(lanes):
         place = folder / path / f"member-{member}" if len(lanes) > 1 else folder / path
-        saved = trainable.save(lane, place, base, card)
-        if (early := finished.lane_results[lane].early) and bench.config.kept_step:
-            save_early(place / EARLY, bench.config.kept_step, *early)
+        saved = trainable.save(lane, place, base, adapter_card(finished, trial, lane))
+        if early := finished.lane_results[lane].early:
+            save_early(place / EARLY, early.step, early.start, early.value)
     return path if saved else None

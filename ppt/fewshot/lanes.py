@@ -22,6 +22,7 @@ from ppt.base.arrays import Indices
 from ppt.base.signals import StopRequest
 from ppt.fewshot.predictions import Outcome, measure, single
 from ppt.prompts.batches import TokenRows, collate, join
+from ppt.prompts.early import Early
 from ppt.prompts.order import BatchOrder
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.evaluation import Course
@@ -57,15 +58,14 @@ class Lane:
 class LaneResult:
     """How a lane went. `scores` [N, L] are those of its best step on validation.
 
-    `train_curve` has (step, mean loss since the one before). `early` is the lane's prompt [P, H]
-    before the first step, and at the step that `tune` was to keep. `parameters` are those that
-    were trained, also of what was folded away since.
+    `train_curve` has (step, mean loss since the one before), `early` the lane's prompt at the step
+    that `tune` was to keep. `parameters` are those that were trained, also of what is folded away.
     """
 
     course: Course[Outcome]
     best: Outcome
     scores: Tensor
-    early: tuple[Tensor, Tensor] | None = None
+    early: Early | None = None
     train_curve: list[tuple[int, float]] = field(default_factory=list)
     parameters: int = 0
 
@@ -93,7 +93,7 @@ def tune(
     for lane, course in enumerate(courses):
         best = course.best(settings.metric_for_best_model)
         scores = objective.scores[lane][best.step]
-        early = curves.early[lane] if curves.early else None
+        early = curves.kept(lane, course)
         results.append(LaneResult(course, best, scores, early, curves.curves[lane], sizes[lane]))
     return results
 
@@ -118,7 +118,7 @@ class Curves(Watcher[Outcome]):
         self, lanes: int, every: int, on_step: Callable[[int], None], keep_step: int | None = None
     ) -> None:
         self.every, self._on_step, self._keep = every, on_step, keep_step
-        self.early: list[tuple[Tensor, Tensor]] = []
+        self._early: list[tuple[Tensor, Tensor]] = []
         self.curves: list[list[tuple[int, float]]] = [[] for _ in range(lanes)]
 
     def trained(self, lane: int, row: dict[str, float]) -> None:
@@ -136,11 +136,16 @@ class Curves(Watcher[Outcome]):
             return
         if not loop.step:
             values = [trainable.value(lane)[0] for lane in range(trainable.lanes)]
-            self.early = [(value, value) for value in values]
+            self._early = [(value, value) for value in values]
         elif loop.step == self._keep or (last and loop.step < self._keep):
-            self.early = [
-                (start, trainable.value(lane)[0]) for lane, (start, _) in enumerate(self.early)
+            self._early = [
+                (start, trainable.value(lane)[0]) for lane, (start, _) in enumerate(self._early)
             ]
+
+    def kept(self, lane: int, course: Course[Outcome]) -> Early | None:
+        """What a lane was at the early step, or at its last where it ended before that."""
+        step = max(1, min(self._keep or 1, course.step))
+        return Early(step, *self._early[lane]) if self._early else None
 
 
 class TaskLanes(Objective[Outcome]):

@@ -117,10 +117,9 @@ def prediction_table(finished: Finished, trial: Trial) -> pa.Table:
     return pa.table({**columns, **own}, schema=PREDICTION_COLUMNS)
 
 
-def adapter_card(finished: Finished, trial: Trial) -> dict[str, Any]:
-    """What is to be known of a tuned prompt, beside what `save_prompt` tells."""
+def adapter_card(finished: Finished, trial: Trial, lane: int) -> dict[str, Any]:
+    """What is to be known of what a lane has tuned, beside what `save_prompt` tells."""
     method, renderer = find_method(trial.method), finished.view.renderer
-    lane = finished.lanes(trial)[0]
     result = finished.lane_results[lane]
     source = finished.start.loans[lane].source if finished.start.loans else None
     return {

@@ -121,7 +121,7 @@ def _tuned_target(asked: Asked, length: int) -> Early:
         tokens_at_once=config.tokens_at_once, on_step=asked.on_step, keep_step=step,
     )  # fmt: skip
     assert result.early is not None
-    return Early(step, *result.early)
+    return result.early
 
 
 def _near(asked: Asked) -> list[tuple[Source, float]]:
@@ -212,9 +212,7 @@ def _mixed_prompt(
     config = asked.bench.config
     bank = PromptBank(asked.bench.backbone, [asked.plain_start(asked.trial.seed)])
     course, curves = _train(asked, bank, portions, config.prompt_rate())
-    step = min(config.early_step, config.mixture_steps)
-    early = Early(step, *curves.early[0]) if curves.early else None
-    return bank.value(0)[0], early, course
+    return bank.value(0)[0], curves.kept(0, course), course
 
 
 def _train_together(asked: Asked, weights: Trainable) -> None:
