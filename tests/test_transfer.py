@@ -288,6 +288,19 @@ def test_a_finished_grid_is_not_made_again_and_another_source_is_another_run(
     assert "with another prompt, data or program" in fails(capsys, argv)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"learning_rate": 0.05}, {"similarity": "pairs", "seeds": "1,"}]
+)
+def test_starts_that_other_flags_make_are_not_mixed(place, tmp_path, capsys, changes):
+    """Whatever the place in the grid: one table would have both, or none could be made."""
+    known = {"seeds": 1, "methods": "spot_average:2,prompt_tuning"}
+    assert main(flags(place, tmp_path, **known)) == 0
+    told = fails(capsys, flags(place, tmp_path, **{**known, **changes}))
+    assert "has toy, spot_average:2, 8 shots, seed 0 with another prompt, data" in told
+    assert len(rows_of(tmp_path)) == 2
+    assert main(flags(place, tmp_path, **{**known, **changes, "methods": "prompt_tuning"})) == 0
+
+
 def test_several_tasks_are_trained_together(place, tmp_path, capsys):
     both = f"{place / 'toy.yaml'},{place / 'other.yaml'}"
     argv = flags(place, tmp_path, task_file=both, seeds=1, sources=None, library=tmp_path / "lib",

@@ -23,7 +23,7 @@ from ppt.fewshot.choosing import Choices, choose_methods
 from ppt.fewshot.grid import banks, content_digest
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.shelving import add_to_library, check_library
-from ppt.methods import METHODS, ONE, PRETRAINED, family, find_method
+from ppt.methods import METHODS, PRETRAINED, family, find_method
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import REJECTS, check_folder
@@ -198,12 +198,12 @@ def missing_of(
 
 
 def _can_be_told(place: Trial, chosen: Choices) -> bool:
-    """Whether what a run would begin with today is known, and a matter of no flag that is free."""
+    """Whether what a run would begin with today is known: nothing, or what this grid has chosen."""
     if family(place.method) not in METHODS:  # of a module that is not imported here
         return False
     method = find_method(place.method)
-    begins = method.init == PRETRAINED or method.transfer == ONE
-    return (place.task, place.method) in chosen if begins else method.transfer is None
+    begins = method.init == PRETRAINED or method.transfer is not None
+    return not begins or (place.task, place.method) in chosen
 
 
 def _named(
