@@ -358,6 +358,14 @@ def test_unlike_runs_are_not_chosen_among(name):
         selected([run(rate=1e-3), run(rate=1e-4, **{name: "other"})])
 
 
+def test_one_start_from_other_tasks_may_be_told_with_other_last_digits():
+    one, two = "sources:rte=0.871,cb=0.502", "sources:rte=0.870,cb=0.502"
+    runs = [run(rate=1e-3, init=one), run(rate=1e-4, init=two)]
+    assert len(selected(runs)) == 1
+    with pytest.raises(InputError, match="runs differ in init"):
+        selected([*runs, run(rate=1e-2, init="vocabulary")])
+
+
 def test_runs_without_validation_are_not_chosen_among():
     assert selected([run(validation=None)])[0].validation is None
     with pytest.raises(InputError, match="2 runs, one without validation scores"):

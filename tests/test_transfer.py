@@ -336,6 +336,14 @@ def test_test_texts_that_another_task_trains_on_are_told(place, tmp_path, capsys
                  methods="multitask_prompt")  # fmt: skip
     assert main(argv) == 0
     assert "note: 13 test texts of toy are training texts of leak" in capsys.readouterr().err
+    known = (place / "toy.yaml").read_text().replace("test: test.jsonl\n", "")
+    (place / "rest.yaml").write_text(known.replace("name: toy", "name: rest"))
+    both = f"{place / 'rest.yaml'},{tmp_path / 'leak.yaml'}"
+    argv = flags(place, tmp_path / "rest", task_file=both, sources=None, seeds=1, shots=4,
+                 methods="multitask_prompt")  # fmt: skip
+    assert main(argv) == 0
+    told = "9 texts, which are tested where they are not drawn, of rest are training texts of leak"
+    assert told in capsys.readouterr().err
 
 
 def test_the_name_of_the_task_stands_before_its_text(place):

@@ -68,13 +68,15 @@ def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
             names = [name for one in begin.sources.sources for name in one.tasks]
             pairs |= dict.fromkeys((task, name) for name in (*(d.task.name for d in read), *names))
     ids = cache(lambda name, side: {content_id(row) for row in getattr(known[name], side)})
+    sides = {task: "test" if data.test else "train" for task, data in tasks.items()}
     counts = {
-        (task, name): len(ids(task, "test") & ids(name, "train"))
+        (task, name): len(ids(task, sides[task]) & ids(name, "train"))
         for task, name in pairs if name in known and name != task
     }  # fmt: skip
+    what = {"test": "test texts", "train": "texts, which are tested where they are not drawn,"}
     return [
-        f"{count:,} test texts of {task} are training texts of {name}, which it begins with: their"
-        " scores say too much."
+        f"{count:,} {what[sides[task]]} of {task} are training texts of {name}, which it begins"
+        " with: their scores say too much."
         for (task, name), count in counts.items() if count
     ]  # fmt: skip
 

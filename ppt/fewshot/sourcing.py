@@ -25,6 +25,7 @@ from ppt.methods import AVERAGE, BEST, METHODS, MIXTURE, ONE, TASKS, VECTORS, Me
 from ppt.prompts.early import Early, save_early
 from ppt.prompts.rendering import Renderer
 from ppt.results.folder import embedding_file
+from ppt.results.selection import LENT
 from ppt.results.trial import Trial
 from ppt.tasks.loading import TaskData
 from ppt.training.evaluation import Course
@@ -129,7 +130,7 @@ def _near(asked: Asked) -> list[tuple[Source, float]]:
 
 
 def _told(near: Sequence[tuple[Source, float]]) -> str:
-    return "sources:" + ",".join(f"{one.name}={similarity:.3f}" for one, similarity in near)
+    return LENT + ",".join(f"{one.name}={similarity:.3f}" for one, similarity in near)
 
 
 def _one(asked: Asked) -> list[Loan]:
@@ -137,7 +138,7 @@ def _one(asked: Asked) -> list[Loan]:
     (source,) = asked.borrowed.sources.sources
     if asked.bench.folder is not None:
         target_embedding(asked)
-    return [Loan(source.values, f"sources:{source.name}", source)]
+    return [Loan(source.values, LENT + source.name, source)]
 
 
 def _best(asked: Asked) -> list[Loan]:

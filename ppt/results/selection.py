@@ -10,8 +10,10 @@ from ppt.methods import METHODS, family
 from ppt.results.run import Run
 
 RESULTS, PREDICTIONS = "results.jsonl", "predictions.parquet"
-CHECKPOINT = "checkpoint:"
-"""How `Run.init` begins where a run began with a prompt that was made before."""
+CHECKPOINT, LENT = "checkpoint:", "sources:"
+"""How `Run.init` begins where a run began with a prompt that was made before, or with some of other
+tasks. One start may be told in several ways: places are spelt otherwise, and similarities round
+otherwise with other threads or ``--tokens_at_once``."""
 
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 """Each score in 0 to 1, and its name for people."""
@@ -77,7 +79,7 @@ def _check_alike(candidates: Sequence[Run]) -> None:
         )
     for name in ("model", "format", "style", "init"):
         values = distinct(candidates, name)
-        if len(values) > 1 and not _are_checkpoints(values):
+        if len(values) > 1 and not any(_all_begin(values, how) for how in (CHECKPOINT, LENT)):
             told = visible(", ".join(map(str, values)))
             raise InputError(
                 f"{cell}: runs differ in {name} ({told}); expected only learning rates to differ:"
@@ -85,9 +87,8 @@ def _check_alike(candidates: Sequence[Run]) -> None:
             )
 
 
-def _are_checkpoints(inits: Sequence[Any]) -> bool:
-    """Whether all are prompts at some place: of one prompt the place may be spelt in many ways."""
-    return all(str(init).startswith(CHECKPOINT) for init in inits)
+def _all_begin(inits: Sequence[Any], how: str) -> bool:
+    return all(str(init).startswith(how) for init in inits)
 
 
 def check_labels(runs: Sequence[Run], place: str) -> None:
@@ -114,7 +115,7 @@ def doubts(runs: Sequence[Run]) -> list[str]:
             )
     for task, method in dict.fromkeys((run.task, run.method) for run in runs):
         inits = distinct((r for r in runs if (r.task, r.method) == (task, method)), "init")
-        if len(inits) > 1 and _are_checkpoints(inits):
+        if len(inits) > 1 and _all_begin(inits, CHECKPOINT):
             notes.append(
                 f"Runs of {method} on {task} begin with prompts at {len(inits)} places"
                 f" ({', '.join(init.removeprefix(CHECKPOINT) for init in inits)}): compare them"
