@@ -102,6 +102,11 @@ def visible(text: str) -> str:
     )
 
 
+def note(text: str) -> None:
+    """Tell in a line what users may not expect, and what is no error."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def exit_status(command: Callable[[], int | None]) -> int:
     """Run `command`, whose code is 0 if it tells none; turn what a file, a flag or a terminal can
     cause into one line and code 2.

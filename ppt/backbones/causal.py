@@ -17,7 +17,6 @@ of their own (ALiBi): prompt, text and word side by side, for each word (`shared
 False). Which of the two is exact shows when a model is loaded.
 """
 
-import sys
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +28,7 @@ from ppt.backbones import llama
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import adapt
 from ppt.backbones.states import later_tokens, merge_states, places, repeat_rows
-from ppt.errors import ConfigError, InputError
+from ppt.errors import ConfigError, InputError, note
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.tensors import Batch
 
@@ -69,8 +68,8 @@ class CausalBackbone(Backbone):
             self.shared_prefix = False
             adapt(self, ADVICE)
         if shared_prefix and not self.shared_prefix:
-            print(f"note: rows of {model.config.model_type!r} cannot share the states of a prompt:"
-                  " scores are exact, steps are slower.", file=sys.stderr)  # fmt: skip
+            told = f"rows of {model.config.model_type!r} cannot share the states of a prompt"
+            note(f"{told}: scores are exact, steps are slower.")
 
     @cached_property
     def deep(self) -> DeepShape:

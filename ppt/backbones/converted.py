@@ -7,7 +7,6 @@ the same time do no harm to each other. The embedded backbone takes 20 seconds a
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from ppt.base.extras import need
 from ppt.base.files import file_digest, writing
-from ppt.errors import InputError, first_line
+from ppt.errors import InputError, first_line, note
 
 CONVERSION = 1
 """Part of the cache folder's name: raise it when conversion changes, and old results are left."""
@@ -124,8 +123,8 @@ def expand(name: str, file: Path, target: Path) -> None:
             )
         taken = sum(weight.numel() for weight in quantised.parameters())
         if more := sum(int(one.n_elements) for one in reader.tensors) - taken:
-            print(f"note: transformers passes over {more:,} numbers of {file}: scores are not those"
-                  " of llama.cpp.", file=sys.stderr)  # fmt: skip
+            told = f"transformers passes over {more:,} numbers of {file}"
+            note(f"{told}: scores are not those of llama.cpp.")
         _next(bar, f"{name}: copying the weights")
         fields = quantised.config.to_dict()
         for one in ("quantization_config", "_model_name_or_path"):

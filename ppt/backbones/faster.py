@@ -1,6 +1,5 @@
 """Faster parts of the same function: activations, and what Llama computes between products."""
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ppt.errors import first_line
+from ppt.errors import first_line, note
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,8 +33,8 @@ def one_kernel(function: F) -> F:
             raise
         except RuntimeError as error:
             compiled[:] = [function]
-            print(f"note: {function.__name__} cannot be compiled ({first_line(error)}): it is"
-                  " right, and slower.", file=sys.stderr)  # fmt: skip
+            why = f"cannot be compiled ({first_line(error)})"
+            note(f"{function.__name__} {why}: it is right, and slower.")
             return function(*args)
 
     return call  # type: ignore[return-value]

@@ -6,9 +6,8 @@ drawing beside a result is left out, and that is told.
 """
 
 import importlib.util
-import sys
 
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, note
 
 PACKAGE = "pre-trained-prompt-tuning"
 
@@ -46,7 +45,7 @@ def left_out(module: str, what: str) -> bool:
     """Whether `what` must be left out for want of `module`, which is then told in a line."""
     if is_there(module):
         return False
-    print(f"note: {what} is left out, as {module} is missing: {cure(module)}", file=sys.stderr)
+    note(f"{what} is left out, as {module} is missing: {cure(module)}")
     return True
 
 

@@ -6,7 +6,6 @@ and writes always the same memory, so batches are copied into it, and gradients 
 are padded to multiples of `MULTIPLE`, so that few shapes come again and again.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ppt.base.arrays import Indices
-from ppt.errors import first_line
+from ppt.errors import first_line, note
 from ppt.prompts.tensors import Batch
 from ppt.training.trainables import Trainable
 
@@ -126,9 +125,9 @@ class Replay:
             self._records = False
             self._recorded.clear()
             torch.cuda.empty_cache()
-            print(f"note: steps of {self._trainable.backbone.name or 'this model'} cannot be"
-                  f" recorded ({first_line(error)}): they are right, and slower.",
-                  file=sys.stderr)  # fmt: skip
+            steps = f"steps of {self._trainable.backbone.name or 'this model'}"
+            why = f"cannot be recorded ({first_line(error)})"
+            note(f"{steps} {why}: they are right, and slower.")
             return None
         self._pool = graph.pool()
         return Recorded(reads, graph, told, gradients)

@@ -12,7 +12,7 @@ from ppt.base.files import save_figure, write_atomically
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.imports import quick_imports
 from ppt.base.output_folder import CONFIG, Kind, locked
-from ppt.errors import InputError, exit_status, visible
+from ppt.errors import InputError, exit_status, note, visible
 from ppt.results.selection import RESULTS
 
 if TYPE_CHECKING:
@@ -85,21 +85,20 @@ def _compare(config: TransferConfig, folder: Path, argv: Sequence[str] | None) -
         from ppt.transfer.sources import as_sources
 
     sources, notes = as_sources(find_prompts([config.library]), config.model)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    for one in notes:
+        note(one)
     if not sources:
         raise InputError(f"no prompt in {config.library} is for --model {config.model}.")
     if lacking := [one.name for one in sources if one.early is None]:
-        print(f"note: {', '.join(lacking)}: no early prompt was kept, the best one stands for it.",
-              file=sys.stderr)  # fmt: skip
+        note(f"{', '.join(lacking)}: no early prompt was kept, the best one stands for it.")
     embeddings = [one.embedding for one in sources]
     likeness = similarities(embeddings, embeddings, config.similarity)
     order = clustered(likeness)
     several = _comparisons(config, sources)
     steps = {one.early.step for one in sources if one.early}.union(*(one.steps for one in several))
     if len(steps) > 1:
-        print(f"note: early prompts, of sources and targets, are of several steps"
-              f" ({', '.join(map(str, sorted(steps)))}).", file=sys.stderr)  # fmt: skip
+        told = ", ".join(map(str, sorted(steps)))
+        note(f"early prompts, of sources and targets, are of several steps ({told}).")
     names, ordered = [sources[i].name for i in order], likeness[order][:, order]
     _write(config, folder, names, ordered, several)
 
@@ -114,34 +113,34 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
 
     folder = Path(config.results or USUAL)
     if config.results is None and not (folder / RESULTS).is_file():
-        print("note: no results, so no transfer matrix: give --results.", file=sys.stderr)
+        note("no results, so no transfer matrix: give --results.")
         return []
     results = read_results(folder)
-    for note in results.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for one in results.notes:
+        note(one)
     chosen = results.selected()
     models = distinct(chosen, "model")
     if others := [one for one in models if not is_for(Prompt({"backbone": one}), config.model)]:
         told = f"{folder} has runs of {others[0]}, got --model {config.model}"
         if config.results is not None:
             raise InputError(f"{told}: give the backbone of the results, and its prompts.")
-        print(f"note: {visible(told)}, so no transfer matrix.", file=sys.stderr)
+        note(f"{visible(told)}, so no transfer matrix.")
         return []
     if others := of_other_prompts(sources, chosen, folder):
-        print(f"note: runs from {', '.join(others)} began with other prompts than the library has:"
-              " their gains are not those of its similarities.", file=sys.stderr)  # fmt: skip
+        told = f"runs from {', '.join(others)} began with other prompts than the library has"
+        note(f"{told}: their gains are not those of its similarities.")
     several = [
         compare(sources, at_shots(chosen, shots), folder, shots, config.similarity)
         for shots in shots_of(chosen)
     ]
-    for one in several:
-        for task in one.untold:
-            print(f"note: {visible(task)}, {one.shots} shots: no gain to tell: prompt_tuning has no"
-                  " runs of the same seeds, or made no error.", file=sys.stderr)  # fmt: skip
-    found = [one for one in several if one.gains]
-    if not found and not any(one.untold for one in several):
-        print(f"note: {folder} has no runs of prompt_tuning and of spot:<source> on one task, so no"
-              " transfer matrix.", file=sys.stderr)  # fmt: skip
+    why = "prompt_tuning has no runs of the same seeds, or made no error"
+    for each in several:
+        for task in each.untold:
+            note(f"{visible(task)}, {each.shots} shots: no gain to tell: {why}.")
+    found = [each for each in several if each.gains]
+    if not found and not any(each.untold for each in several):
+        told = f"{folder} has no runs of prompt_tuning and of spot:<source> on one task"
+        note(f"{told}, so no transfer matrix.")
     return found
 
 
