@@ -51,7 +51,8 @@ class DeepPrompts(PromptBank):
 
     def bank(self, which: Sequence[int], rows: Indices | None = None) -> DeepBank:
         """The prompts [K, P, D] of the lanes `which`; in training, rows read what they may."""
-        return DeepBank(self.stacked(which), None if rows is None else self.seen(which, rows))
+        values = torch.stack([self.prompts[lane]() for lane in which])
+        return DeepBank(values, None if rows is None else self.seen(which, rows))
 
     def seen(self, which: Sequence[int], rows: Indices) -> Tensor | None:
         """Which positions [K * B, P] the training rows [K, B] read in this step; None for all."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ppt.base.extras import need
 
@@ -77,8 +78,4 @@ def add_up_gradients(processes: Processes, parameters: Sequence[nn.Parameter]) -
     if processes.world == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
-    total = processes.sum(torch.cat([gradient.flatten() for gradient in gradients]))
-    start = 0
-    for gradient in gradients:
-        gradient.copy_(total[start : start + gradient.numel()].view_as(gradient))
-        start += gradient.numel()
+    vector_to_parameters(processes.sum(parameters_to_vector(gradients)), gradients)

@@ -94,9 +94,11 @@ class Trainable:
         """What a run goes on from, by name; for one lane."""
         return {f"trained.{i}": one.detach() for i, one in enumerate(self.parameters(0))}
 
+    @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `state` gave."""
-        self.restore(0, [tensors[name] for name in self.state()])
+        for name, own in self.state().items():  # which shares memory with what is trained
+            own.copy_(tensors[name])
 
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write a lane as a PEFT adapter of the model `base`; False where there is none to write.
@@ -128,10 +130,6 @@ class PromptBank(Trainable):
     def bank(self, which: Sequence[int], rows: Indices | None = None) -> Tensor | DeepBank:
         """The prompts of the lanes `which`, [K, P, H]; each gets the gradient of its own part."""
         del rows
-        return self.stacked(which)
-
-    def stacked(self, which: Sequence[int]) -> Tensor:
-        """What is trained of the lanes `which`, in one."""
         return torch.stack([self.prompts[lane]() for lane in which])
 
     def value(self, lane: int) -> list[Tensor]:
@@ -145,12 +143,6 @@ class PromptBank(Trainable):
     def state(self) -> dict[str, Tensor]:
         """The values and residual of the one prompt."""
         return {f"prompt.{name}": one for name, one in self.prompts[0].state_dict().items()}
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what `state` gave."""
-        self.prompts[0].load_state_dict(
-            {name.removeprefix("prompt."): tensors[name] for name in self.state()}
-        )
 
     def save(self, lane: int, folder: Path, base: str, card: Mapping[str, Any]) -> bool:
         """Write the lane's prompt, with `card` beside it."""
