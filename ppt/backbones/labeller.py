@@ -152,7 +152,7 @@ class LMLabeller:
                 return self.backbone.score(None, batch)
             return self.backbone.score_after(batch, answers).flatten(1)
 
-        rows = pack(self.renderer.rows(iter(examples)))
+        rows = pack(self.renderer.rows(examples))
         flat = score_in_batches(self.backbone, rows, self.asked, score)
         return flat.view(len(rows), len(self.questions), len(self.opposites), 2)
 

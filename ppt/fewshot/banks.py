@@ -44,7 +44,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
         method, begin = find_method(name), bench.begins.get((task, name))
         view = bench.view(task, method)
         draw = view.draw(shots, seed=0)
-        cut[task] = max(cut.get(task, (0, 0)), (draw.test.cut, len(draw.test.tokens)))
+        cut[task] = max(cut.get(task, (0, 0)), (draw.test.tokens.cut, len(draw.test.tokens)))
         backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
         beginning = Beginning(method, backbone, view, draw.train, [0], config)
         if isinstance(begin, Borrowed):

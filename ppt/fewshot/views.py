@@ -18,17 +18,15 @@ from ppt.tasks.loading import TaskData
 from ppt.tasks.spec import Task
 from ppt.tasks.splits import subset
 from ppt.training.evaluation import option_counts
-from ppt.training.examples import counted
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Rows as examples and as tokens; of `cut` of them the texts are longer than these."""
+    """Rows as examples and as tokens."""
 
     examples: Sequence[Example]
     tokens: TokenRows
     renderer: Renderer
-    cut: int = 0
 
     @cached_property
     def ids(self) -> list[str]:
@@ -125,9 +123,8 @@ class TaskView:
         options = self.renderer.by_text or self.renderer.pattern.lettered
         each = shown.examples if options else shown.examples[:1]
         examples = [free for one in each for free in content_free(one)]
-        return Shown(examples, pack(self.renderer.rows(iter(examples))), self.renderer)
+        return Shown(examples, pack(self.renderer.rows(examples)), self.renderer)
 
     def _shown(self, rows: Sequence[Example]) -> Shown:
-        examples, cuts = self.task.examples(rows, self.unified), [0, 0]
-        tokens = pack(counted(self.renderer.rows(iter(examples)), cuts))
-        return Shown(examples, tokens, self.renderer, cuts[1])
+        examples = self.task.examples(rows, self.unified)
+        return Shown(examples, pack(self.renderer.rows(examples)), self.renderer)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ppt.base.arrays import Indices
+from ppt.base.arrays import Indices, Mask
 from ppt.errors import ConfigError
 from ppt.prompts.rendering import Rendered
 from ppt.prompts.tensors import Batch, LabelWords
@@ -52,7 +52,8 @@ class TokenRows:
     """N rendered examples, packed at 4 bytes a token (lists of Python integers take 36).
 
     Row i is ``ids[starts[i]:starts[i + 1]]``; `labels` and `options` are [N], as in
-    `Rendered`. `choices` are the options, where these are the answers themselves.
+    `Rendered`. `choices` are the options, where these are the answers themselves. `cut` is how
+    many rows were cut.
     """
 
     ids: NDArray[np.int32]
@@ -60,6 +61,7 @@ class TokenRows:
     labels: Indices
     options: Indices
     choices: Choices | None = None
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,45 +81,39 @@ class TokenRows:
 def pack(rendered: Iterable[Rendered]) -> TokenRows:
     """Gather rendered examples; takes them one by one, so they may come from a generator."""
     ids, starts, labels, options = array("i"), array("q", [0]), array("q"), array("q")
-    chosen, ends, firsts = array("i"), array("q", [0]), array("q", [0])
+    chosen, ends, firsts, cut = array("i"), array("q", [0]), array("q", [0]), 0
     for row in rendered:
         ids.extend(row.ids)
         starts.append(len(ids))
         labels.append(row.label)
         options.append(row.options)
+        cut += row.cut
         for one in row.choices:
             chosen.extend(one)
             ends.append(len(chosen))
         firsts.append(len(ends) - 1)
-    choices = Choices(_ids(chosen), np.array(ends, np.int64), np.array(firsts, np.int64))
+    bounds = np.array(ends, np.int64), np.array(firsts, np.int64)
     return TokenRows(
-        _ids(ids),
+        np.asarray(ids, np.int32),
         np.array(starts, np.int64),
         np.array(labels, np.int64),
         np.array(options, np.int64),
-        choices if chosen else None,
+        Choices(np.asarray(chosen, np.int32), *bounds) if chosen else None,
+        cut,
     )
-
-
-def _ids(values: "array[int]") -> NDArray[np.int32]:
-    return np.frombuffer(values, np.int32) if values else np.zeros(0, np.int32)
 
 
 def join(parts: Sequence[TokenRows]) -> TokenRows:
     """The rows of all parts, one part after another."""
-    choices = [part.choices for part in parts if part.choices is not None]
+    own = [part.choices for part in parts if part.choices is not None]
+    bounds = _chained([one.starts for one in own]), _chained([one.firsts for one in own])
     return TokenRows(
         np.concatenate([part.ids for part in parts]),
         _chained([part.starts for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.options for part in parts]),
-        Choices(
-            np.concatenate([part.ids for part in choices]),
-            _chained([part.starts for part in choices]),
-            _chained([part.firsts for part in choices]),
-        )
-        if choices
-        else None,
+        Choices(np.concatenate([one.ids for one in own]), *bounds) if own else None,
+        sum(part.cut for part in parts),
     )
 
 
@@ -153,10 +149,7 @@ def collate(
     else:
         words = own_words(rows.choices, indices, pad_id, words, multiple)
         width = _up((lengths + rows.choices.later[indices]).max(initial=0), multiple)
-    columns = np.arange(width)
-    real = columns < lengths[:, None]
-    ids = np.full(real.shape, pad_id, np.int64)
-    ids[real] = rows.ids[(starts[:, None] + columns)[real]]
+    ids, real = _padded(rows.ids, starts, lengths, width, pad_id)
     allowed = (np.arange(count) < options[:, None]) | (options[:, None] == 0)
     return Batch(
         torch.from_numpy(ids),
@@ -184,12 +177,20 @@ def own_words(
     there = place < counts[:, None]
     option = np.where(there, firsts[:, None] + place, 0)
     begin = choices.starts[option]
-    lengths = np.where(there, choices.starts[option + 1] - begin, 1)
-    most = max(choices.longest, 1)
-    column = np.arange(min(_up(lengths.max(initial=1), multiple), most))  # perhaps of no rows
-    real = there[:, :, None] & (column < lengths[:, :, None])
-    ids = np.full(real.shape, pad_id, np.int64)
-    ids[real] = choices.ids[(begin[:, :, None] + column)[real]]
-    own = LabelWords(torch.from_numpy(ids), torch.from_numpy(lengths), per_token=True,
-                     room=_up(choices.later[indices].max(initial=0), multiple))  # fmt: skip
-    return own.to(like.ids.device)
+    lengths = np.where(there, choices.starts[option + 1] - begin, 0)
+    width = min(_up(lengths.max(initial=1), multiple), max(choices.longest, 1))  # perhaps no rows
+    ids, _ = _padded(choices.ids, begin, lengths, width, pad_id)
+    room = _up(choices.later[indices].max(initial=0), multiple)
+    own, sizes = (torch.from_numpy(one) for one in (ids, np.maximum(lengths, 1)))
+    return LabelWords(own, sizes, per_token=True, room=room).to(like.ids.device)
+
+
+def _padded(
+    ids: NDArray[np.int32], starts: Indices, lengths: Indices, width: int, pad_id: int
+) -> tuple[Indices, Mask]:
+    """Runs of `ids`, padded: [..., width] of `starts` and `lengths` [...]; which are no padding."""
+    columns = np.arange(width)
+    real = columns < lengths[..., None]
+    padded = np.full(real.shape, pad_id, np.int64)
+    padded[real] = ids[(starts[..., None] + columns)[real]]
+    return padded, real

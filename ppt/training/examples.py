@@ -14,7 +14,7 @@ from ppt.corpus.storage import Corpus
 from ppt.errors import InputError
 from ppt.prompts.batches import TokenRows, pack
 from ppt.prompts.patterns import Example
-from ppt.prompts.rendering import ROWS_AT_ONCE, Rendered, Renderer
+from ppt.prompts.rendering import ROWS_AT_ONCE, Renderer
 from ppt.prompts.tensors import LabelWords
 
 BAR_FROM = 20_000
@@ -28,7 +28,11 @@ class Examples:
     train: TokenRows
     validation: TokenRows
     words: LabelWords
-    cut_share: float = 0.0
+
+    @property
+    def cut_share(self) -> float:
+        """The share of rows whose texts were cut."""
+        return (self.train.cut + self.validation.cut) / (len(self.train) + len(self.validation))
 
 
 def load_examples(
@@ -40,7 +44,6 @@ def load_examples(
     progress: bool = True,
 ) -> Examples:
     """Both splits of a corpus, each the head of its shards up to its limit."""
-    cuts = [0, 0]
 
     def load(split: str, limit: int | None) -> TokenRows:
         count = min(corpus.manifest.rows[split], limit or corpus.manifest.rows[split])
@@ -51,10 +54,9 @@ def load_examples(
             )
         rendered = renderer.rows(head(corpus, split, count))
         hidden = not progress or count < BAR_FROM
-        return pack(counted(tqdm(rendered, f"{split} rows", count, disable=hidden), cuts))
+        return pack(tqdm(rendered, f"{split} rows", count, disable=hidden))
 
-    train, validation = load("train", max_train), load("validation", max_eval)
-    return Examples(train, validation, renderer.words(), cuts[1] / cuts[0])
+    return Examples(load("train", max_train), load("validation", max_eval), renderer.words())
 
 
 def head(corpus: Corpus, split: str, count: int) -> Iterator[Example]:
@@ -65,11 +67,3 @@ def head(corpus: Corpus, split: str, count: int) -> Iterator[Example]:
         count -= table.num_rows
         if count <= 0:
             return
-
-
-def counted(rendered: Iterator[Rendered], cuts: list[int]) -> Iterator[Rendered]:
-    """Pass rows on; adds the number of rows and of those that were cut to `cuts`."""
-    for row in rendered:
-        cuts[0] += 1
-        cuts[1] += row.cut
-        yield row
