@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +70,9 @@ TITLES = {
 """What was trained → the card's heading, and its tag."""
 
 
-@dataclass(frozen=True)
-class Heading:
-    """What a card begins with: the hub's YAML head, and how the result is loaded."""
-
-    base_model: str | None
-    tags: str
-    intro: str
-
-
-def adapter_heading(what: str, place: str, base_model: str) -> Heading:
+def adapter_heading(what: str, place: str, base_model: str) -> str:
     """Of the adapter in `place`, a folder beside the card; `what` is a key of `TITLES`."""
-    title, tag = TITLES[what]
-    tags = f"library_name: peft\ntags:\n- {tag}\n- pre-trained-prompt-tuning"
-    intro = f"""# {title}
+    return f"""{_head(base_model, "peft", *TITLES[what])}
 
 The folder `{place}/` is a PEFT adapter; the backbone stays as it is.
 
@@ -93,12 +81,12 @@ from peft import PeftModel
 
 model = PeftModel.from_pretrained(backbone, "{place}")  # backbone: {visible(base_model)}
 ```"""
-    return Heading(base_model, tags, intro)
 
 
-def model_heading(base_model: str | None, place: str, loader: str) -> Heading:
+def model_heading(base_model: str | None, place: str, loader: str) -> str:
     """Of an adapted model, or of one from nothing; `loader` is transformers' class."""
-    intro = f"""# A language model, {"adapted" if base_model else "from nothing"}
+    title = f"A language model, {'adapted' if base_model else 'from nothing'}"
+    return f"""{_head(base_model, "transformers", title)}
 
 ```python
 from transformers import {loader}, AutoTokenizer
@@ -106,27 +94,26 @@ from transformers import {loader}, AutoTokenizer
 model = {loader}.from_pretrained("{place}")
 tokenizer = AutoTokenizer.from_pretrained("{place}")
 ```"""
-    tags = "library_name: transformers\ntags:\n- pre-trained-prompt-tuning"
-    return Heading(base_model, tags, intro)
+
+
+def _head(base_model: str | None, library: str, title: str, *tags: str) -> str:
+    """What the hub reads of a card, in YAML, and its title."""
+    base = yaml.safe_dump({"base_model": base_model}, allow_unicode=True) if base_model else ""
+    told = "".join(f"- {tag}\n" for tag in (*tags, "pre-trained-prompt-tuning"))
+    return f"---\n{base}library_name: {library}\ntags:\n{told}---\n\n# {title}"
 
 
 def model_card(
-    heading: Heading, facts: Mapping[str, Any], flags: Mapping[str, Any], first: Evaluation,
+    heading: str, facts: Mapping[str, Any], flags: Mapping[str, Any], first: Evaluation,
     best: Evaluation, *, drawn: bool,
 ) -> str:  # fmt: skip
-    """The Markdown of README.md, as the Hugging Face hub reads it; `drawn`: there is a loss.png."""
-    base_model, tags, intro = astuple(heading)
+    """The Markdown of README.md behind its heading; `drawn`: there is a loss.png."""
     scores = markdown_table(
         ("", "step 0", f"step {best.step} (best)", "chance"), scores_rows(first, best)
     )
     image = f"\n![loss and accuracy]({LOSS_PNG})\n" if drawn else ""
     shown = ((f"`--{name}`", f"`{value}`") for name, value in flags.items() if value is not None)
-    base = yaml.safe_dump({"base_model": base_model}, allow_unicode=True) if base_model else ""
-    return f"""---
-{base}{tags}
----
-
-{intro}
+    return f"""{heading}
 
 {markdown_table(("", ""), facts.items())}
 

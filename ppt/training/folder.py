@@ -15,7 +15,7 @@ from ppt.errors import InputError, OutputError
 from ppt.prompts.files import ADAPTER, FOLDER
 from ppt.prompts.foreign import readable
 from ppt.training.adaptation import AdaptConfig
-from ppt.training.card import Heading, draw_loss, model_card, read_metrics
+from ppt.training.card import draw_loss, model_card, read_metrics
 from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import EVENTS, LOSS_PNG, METRICS
 from ppt.training.settings import PretrainConfig, TrainSettings
@@ -90,7 +90,7 @@ def begin_run(folder: Path, config: Command, *, goes_on: bool) -> None:
 
 
 def end_run(
-    folder: Path, config: TrainSettings, course: Course[Evaluation], title: str, heading: Heading,
+    folder: Path, config: TrainSettings, course: Course[Evaluation], title: str, heading: str,
     facts: Mapping[str, Any], aside: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Beside what was trained write its figure and card, and last `result.json`.
