@@ -19,7 +19,6 @@ from ppt.base.arrays import Indices
 from ppt.base.streams import seed_bits
 from ppt.errors import ConfigError
 from ppt.prompts.encoder import Encoder, sentinel_ids
-from ppt.prompts.order import evaluation_batches
 from ppt.prompts.spans import Pair, Tokens, continued, corrupted, gap_count, next_tokens
 from ppt.prompts.tensors import Batch, LabelWords
 from ppt.training.adaptation import SPANS, AdaptConfig
@@ -129,21 +128,15 @@ class LanguageWindows(OneRun):
         """Loss and accuracy over the tokens of the windows that are held out."""
         pairs = [self._pair(self._held_out, row) for row in range(len(self._held_out))]
         said = np.array([len(target) for _, target in pairs])
-        mine = evaluation_batches(
-            said, self.settings.per_device_eval_batch_size * self.processes.world,
-            self.processes.rank, self.processes.world,
-        )  # fmt: skip
-        sums, stopped = torch.zeros(2, dtype=torch.float64), False
-        for number, rows in enumerate(mine):
-            if stopped := watch(number / len(mine)):
-                break
-            if len(rows):
-                found = self._score(which, [pairs[row] for row in rows.tolist()])
-                sums += torch.stack(found).cpu().double()
-        asked = torch.tensor([float(stopped)], dtype=torch.float64)
-        loss, right, stops = self.processes.sum(torch.cat([sums, asked])).tolist()
-        if stops:
+
+        def found(rows: Indices) -> Tensor:
+            scored = self._score(which, [pairs[row] for row in rows.tolist()])
+            return torch.stack(scored).cpu().double()
+
+        sums = self.summed(said, found, 2, watch)
+        if sums is None:
             return None
+        loss, right = sums
         count, chance = int(said.sum()), 1 / self.trainable.backbone.vocab_size
         return [Evaluation(step, loss / count, right / count, chance, count, {})]
 

@@ -103,6 +103,26 @@ class OneRun(Objective[Evaluation]):
             sums[0] += self.forward_backward(which, part(mine, turn, turns), weight)
         return Sums(sums, [weight], [weight])
 
+    def summed(
+        self, lengths: Indices, found: Callable[[Indices], Tensor], width: int, watch: Watch
+    ) -> list[float] | None:
+        """The sums, over all processes, of what is `found` [width] in batches of rows of `lengths`.
+
+        None where that was given up.
+        """
+        size, processes = self.settings.per_device_eval_batch_size, self.processes
+        rank, world = processes.rank, processes.world
+        batches = evaluation_batches(lengths, size * world, rank, world)
+        sums, stopped = torch.zeros(width, dtype=torch.float64), False
+        for number, rows in enumerate(batches):
+            if stopped := watch(number / len(batches)):
+                break
+            if len(rows):
+                sums += found(rows)
+        asked = torch.tensor([float(stopped)], dtype=torch.float64)
+        *added, stops = processes.sum(torch.cat([sums, asked])).tolist()
+        return None if stops else added
+
 
 @dataclass(frozen=True)
 class Material:
@@ -160,30 +180,25 @@ class CorpusRows(OneRun):
     @torch.no_grad()
     def evaluate(self, which: Sequence[int], step: int, watch: Watch) -> list[Evaluation] | None:
         """Loss and accuracy over the validation rows; `by_options` has those of each number."""
-        backbone, processes, loss = self.trainable.backbone, self.processes, self.settings.loss
-        rows, words, full = self.examples.validation, self._words, loss == "vocabulary"
-        options = option_counts(rows, words)
-        kinds, kind_of = np.unique(options, return_inverse=True)
-        right, total, stopped = np.zeros(len(kinds)), 0.0, False
-        size = self.settings.per_device_eval_batch_size * processes.world
-        batches = evaluation_batches(rows.lengths, size, processes.rank, processes.world)
-        for number, indices in enumerate(batches):
-            if stopped := watch(number / len(batches)):
-                break
+        backbone, rows, words = self.trainable.backbone, self.examples.validation, self._words
+        options, loss = option_counts(rows, words), self.settings.loss
+        kinds, kind_of, counts = np.unique(options, return_inverse=True, return_counts=True)
+
+        def found(indices: Indices) -> Tensor:
             batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
-            scores = self.trainable.score(which, batch, full_vocabulary=full)
-            total += float(LOSSES[loss](scores, batch.labels, reduction="sum"))
+            scores = self.trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
+            total = float(LOSSES[loss](scores, batch.labels, reduction="sum"))
             hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
-            right += np.bincount(kind_of[indices], hits, minlength=len(kinds))
-        sums = torch.tensor([total, float(stopped), *right.tolist()], dtype=torch.float64)
-        total, stops, *hits_by_kind = processes.sum(sums).tolist()
-        if stops:
+            right = np.bincount(kind_of[indices], hits, minlength=len(kinds))
+            return torch.tensor([total, *right.tolist()], dtype=torch.float64)
+
+        sums = self.summed(rows.lengths, found, 1 + len(kinds), watch)
+        if sums is None:
             return None
-        counts = np.bincount(kind_of, minlength=len(kinds)).tolist()
+        total, *right = sums
         by_options = {
             str(n): {"accuracy": hit / count, "chance": 1 / n, "rows": count}
-            for n, hit, count in zip(kinds.tolist(), hits_by_kind, counts, strict=True)
+            for n, hit, count in zip(kinds.tolist(), right, counts.tolist(), strict=True)
         }
         count, chance = len(rows), float((1 / options).mean())
-        accuracy = sum(hits_by_kind) / count
-        return [Evaluation(step, total / count, accuracy, chance, count, by_options)]
+        return [Evaluation(step, total / count, sum(right) / count, chance, count, by_options)]
