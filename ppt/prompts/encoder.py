@@ -24,8 +24,6 @@ SENTINELS = ("<extra_id_{}>", "▁<extra_id_{}>")
 MASKED = ("cloze", "sentinel")
 """Layouts in which a sentinel stands before what the decoder says (`patterns.TEXTS`)."""
 
-LINE_FEED = "\n"
-
 
 @dataclass(frozen=True)
 class Encoder:
@@ -122,7 +120,7 @@ def word_ends(encoder: Encoder, layout: str) -> list[Ids]:
     """
     tokenizer = encoder.tokenizer
     if layout == "suffix":
-        ends = encoder.after("a", [LINE_FEED])
+        ends = encoder.after("a", ["\n"])
     else:
         ends = [[token] for token in _sentinels(tokenizer, 1) if layout in MASKED]
     ends = [ids for ids in ends if ids and tokenizer.unk_token_id not in ids]

@@ -180,45 +180,43 @@ def _rendered(
     forms = [pattern.form(example) for example in examples]
     cells = [form.cells(example) for form, example in zip(forms, examples, strict=True)]
     rows = _tokenise(encoder, forms, cells)
-    long = [i for i, ids in enumerate(rows) if len(ids) > max_tokens]
-    fitted = _fitted(
-        [forms[i] for i in long], [cells[i] for i in long], [len(rows[i]) for i in long], encoder,
-        max_tokens,
-    )  # fmt: skip
-    cut = dict(zip(long, fitted, strict=True))
+    cut = _fitted(forms, cells, rows, encoder, max_tokens)
     for i, (example, form) in enumerate(zip(examples, forms, strict=True)):
         yield Rendered(cut.get(i, rows[i]), example["label"], form.letters(example), i in cut)
 
 
 def _fitted(
     forms: Sequence[Pattern],
-    rows: Sequence[Cells],
-    whole: Sequence[int],
+    cells: Sequence[Cells],
+    whole: Sequence[Ids],
     encoder: Encoder,
     max_tokens: int,
-) -> list[Ids]:
-    """Cut the cells of each row under one water level until its ids are `max_tokens` or fewer.
+) -> dict[int, Ids]:
+    """Cut the cells of each row that is too long under one water level until its ids are
+    `max_tokens` or fewer: by number, of the rows whose ids are `whole`.
 
-    `whole` are the lengths uncut. A cell's token count by itself only guides the cuts: each
-    try is measured, and where it fails, the room shrinks in proportion and by one token at
-    least, so it ends with empty cells at the latest. Nearly all rows fit at the first try.
+    A cell's token count by itself only guides the cuts: each try is measured, and where it fails,
+    the room shrinks in proportion and by one token at least, so it ends with empty cells at the
+    latest. Nearly all rows fit at the first try.
     """
-    todo = list(range(len(rows)))
-    fitted = _tokenise(encoder, forms, [dict.fromkeys(row, "") for row in rows])
-    least = [len(ids) for ids in fitted]
-    if max(least, default=0) > max_tokens:
+    todo = [i for i, ids in enumerate(whole) if len(ids) > max_tokens]
+    empty = [dict.fromkeys(cells[i], "") for i in todo]
+    fitted = dict(zip(todo, _tokenise(encoder, [forms[i] for i in todo], empty), strict=True))
+    least = {i: len(ids) for i, ids in fitted.items()}
+    if max(least.values(), default=0) > max_tokens:
         raise ConfigError(
             f"at most {max_tokens} tokens are allowed, but the pattern's own words, letters and"
-            f" special tokens take {max(least)}: raise --max_length to that at least."
+            f" special tokens take {max(least.values())}: raise --max_length to that at least."
         )
-    ends = iter(encoder.token_ends([text for row in rows for text in row.values()]))
-    cells = [[(key, text, next(ends)) for key, text in row.items()] for row in rows]
-    sizes = [[len(ends) for _, _, ends in row] for row in cells]
-    fixed = [min(least[i], whole[i] - sum(sizes[i])) for i in todo]  # less, where cells merge
-    rooms = [max_tokens - length for length in fixed]
+    ends = iter(encoder.token_ends([text for i in todo for text in cells[i].values()]))
+    parts = {i: [(key, text, next(ends)) for key, text in cells[i].items()] for i in todo}
+    sizes = {i: [len(ends) for _, _, ends in own] for i, own in parts.items()}
+    # less, where cells merge
+    fixed = {i: min(least[i], len(whole[i]) - sum(sizes[i])) for i in todo}
+    rooms = {i: max_tokens - length for i, length in fixed.items()}
     while todo:
         shares = [water_fill(sizes[i], rooms[i]) for i in todo]
-        cut = [_cut(cells[i], share) for i, share in zip(todo, shares, strict=True)]
+        cut = [_cut(parts[i], share) for i, share in zip(todo, shares, strict=True)]
         tried = _tokenise(encoder, [forms[i] for i in todo], cut)
         failed = []
         for i, share, ids in zip(todo, shares, tried, strict=True):
