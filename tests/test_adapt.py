@@ -93,7 +93,7 @@ def test_tokens_are_as_likely_as_the_model_itself_has_it(family, length):
     found, right = backbone.token_scores(prompt, batch)
     for i, row in enumerate(rows):
         ids = torch.from_numpy(row[: 30 - 4 * i].astype(np.int64))
-        embeds = backbone._lookup(ids)
+        embeds = backbone._embed(ids)
         whole = embeds if prompt is None else torch.cat([prompt, embeds])
         logits = backbone.model(inputs_embeds=whole[None], use_cache=False).logits[0, length:-1]
         expected = -functional.cross_entropy(logits.float(), ids[1:], reduction="none")

@@ -115,7 +115,7 @@ def test_peft_loads_the_prompt_with_equal_logits(place, tmp_path, kind):
     prompt = read_values(tmp_path / "run")
     backbone = load_backbone(str(place / kind), device="cpu")
     ids = torch.tensor([[20, 30, 40, 50], [60, 70, 80, 90]])
-    embeds = torch.cat([prompt.expand(2, -1, -1), backbone._lookup(ids)], 1)
+    embeds = torch.cat([prompt.expand(2, -1, -1), backbone._embed(ids)], 1)
     extra = {} if kind == "llama" else {"decoder_input_ids": torch.tensor([[0, 3], [0, 3]])}
     with torch.no_grad():
         ours = backbone.model(inputs_embeds=embeds, **extra).logits

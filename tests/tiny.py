@@ -184,7 +184,8 @@ def tiny_tokenizer(sentinels=True, pad=True):
 def tiny(family, *, shared_prefix=True, seed=0, dtype=torch.float32, **changes):
     """A tiny backbone."""
     model = tiny_model(family, seed, **changes).to(dtype)
-    return as_backbone(model, tiny_tokenizer(), f"tiny {family}", shared_prefix=shared_prefix)
+    own = {} if model.config.is_encoder_decoder else {"shared_prefix": shared_prefix}
+    return as_backbone(model, tiny_tokenizer(), f"tiny {family}", **own)
 
 
 def tiny_llama(**changes):

@@ -54,12 +54,10 @@ class Backbone(ABC):
         """The class of transformers that loads models of `config`; None where they are not ours."""
         del config
 
-    def __init__(
-        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
-    ) -> None:
-        del shared_prefix  # whether rows share the prompt's states is for families to say
+    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
         self.model, self.tokenizer, self.name = model.requires_grad_(False).eval(), tokenizer, name
-        self._embed, self._head = model.get_input_embeddings(), model.get_output_embeddings()
+        self._embed: nn.Embedding = model.get_input_embeddings()
+        self._head = model.get_output_embeddings()
         own = tokenizer.pad_token_id
         self.pad_id: int = own if own is not None and own < self.vocab_size else 0
         """What fills rows up: any id that the model knows, as it is never read."""
@@ -75,12 +73,12 @@ class Backbone(ABC):
     @property
     def hidden_size(self) -> int:
         """H, the size of an input embedding and so of a prompt's vectors."""
-        return int(self._embed.embedding_dim)
+        return self._embed.embedding_dim
 
     @property
     def vocab_size(self) -> int:
         """V, the rows of the embedding table; the tokenizer may know fewer."""
-        return int(self._embed.num_embeddings)
+        return self._embed.num_embeddings
 
     @property
     def positions(self) -> int | None:
@@ -100,14 +98,12 @@ class Backbone(ABC):
     @property
     def device(self) -> torch.device:
         """Where batches and prompts must be."""
-        device: torch.device = self._embed.weight.device
-        return device
+        return self._embed.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the model computes in. Prompts may be float32 all the same; scores always are."""
-        dtype: torch.dtype = self._embed.weight.dtype
-        return dtype
+        return self._embed.weight.dtype
 
     def input_embeddings(self) -> Tensor:
         """The table [V, H] of what the first layer gets for each token: the space of prompts.
@@ -116,7 +112,8 @@ class Backbone(ABC):
         """
         if type(self._embed) is nn.Embedding:
             return self._embed.weight.detach()
-        return self._lookup(torch.arange(self.vocab_size, device=self.device))
+        scaled: Tensor = self._embed(torch.arange(self.vocab_size, device=self.device))
+        return scaled
 
     @property
     def deep(self) -> DeepShape:
@@ -243,16 +240,11 @@ class Backbone(ABC):
         """What the model is given for a prompt and a text, [T]; its ids where there is none."""
         if prompt is None:
             return {"input_ids": ids[None]}
-        return {"inputs_embeds": torch.cat([prompt, self._lookup(ids)])[None]}
+        return {"inputs_embeds": torch.cat([prompt, self._embed(ids)])[None]}
 
     def _speed_up(self) -> None:
         """Replace parts of the model, in place, by faster ones of the same function."""
         fuse_activations(self.model)
-
-    def _lookup(self, ids: Tensor) -> Tensor:
-        """Input embeddings [..., H] of ids [...]."""
-        embedded: Tensor = self._embed(ids)
-        return embedded
 
     def _bank(self, prompt: Tensor | DeepBank | None, batch: Batch) -> Tensor | DeepBank | None:
         """The prompt as a bank [K, P, H] or [K, P, D] in the model's precision."""

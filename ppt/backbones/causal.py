@@ -74,7 +74,7 @@ class CausalBackbone(Backbone):
     @cached_property
     def deep(self) -> DeepShape:
         """What the model keeps of a token, as one that it has read shows."""
-        kept = self._cache(self._lookup(torch.zeros(1, 1, dtype=torch.long, device=self.device)))
+        kept = self._cache(self._embed(torch.zeros(1, 1, dtype=torch.long, device=self.device)))
         shapes = {tuple(one.shape) for pair in kept for one in pair}
         if len(shapes) != 1:
             raise ConfigError(
@@ -101,7 +101,9 @@ class CausalBackbone(Backbone):
 
     def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
         last = batch.attention_mask.sum(1, keepdim=True) - 1
-        if not _is_recorded(last) and bool((last < 0).any()):
+        # batches of a step that is being recorded were looked at before
+        recorded = last.is_cuda and torch.cuda.is_current_stream_capturing()
+        if not recorded and bool((last < 0).any()):
             raise InputError(
                 "a row has no tokens, and the label word must follow one: give the pattern"
                 " some literal text, or drop empty rows."
@@ -117,7 +119,7 @@ class CausalBackbone(Backbone):
         Padding needs no mask: it stands to the right of all that is read.
         """
         ids, branch, read = side_by_side(batch, last)
-        embeds = self._lookup(ids)
+        embeds = self._embed(ids)
         shown = bank.seen if isinstance(bank, DeepBank) else None
         seen: dict[str, Any] = {}
         if shown is not None or not batch.words.single:
@@ -160,12 +162,11 @@ class CausalBackbone(Backbone):
         keys = torch.arange(before, device=positions.device).expand(len(positions), -1)
         distance = positions[:, :, None] - torch.cat([keys, positions], 1)[:, None]
         window: int = getattr(self._config, "sliding_window", None) or 0
-        masks = {
-            kind: _additive(
-                visible & (distance < window) if kind == SLIDING else visible, self.dtype
-            )
-            for kind in self._layers
-        }
+        shown = torch.zeros(visible.shape, dtype=self.dtype, device=visible.device)
+        masks = {}
+        for kind in self._layers:
+            near = visible & (distance < window) if kind == SLIDING else visible
+            masks[kind] = shown.masked_fill(~near, torch.finfo(self.dtype).min)[:, None]
         mask = masks if len(masks) > 1 else next(iter(masks.values()))
         return {"position_ids": positions, "attention_mask": mask}
 
@@ -179,7 +180,7 @@ class CausalBackbone(Backbone):
         ids = functional.pad(repeat_rows(text, words), (0, width))
         at = repeat_rows(last, words) + 1 + torch.arange(width, device=last.device)
         later = later.expand(rows, -1, -1).flatten(0, 1)
-        embeds = self._lookup(ids.scatter(1, at, later))
+        embeds = self._embed(ids.scatter(1, at, later))
         real = functional.pad(repeat_rows(mask, words), (0, width)).scatter(1, at, 1)
         before = 0 if bank is None else bank.shape[1]
         if bank is not None:
@@ -242,17 +243,6 @@ def tree(branch: Tensor, last: Tensor, before: int) -> tuple[Tensor, Tensor]:
     keys, queries = branch[:, None], branch[:, :, None]
     visible = ((keys == TEXT) | (keys == queries)) & (column[:, None] >= column)
     return positions, functional.pad(visible, (before, 0), value=True)
-
-
-def _is_recorded(tensor: Tensor) -> bool:
-    """Whether steps are being recorded, of batches that were looked at before."""
-    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
-
-
-def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask [R, 1, Q, S] that every attention implementation adds to its scores."""
-    hidden = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return hidden.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
 
 
 def _layer_kinds(config: Any) -> frozenset[str]:

@@ -40,7 +40,7 @@ def adapt(backbone: Backbone, advice: str) -> None:
     require_numbers(backbone)
     require_known_tokens(backbone)
     ids = torch.arange(1, 13, device=backbone.device) * 37 % backbone.vocab_size
-    near, texts, pairs = backbone._lookup(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
+    near, texts, pairs = backbone._embed(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
     prompt = (near + near.roll(1, 0)) / 2
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]], device=ids.device)
     count, allowed = mask.sum(1), torch.ones_like(pairs, dtype=torch.bool)

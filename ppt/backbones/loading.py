@@ -16,12 +16,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.converted import without_bars
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
-from ppt.backbones.sources import (
-    DEFAULT_MODEL,
-    find_model,
-    read_config,
-    require_safetensors,
-)
+from ppt.backbones.sources import DEFAULT_MODEL, find_model, read_config, require_safetensors
 from ppt.errors import ConfigError, InputError, first_line, require_known
 from ppt.prompts.patterns import TARGETS
 
@@ -148,10 +143,8 @@ def dtype_hint(backbone: Backbone) -> str | None:
     return "hint: this CPU has units for bfloat16 (AMX): --dtype=bfloat16 is faster"
 
 
-def as_backbone(
-    model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
-) -> Backbone:
-    """A loaded transformers model as a backbone; it is frozen in place.
+def as_backbone(model: Any, tokenizer: Any, name: str = "", **own: Any) -> Backbone:
+    """A loaded transformers model as a backbone; it is frozen in place. `own` is for its family.
 
     Where rows of a model cannot share a prompt's states they do not, and a note on stderr
     says so. Raises ConfigError where its scores would not be exact either way.
@@ -159,7 +152,7 @@ def as_backbone(
     if tokenizer.pad_token_id is None and tokenizer.eos_token:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"  # the prompt stands right before the text
-    return family_of(model.config)(model, tokenizer, name, shared_prefix=shared_prefix)
+    return family_of(model.config)(model, tokenizer, name, **own)
 
 
 def family_of(config: Any) -> type[Backbone]:

@@ -41,10 +41,7 @@ class Seq2SeqBackbone(Backbone):
 
         return AutoModelForSeq2SeqLM if config.model_type in SEQ2SEQ_TYPES else None
 
-    def __init__(
-        self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
-    ) -> None:
-        del shared_prefix  # the encoder reads prompt and text as one
+    def __init__(self, model: Any, tokenizer: Any, name: str = "") -> None:
         super().__init__(model, tokenizer, name)
         start = model.config.decoder_start_token_id
         if start is None:
@@ -65,7 +62,10 @@ class Seq2SeqBackbone(Backbone):
     def _speed_up(self) -> None:
         super()._speed_up()
         for block in self.model.decoder.block:
-            few_queries(block.layer[1].EncDecAttention)
+            attention = block.layer[1].EncDecAttention
+            if not isinstance(attention, FewQueriesAttention):  # its weights keep their names
+                own = type(attention)
+                attention.__class__ = type(own.__name__, (FewQueriesAttention, own), {})
 
     def token_scores(self, prompt: Tensor | DeepBank | None, batch: Batch) -> tuple[Tensor, Tensor]:
         """As in `Backbone.token_scores`: what must be said is all that the decoder says."""
@@ -78,7 +78,7 @@ class Seq2SeqBackbone(Backbone):
 
     def _states(self, bank: Tensor | DeepBank | None, batch: Batch) -> Tensor:
         assert not isinstance(bank, DeepBank), "of such models there are none"
-        text, mask = self._lookup(batch.input_ids), batch.attention_mask
+        text, mask = self._embed(batch.input_ids), batch.attention_mask
         later, rows = later_tokens(batch.words), len(batch)
         if batch.words.per_token:
             raise ConfigError("answers by the texts of options need a causal model: take letters.")
@@ -104,13 +104,6 @@ class Seq2SeqBackbone(Backbone):
             decoder_input_ids=torch.cat([self._start[0], word[:-1]])[None],
         ).logits
         return logits[0, self._start.shape[1] - 1 :]
-
-
-def few_queries(attention: nn.Module) -> None:
-    """Make a T5Attention one of `FewQueriesAttention` in place; its weights keep their names."""
-    if not isinstance(attention, FewQueriesAttention):
-        own = type(attention)
-        attention.__class__ = type(own.__name__, (FewQueriesAttention, own), {})
 
 
 class FewQueriesAttention(nn.Module):
