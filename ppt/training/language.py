@@ -101,13 +101,8 @@ class LanguageWindows(OneRun):
     ) -> None:
         train, self._held_out = windows.train, windows.held_out
         super().__init__(trainable, np.full(len(train), train.shape[1]), settings, processes)
-        self._train, self._pairs = train, dict[int, Pair]()
+        self._train, self._pairs, self.scored = train, dict[int, Pair](), len(self._held_out)
         self._cut = cut_for(trainable.backbone, objective, train.shape[1])
-
-    @property
-    def scored(self) -> int:
-        """Windows that are held out."""
-        return len(self._held_out)
 
     def begin(self, rows: Indices, epoch: int) -> int:
         """Cut the windows of a batch; how many tokens must be said."""

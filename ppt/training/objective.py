@@ -63,6 +63,9 @@ class OneRun(Objective[Evaluation]):
     over all that is predicted in it are added up, so W processes give the gradient of one.
     """
 
+    scored: int
+    """Rows of an evaluation."""
+
     def __init__(
         self,
         trainable: Trainable,
@@ -78,11 +81,6 @@ class OneRun(Objective[Evaluation]):
             self.processes.rank,
             self.processes.world,
         )
-
-    @property
-    @abstractmethod
-    def scored(self) -> int:
-        """Rows of an evaluation."""
 
     @abstractmethod
     def begin(self, rows: Indices, epoch: int) -> int:
@@ -145,14 +143,9 @@ class CorpusRows(OneRun):
         processes: Processes = ALONE,
     ) -> None:
         super().__init__(trainable, examples.train.lengths, settings, processes)
-        self.examples = examples
+        self.examples, self.scored = examples, len(examples.validation)
         self._words = examples.words.to(trainable.backbone.device)
         self._replay = Replay(trainable, self._loss)
-
-    @property
-    def scored(self) -> int:
-        """Validation rows."""
-        return len(self.examples.validation)
 
     def begin(self, rows: Indices, _epoch: int) -> int:
         """A row has one label."""

@@ -19,14 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ppt.base.files import (
-    TO_GO_ON,
-    appearing,
-    file_digest,
-    synced,
-    write_synced,
-    writing,
-)
+from ppt.base.files import TO_GO_ON, appearing, file_digest, synced, write_synced, writing
 from ppt.base.text import document_key, document_number, in_parts, normalise
 from ppt.corpus.records import REASONS, Reject
 from ppt.errors import InputError, visible
@@ -103,7 +96,7 @@ class Reading:
     corpus: str
     settings: DocumentSettings
     counts: Counter[str] = field(default_factory=Counter)
-    note: Callable[[Reject], None] = lambda _: None
+    note: Callable[[Reject], object] = lambda _: None
     """Told of each reject."""
     rejected: str = ""
     """What a message tells of rejects: the first."""
@@ -164,10 +157,12 @@ def write_windows(
     """
     places = [folder / name for name in (TRAIN, HELD_OUT, REJECTS)]
     with synced(places[0]) as train, synced(places[1]) as held_out, synced(places[2]) as rejects:
-        reading.note = lambda one: _write_line(rejects, one)
+        reading.note = lambda one: rejects.write(
+            (json.dumps(one.as_dict(), ensure_ascii=False) + "\n").encode(errors="replace")
+        )
         splits = {
-            TRAIN: _Split(train, length, limits[TRAIN]),
-            HELD_OUT: _Split(held_out, length, limits[HELD_OUT]),
+            name: _Split(file, length, limits[name])
+            for name, file in ((TRAIN, train), (HELD_OUT, held_out))
         }
         for part, ids in _encoded(reading, encoder, splits):
             own = splits[part.split]
@@ -191,10 +186,6 @@ def write_windows(
         "sha256": {name: one.digest.hexdigest() for name, one in splits.items()},
     }
     write_synced(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-
-
-def _write_line(file: BinaryIO, one: Reject) -> None:
-    file.write((json.dumps(one.as_dict(), ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
 def windows_in(
