@@ -126,7 +126,7 @@ TRAINING = [
     ("ppt.training.state:write_synced", 3),
     ("ppt.base.files:os.replace", 2),
     ("ppt.training.pretraining:card_of", 1),
-    ("ppt.training.pretraining:finish", 1),
+    ("ppt.training.pretraining:base_model", 1),
     ("ppt.prompts.files:write_synced", 1),
     ("ppt.prompts.files:write_synced", 2),
     ("ppt.prompts.files:write_synced", 3),

@@ -6,18 +6,11 @@ from typing import ClassVar, Self
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.flags import Rule, again, at_least, between, flag
 from ppt.errors import ConfigError
-from ppt.training.settings import (
-    OPTIMISER,
-    STEPS,
-    PretrainConfig,
-    StepSettings,
-    TrainSettings,
-)
+from ppt.training.settings import OPTIMISER, STEPS, PretrainConfig, StepSettings, TrainSettings
 from ppt.training.shared import DATA, LM, MACHINE, DocumentSettings, MachineSettings
 
 MODEL = "the model"
 SPANS = "span_corruption"
-OBJECTIVES = (LM, SPANS)
 
 RATES = {
     "lora": {"adamw": 1e-3, "adafactor": 1e-3},
@@ -35,7 +28,7 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
 
     objective: str = flag(
         "lm: the next token, or for encoder-decoders the continuation of a prefix;"
-        " span_corruption: what stood in gaps (T5)", group=DATA, choices=OBJECTIVES,
+        " span_corruption: what stood in gaps (T5)", group=DATA, choices=(LM, SPANS),
     )  # fmt: skip
     corpus: str = flag(
         "raw documents: .jsonl, .txt or .parquet, packed or not, such as 'docs/*.jsonl.gz'",

@@ -104,7 +104,11 @@ def end_run(
     best = course.best(config.metric_for_best_model)
     text = model_card(heading, facts, flags, course.first, best, drawn=drawn)
     write_atomically(folder / CARD, text.encode())
-    _remove_tokens(folder)
+    if (folder / TOKENS).is_dir():  # of documents only what was rejected stays
+        write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())
+        swept = folder / f"{SCRATCH}{TOKENS}"  # where we are killed now
+        os.replace(folder / TOKENS, swept)
+        remove(swept)
     summary = course.summary(config.metric_for_best_model)
     write_atomically(folder / RESULT, (json.dumps(summary, indent=2) + "\n").encode())
 
@@ -124,12 +128,3 @@ def _home(state: Path, folder: Path) -> Path:
             f"{folder} has states of its own beside {state}: give another --output_dir."
         )
     return state.parent
-
-
-def _remove_tokens(folder: Path) -> None:
-    """Keep of a finished run's documents only what was rejected of them."""
-    if (folder / TOKENS).is_dir():
-        write_atomically(folder / REJECTS, (folder / TOKENS / REJECTS).read_bytes())
-        aside = folder / f"{SCRATCH}{TOKENS}"  # swept, where we are killed now
-        os.replace(folder / TOKENS, aside)
-        remove(aside)

@@ -47,16 +47,14 @@ class Keeper(RunLog):
         """Write the state where it is due, unless the newest one is of this very moment."""
         early, stopped = self.early, loop.courses[0].stopped_early
         if early is not None and (loop.step in (0, early) or (stopped and loop.step < early)):
-            self._keep_early(loop, loop.step or early)  # before a state says that it is past
+            # the prompt as it begins, and at the early step; before a state says that it is past
+            file, value = self.folder / FOLDER / EARLY, loop.trainable.value(0)[0]
+            both = [read_start(file), value] if loop.step else [value]
+            save_early(file, loop.step or early, *both)
         due = last or (loop.step and loop.step % self.settings.save_steps == 0)
         if due and self._saved != loop.step:
             save_state(self.folder, self._state(loop), self.settings.save_total_limit)
             self._saved = loop.step
-
-    def _keep_early(self, loop: Loop[Evaluation], early: int) -> None:
-        """Keep the prompt as it begins, and at the early step, or where it stops before."""
-        file, value = self.folder / FOLDER / EARLY, loop.trainable.value(0)[0]
-        save_early(file, early, *([value] if not loop.step else [read_start(file), value]))
 
     def _state(self, loop: Loop[Evaluation]) -> State:
         """All that decides the next step, and what was logged before it."""

@@ -138,7 +138,10 @@ def pretrain(
             place = folder and folder / FOLDER
             prompt = Prompt(card, place, trainable.value(0)[0], trainable.trains)
         if folder and processes.first:
-            finish(config, folder, trainable, card, facts, course)
+            base, kept = base_model(config.model), PLACES[config.trains]
+            trainable.save(0, folder / kept, base, card)
+            heading = adapter_heading(config.what, kept, base)
+            end_run(folder, config, course, f"{config.format}, {config.model}", heading, facts)
     return Pretrained(prompt, course.best(config.metric_for_best_model), course)
 
 
@@ -195,9 +198,7 @@ def card_of(
         "backbone": config.model, "format": config.format, "style": config.style,
     }  # fmt: skip
     if renderer is None:
-        return {
-            **card, "embedding_step": early, "tokens_sha256": identity["tokens"],
-        }  # fmt: skip
+        return {**card, "embedding_step": early, "tokens_sha256": identity["tokens"]}
     return {
         **card,
         "layout": renderer.pattern.layout,
@@ -208,18 +209,3 @@ def card_of(
         "embedding_step": early,
         "corpus_sha256": identity["corpus"],
     }
-
-
-def finish(
-    config: PretrainConfig,
-    folder: Path,
-    trainable: Trainable,
-    card: Mapping[str, Any],
-    facts: Mapping[str, str],
-    course: Course[Evaluation],
-) -> None:
-    """Write what was trained, and all that is told of it."""
-    base, place = base_model(config.model), PLACES[config.trains]
-    trainable.save(0, folder / place, base, card)
-    heading = adapter_heading(config.what, place, base)
-    end_run(folder, config, course, f"{config.format}, {config.model}", heading, facts)
