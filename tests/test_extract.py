@@ -340,6 +340,7 @@ def test_mails(raw, expected):
         ("html", "<p>" + "".join(f"<b id={n}>" for n in range(500)) + "</p>" + "<p>x" * 4000,
          "2130252 elements, 2000000 at most"),
         ("html", "<div>" * 600 + "x", "600 elements within each other, 512 at most"),
+        ("html", "<select>" + "<OPTION >a" * 150_000, "150000 options of forms, 5000 at most"),
         ("html", "x" * (markup.LONGEST_MARKUP + 1), "2000001 characters of markup"),
         ("markdown", "x" * (markup.LONGEST_MARKUP + 1), "2000001 characters of markup"),
     ],

@@ -19,6 +19,9 @@ DEEPEST_HTML = 512
 """Elements within elements; browsers draw the same line. The extractor's time is quadratic
 in it."""
 
+MOST_OPTIONS = 5_000
+"""Of forms. The parser's time is quadratic in those of one list: these take it a second."""
+
 _INLINE_CHARS = 10_000
 """A paragraph's markup is read so much at a time: a token a character takes memory."""
 
@@ -131,11 +134,9 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
     text = _BLOCK.sub("<br><", text)
-    depth, elements = _size(text)
-    if depth > DEEPEST_HTML:
-        raise ExtractionError(f"{depth} elements within each other, {DEEPEST_HTML} at most")
-    if elements > LONGEST_MARKUP:
-        raise ExtractionError(f"{elements} elements, {LONGEST_MARKUP} at most")
+    for what, count, most in zip(_MEASURED, _size(text), _MOST, strict=True):
+        if count > most:
+            raise ExtractionError(f"{count} {what}, {most} at most")
     from resiliparse.extract.html2text import extract_plain_text
 
     found: str = extract_plain_text(
@@ -150,11 +151,13 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     return "\n\n".join(filter(None, lines))
 
 
-def _size(html: str) -> tuple[int, int]:
-    """How deep elements nest and how many there are, at most: as if none were closed but by its
-    own end tag.
-    """
-    depth = deepest = again = elements = 0
+_MEASURED = ("elements within each other", "elements", "options of forms")
+_MOST = (DEEPEST_HTML, LONGEST_MARKUP, MOST_OPTIONS)
+
+
+def _size(html: str) -> tuple[int, int, int]:
+    """What is `_MEASURED`, at most: as if no element were closed but by its own end tag."""
+    depth = deepest = again = elements = options = 0
     for closing, name in _TAG.findall(html.lower()):
         step = -1 if closing else 1
         if name not in _ENDS_ITSELF:
@@ -163,7 +166,8 @@ def _size(html: str) -> tuple[int, int]:
         if name in _OPENED_AGAIN:
             again = max(again + step, 0)
         elements += 1 + again
-    return deepest, elements
+        options += name == "option" and not closing
+    return deepest, elements, options
 
 
 def _refuse_longer(text: str) -> None:
