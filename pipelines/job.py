@@ -98,6 +98,8 @@ class Job:
         for shape, expected in _NO_OUTPUT.items():
             if re.fullmatch(shape, self.output, re.DOTALL):
                 raise ConfigError(f"--output: got {self.output!r}, expected {expected}")
+        if self.data_dir is not None and not self.exclude:
+            raise ConfigError("--data_dir: only --exclude reads it; give the tasks to leave out")
         for name in _FOR_OTHERS if self.local else _FOR_THIS:
             if getattr(self, name) is not None:
                 raise ConfigError(f"--{name}: not for --runner {self.runner}; leave it out.")

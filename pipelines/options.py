@@ -26,8 +26,7 @@ def job_of(flags: BuildFlags) -> Job:
     lengths = {name: getattr(flags, name) or 0 for name in LENGTHS}
     same = _by_name(flags, BuildConfig, aside=("formats", "num_shards"))  # a job finds these
     config = BuildConfig(_names(flags.formats), examples, read, **{**same, **lengths})
-    exclude = tuple(name for name in _names(flags.exclude) if name)
-    return Job(config=config, **{**_by_name(flags, Job), "exclude": exclude})
+    return Job(config=config, **{**_by_name(flags, Job), "exclude": _names(flags.exclude)})
 
 
 def _by_name(flags: BuildFlags, kind: type[Any], aside: Container[str] = ()) -> dict[str, Any]:

@@ -204,12 +204,16 @@ def test_rows_are_known_in_every_normal_form_and_with_half_a_pair(tmp_path):
     [
         (("--exclude", "sst9"), "--exclude: got 'sst9', expected the name of a task"),
         (("--exclude", "sst2", "--data_dir", "nowhere"), "expected nowhere/sst2/validation or"),
+        (("--exclude", "a.jsonl,"), "--exclude: got '', expected the name of a task"),
+        (("--exclude", ","), "--exclude: got '', expected the name of a task"),
+        (("--data_dir", "tasks"), "--data_dir: only --exclude reads it"),
         (("--exclude", "ccpm"), "it is on no hub that we know: give --data_dir"),
         (("--near_duplicates", "thin"), "--near_duplicates: got 'thin', expected one of group"),
     ],
 )
 def test_bad_flags_are_one_line(tmp_path, flags, message, capsys):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(3))
+    flags = [flag.replace("a.jsonl", str(source)) for flag in flags]
     assert main(["--input", str(source), "--output", str(tmp_path / "c"), *flags]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
