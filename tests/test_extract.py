@@ -230,6 +230,8 @@ def test_front_matter_and_links_of_markdown(raw, expected):
             "私は漢字を読む。",
         ),
         ("html", "<p>A <del>bad</del> <ins>good</ins> word.</p>", "A good word."),
+        ("html", "<p>A <s>bad</s> <strike>bad</strike> word.</p>", "A word."),
+        ("markdown", "A ~~bad [old](x) `code`~~ *good* ~ word.", "A  good ~ word."),
         (
             "html",
             "<div>One:<table><tr><td>cell</table>two<ul><li>item</ul>three<aside>no</aside>four"

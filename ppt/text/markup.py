@@ -34,7 +34,8 @@ _FRONT_MATTER = re.compile(
 _INLINE_TEXT = {"text", "text_special", "code_inline"}
 _LINE_ENDS = {"softbreak", "hardbreak"}
 _NO_PROSE_ELEMENTS = (
-    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "del", "rt", "rp",
+    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "del", "s", "strike",
+    "rt", "rp",
 )  # fmt: skip
 """The last two are how signs are read, which would stand within the words."""
 
@@ -109,11 +110,15 @@ def _inline_prose(content: str, links: dict[str, Any]) -> str:
     """A paragraph's words. Its parser strips the ends, which parts of a paragraph need."""
     head = content[: len(content) - len(content.lstrip())]
     tail = content[len(content.rstrip()) :] if content.strip() else ""
-    words, is_address = [], False
+    words, is_address, deleted = [], False, 0
     for block in _inline_markdown().parseInline(content.strip(), links):
         for token in block.children or ():
             if token.type in ("link_open", "link_close"):
                 is_address = token.type == "link_open" and token.info == "auto"
+            elif token.type in ("s_open", "s_close"):
+                deleted += token.nesting
+            elif deleted:
+                continue
             elif token.type in _LINE_ENDS or (
                 token.type == "html_inline" and token.content[:3].lower() == "<br"
             ):
