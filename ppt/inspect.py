@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ppt.base.arrays import Indices
 from ppt.base.extras import left_out
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.terminal import plain_console
@@ -23,7 +23,7 @@ from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.corpus.records import REASONS
 from ppt.corpus.rows import OPTION_WORDS
-from ppt.corpus.storage import MANIFEST, VERIFY, open_corpus
+from ppt.corpus.storage import MANIFEST, VERIFY, Corpus, open_corpus
 from ppt.errors import ConfigError, CorpusError, OutputError, exit_status, first_line, visible
 
 DESCRIPTION = """\
@@ -89,15 +89,14 @@ def _run(argv: Sequence[str] | None) -> None:
         return
     corpus = open_corpus(folder, verify=flags.verify)
     name = corpus.manifest.format
-    rows = corpus.read(flags.split)
-    groups = {"": rows}
+    groups = {"": np.arange(corpus.manifest.rows[flags.split])}
     if flags.sample_by != SAMPLE_BY[0]:
-        classes = np.array([class_of(row, name) for row in rows.to_pylist()])
-        groups = {one: rows.filter(pa.array(classes == one)) for one in sorted(set(classes))}
-    for title, group in groups.items():
+        groups = _by_class(corpus, flags.split)
+    for title, numbers in groups.items():
         if title:
-            console.print(Text(f"{visible(title)}, {group.num_rows:,} rows", style="bold"))
-        for row in _sample(group, flags.n, flags.seed):
+            console.print(Text(f"{visible(title)}, {len(numbers):,} rows", style="bold"))
+        chosen = numbers[_chosen(len(numbers), flags.n, flags.seed)]
+        for row in corpus.rows(flags.split, chosen.tolist()):
             console.print(panel(row, name))
     console.print(stats_table(corpus.manifest))
     for warning in corpus.manifest.warnings:
@@ -121,7 +120,7 @@ def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
     by_reason = flags.sample_by != SAMPLE_BY[0]
     for reason in sorted(counts) if by_reason else [""]:
         group = [line for line in lines if not reason or line["reason"] == reason]
-        for line in _sample(pa.array(group), flags.n, flags.seed):
+        for line in (group[i] for i in _chosen(len(group), flags.n, flags.seed)):
             place = Text(visible(f"{line['source']} at {line['offset']}"), style="dim")
             told = Text(visible(f"{line['reason']}: {line['detail']}".rstrip(": ")))
             console.print(Panel(told, title=place, title_align="left"))
@@ -153,21 +152,37 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
             ) from None
 
 
-def _sample(rows: Any, n: int, seed: int | None) -> list[dict[str, Any]]:
-    n = min(n, len(rows))
+def _chosen(many: int, n: int, seed: int | None) -> Indices:
+    """Which of so many to show: the first, or drawn."""
+    n = min(n, many)
     if seed is None:
-        return list(rows.slice(0, n).to_pylist())
-    chosen = np.random.default_rng(seed).choice(len(rows), n, replace=False)
-    return list(rows.take(pa.array(chosen)).to_pylist())
+        return np.arange(n)
+    return np.random.default_rng(seed).choice(many, n, replace=False)
+
+
+def _by_class(corpus: Corpus, split: str) -> dict[str, Indices]:
+    """The numbers of the rows of each class; a shard at a time, as rows as objects are large."""
+    found: dict[str, list[Indices]] = {}
+    start = 0
+    for table in corpus.tables(split):
+        rows = table.drop_columns(["id", "document_id", "text_a"]).to_pylist()
+        names = np.array([class_of(row, corpus.manifest.format) for row in rows])
+        for name in np.unique(names).tolist():
+            found.setdefault(name, []).append(start + np.flatnonzero(names == name))
+        start += len(rows)
+    return {name: np.concatenate(found[name]) for name in sorted(found)}
 
 
 def class_of(row: Mapping[str, Any], format_name: str) -> str:
     """The label word of a row that has one, else its kind; of a format of several kinds both."""
     known, options, label = FORMATS[format_name], row["options"], row["label"]
     word = str(options[label] if options else known.words[label])
-    if options and word not in OPTION_WORDS:
-        return str(row["kind"])
-    return f"{row['kind']}: {word}" if len(known.kinds) > 1 else word
+    is_word = not options or word in OPTION_WORDS
+    if len(known.kinds) == 1:
+        return word if is_word else known.kinds[0]
+    guess = ("sentiment" if row["text_b"] is None else "pair") if is_word else "choice"
+    kind = row.get("kind", guess)  # rows of version 1 have none
+    return f"{kind}: {word}" if is_word else str(kind)
 
 
 def panel(row: Mapping[str, Any], format_name: str) -> Panel:

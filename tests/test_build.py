@@ -33,11 +33,13 @@ from pipelines.ledger import (
 )
 from pipelines.packets import Spool
 from ppt.base.files import SCRATCH
+from ppt.corpus import storage
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, histograms
 from ppt.corpus.sentiment import class_distribution, keep
 from ppt.corpus.storage import MANIFEST, Shard, open_corpus, statistics
 from ppt.errors import ConfigError, CorpusError
+from ppt.inspect import class_of
 from ppt.inspect import main as inspect
 from ppt.prompts.patterns import rendered_text, standard_pattern
 from ppt.text.vader import vader_compound
@@ -489,10 +491,36 @@ def test_corpora_of_version_1_are_read_and_shown_as_before(reference, name, tmp_
     assert "kind" not in capsys.readouterr().out
     assert inspect([str(reference / name), "-n", "1"]) == 0
     assert "kind" in capsys.readouterr().out
+    classes = []
+    for folder in (old.folder, reference / name):
+        assert inspect([str(folder), "-n", "0", "--sample_by", "class"]) == 0
+        classes.append(re.findall("^.* rows$", capsys.readouterr().out, re.MULTILINE))
+    assert classes[0] == classes[1] != []
     pattern = standard_pattern(name, "suffix", "hard")
     both = [corpus.read("train").to_pylist() for corpus in (old, open_corpus(reference / name))]
     texts = [[rendered_text(row, pattern) for row in rows] for rows in both]
     assert texts[0] == texts[1]
+
+
+def test_a_look_inside_reads_a_shard_at_a_time_and_only_those_it_shows(
+    reference, monkeypatch, capsys
+):
+    """And shows the rows that it showed when it read them all."""
+    folder, read = reference / "unified", []
+    real = storage._read_shard
+    monkeypatch.setattr(storage, "_read_shard", lambda *a: read.append(a[0].name) or real(*a))
+    rows = open_corpus(folder).read("train").to_pylist()
+    read.clear()
+    assert inspect([str(folder), "-n", "2"]) == 0
+    assert read == ["train-00000-of-00004.parquet"]
+    assert rows[1]["id"] in capsys.readouterr().out
+    drawn = np.random.default_rng(3).choice(len(rows), 2, replace=False)
+    assert inspect([str(folder), "-n", "2", "--seed", "3"]) == 0
+    assert re.findall(r"(\S+)  from", capsys.readouterr().out) == [rows[i]["id"] for i in drawn]
+    assert inspect([str(folder), "-n", "1", "--sample_by", "class"]) == 0
+    firsts = {class_of(row, "unified"): row["id"] for row in reversed(rows)}
+    found = re.findall(r"(\S+)  from", capsys.readouterr().out)
+    assert found == [firsts[name] for name in sorted(firsts)]
 
 
 def test_corpora_of_later_versions_are_refused(reference, tmp_path):

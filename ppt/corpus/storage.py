@@ -7,9 +7,10 @@ built: read = kept + rejected + duplicates, and per format anchors = rows + drop
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,21 @@ class Corpus:
         """A whole split as one table."""
         tables = list(self.tables(split))
         return pa.concat_tables(tables) if tables else COLUMNS.empty_table()
+
+    def rows(self, split: str, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of a split with these numbers, in their order; only shards that have some are
+        read, one at a time.
+        """
+        found: dict[int, dict[str, Any]] = {}
+        start = 0
+        for shard in self.manifest.shards[split]:
+            mine = [number for number in numbers if start <= number < start + shard.rows]
+            if mine:
+                table = _read_shard(self.folder / shard.name, self.manifest)
+                places = pa.array([number - start for number in mine])
+                found |= zip(mine, table.take(places).to_pylist(), strict=True)
+            start += shard.rows
+        return [found[number] for number in numbers]
 
 
 def open_corpus(folder: Path | str, format_name: str | None = None, verify: str = "fast") -> Corpus:
