@@ -1,6 +1,7 @@
 """The text and the id in a record of each input format, or why there are none."""
 
 import json
+from contextlib import suppress
 
 from pipelines.parquet import Row
 from pipelines.preparing import ReadOptions
@@ -43,14 +44,19 @@ def of_json(record: bytes, options: ReadOptions) -> Found:
 def of_row(record: Row, options: ReadOptions) -> Found:
     """A row of two columns."""
     data, key = record
-    text, notes = _decoded(data, options) if data is not None else (None, ())
+    # A string of Parquet is UTF-8, whatever other files are; --encoding reads what breaks that.
+    text, notes = _decoded(data, options, UTF8) if data is not None else (None, ())
     name = key.decode(errors="surrogateescape") if isinstance(key, bytes) else key
     return text, _id(name, options), notes
 
 
-def _decoded(data: bytes, options: ReadOptions) -> tuple[str, Notes]:
+def _decoded(data: bytes, options: ReadOptions, *first: str) -> tuple[str, Notes]:
+    """The text, in one of the encodings `first` if it is that, else as `options` ask."""
+    for encoding in first:
+        with suppress(UnicodeDecodeError):
+            return _noted(*decode(data, encoding), options)
     try:
-        text, found = decode(data, options.encoding)
+        return _noted(*decode(data, options.encoding), options)
     except UnicodeDecodeError as error:
         hint = "; is it UTF-16?" if data.startswith(_UTF16_BOMS) else ""
         detail = f"byte 0x{data[error.start]:02x} at {error.start} of the record{hint}"
@@ -58,6 +64,9 @@ def _decoded(data: bytes, options: ReadOptions) -> tuple[str, Notes]:
         raise UnusableError("invalid_utf8", f"{detail}{cure}") from error
     except UnicodeError as error:  # of a codec without places
         raise UnusableError("invalid_utf8", str(error)) from error
+
+
+def _noted(text: str, found: str, options: ReadOptions) -> tuple[str, Notes]:
     return text, () if options.encoding == UTF8 else ((f"encoding {found}", 1),)
 
 

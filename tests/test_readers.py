@@ -337,6 +337,17 @@ def test_a_string_of_parquet_that_is_no_utf8_is_no_id() -> None:
     assert [one.id for one in found] == ["a.parquet:0", "ok"]
 
 
+def test_strings_of_parquet_are_utf8_whatever_the_encoding_of_other_files() -> None:
+    texts = pa.array(["Ein Café.".encode(), "Ein Café.".encode("cp1252")], pa.binary())
+    found = read_bytes(
+        "a.parquet", parquet({"text": texts.view(pa.string())}), ReadOptions(encoding="cp1252")
+    )
+    assert [(one.text, one.notes) for one in found] == [
+        ("Ein Café.", (("encoding utf-8", 1),)),
+        ("Ein Café.", (("encoding cp1252", 1),)),
+    ]
+
+
 # ---- files that cannot be read, or only in part
 
 
