@@ -337,8 +337,11 @@ def test_mails(raw, expected):
          "Content-Transfer-Encoding: base64\n\nYQ==", "not 'punycode'"),
         ("mail", "Subject: x\nContent-Transfer-Encoding: base64\n\n中文", "not 'utf-8': 'ascii'"),
         *(("mail", f"Subject: x\nContent-Disposition: inline; {name}\n\nx", "headers cannot be read")
-          for name in ("filename*=idna''a", "filename*=utf-8''a; filename*0=b",
-                       f"filename*{'9' * 5000}=a")),
+          for name in ("filename*=idna''a", "filename*=utf-8''a; filename*0=b")),
+        ("mail", f"Subject: x\nContent-Disposition: inline; filename*{'9' * 5000}=a\n\nx",
+         "a header of 5040 characters, 2000 at most"),
+        ("mail", 'Subject: x\nContent-type: multipart/mixed;"' + "\n ;" * 1000 + "\n\nx",
+         "a header of 3031 characters, 2000 at most"),
         ("html", "<p>" + "".join(f"<b id={n}>" for n in range(500)) + "</p>" + "<p>x" * 4000,
          "2130252 elements, 2000000 at most"),
         ("html", "<div>" * 600 + "x", "600 elements within each other, 512 at most"),

@@ -20,6 +20,12 @@ _HEADER = re.compile(
 )
 """Header lines up to one that only mails have."""
 
+_PARAMETERS = re.compile(
+    r"^content-(?:type|disposition):.*(?:\n[ \t].*)*", re.IGNORECASE | re.MULTILINE
+)
+LONGEST_PARAMETERS = 2_000
+"""Characters of a header that has some; `email` takes time quadratic in them."""
+
 _QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t])")
 _WROTE = re.compile(
     r"\b(?:wrote|writes|said|schrieb|a écrit|écrit|escribió|ha scritto|scrisse|escreveu|schreef|"
@@ -41,8 +47,13 @@ _ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
 
 def prose_of_mail(text: str) -> str:
     """What was written in a mail, with headers or without. Raises ExtractionError."""
+    if not _HEADER.match(text):
+        return _written(text)
+    longest = max((len(found[0]) for found in _PARAMETERS.finditer(text)), default=0)
+    if longest > LONGEST_PARAMETERS:
+        raise ExtractionError(f"a header of {longest} characters, {LONGEST_PARAMETERS} at most")
     try:
-        return _written(_body(message_from_string(text)) if _HEADER.match(text) else text)
+        return _written(_body(message_from_string(text)))
     except ExtractionError:
         raise
     except RecursionError:
