@@ -35,7 +35,8 @@ def of_json(record: bytes, options: ReadOptions) -> Found:
     if not isinstance(value, dict):
         hint = _A_LINE * isinstance(value, list)
         raise UnusableError("not_an_object", f"the line is a JSON {type(value).__name__}{hint}")
-    refuse_twice(line, options.text_field)
+    for field in filter(None, (options.text_field, options.id_field)):
+        refuse_twice(line, field)
     if options.text_field not in value:
         raise UnusableError("missing_field", f"no {options.text_field!r}; there are {list(value)}")
     return value[options.text_field], _id(value.get(options.id_field or "id"), options), notes

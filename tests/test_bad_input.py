@@ -236,6 +236,7 @@ REFUSED = {
     "unknown splitter": (["--splitter", "spacy"], "spacy"),
     "punkt language that is not there": (["--splitter", "punkt:klingon"], "klingon"),
     "unknown mixture": (["--unified_mixture", "choise=1"], "Did you mean 'choice'"),
+    "part of the mixture twice": (["--unified_mixture", "pair=1,pair=0.5,choice=0.5"], "once"),
     "mixture that does not add up": (["--unified_mixture", "choice=0.5"], "sum to 1"),
     "thresholds": (["--sentiment_thresholds", "0.5,0.5"], "expected 5 numbers"),
     "negative limit": (["--max_examples_per_document", "-1"], "expected 0"),

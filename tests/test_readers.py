@@ -337,6 +337,12 @@ def test_a_string_of_parquet_that_is_no_utf8_is_no_id() -> None:
     assert [one.id for one in found] == ["a.parquet:0", "ok"]
 
 
+def test_an_id_that_is_asked_for_stands_once_in_a_line() -> None:
+    line = b'{"text": "a", "key": 1, "key": 2, "id": 3, "id": 4}'
+    (refused,) = read_bytes("a.jsonl", line, ReadOptions(id_field="key"))
+    assert (refused.reason, refused.detail) == ("invalid_json", "'key' stands twice")
+
+
 def test_strings_of_parquet_are_utf8_whatever_the_encoding_of_other_files() -> None:
     texts = pa.array(["Ein Café.".encode(), "Ein Café.".encode("cp1252")], pa.binary())
     found = read_bytes(

@@ -1,6 +1,6 @@
 """How examples are built: the options of the formats and their published constants."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -45,20 +45,20 @@ class Mixture:
         """Read ``published`` (selection only) or ``choice=0.6,pair=0.2,sentiment=0.2``."""
         if text == "published":
             return cls(1.0, 0.0, 0.0)
-        shares = dict.fromkeys(("choice", "pair", "sentiment"), 0.0)
+        kinds, shares = [one.name for one in fields(cls)], dict[str, float]()
         for part in text.split(","):
-            name, _, number = part.partition("=")
-            if name.strip() not in shares:
-                raise unknown_name(
-                    "part of --unified_mixture", name.strip(), [*shares, "published"]
-                )
+            name, number = (one.strip() for one in part.partition("=")[::2])
+            if name not in kinds:
+                raise unknown_name("part of --unified_mixture", name, [*kinds, "published"])
             try:
-                shares[name.strip()] = float(number)
+                if name in shares:
+                    raise ValueError
+                shares[name] = float(number)
             except ValueError:
                 raise ConfigError(
-                    f"--unified_mixture: got {part!r}, expected NAME=SHARE such as choice=0.6"
+                    f"--unified_mixture: got {part!r}, expected NAME=SHARE such as choice=0.6, once"
                 ) from None
-        return cls(**shares)
+        return cls(**{**dict.fromkeys(kinds, 0.0), **shares})
 
 
 @dataclass(frozen=True)
