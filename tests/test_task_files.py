@@ -573,9 +573,14 @@ MISTAKES = {
         "unknown quoting 'cvs'. Did you mean 'csv'?",
     ),
     "texts for labels": (
-        changed("label: mood", "label: text"),
+        changed("text_a: text\n  label: mood", "text_a: mood\n  label: text"),
         "text,mood\n" + "".join(f"{'long ' * 200}{i},sad\n" for i in range(500)),
         "has the label 'long long",
+    ),
+    "a text that is the label": (
+        changed("label: mood", "label: text"),
+        TRAIN,
+        "'text' is the label and stands in a text too",
     ),
     "many columns": (
         changed("text_a: text", "text_a: txet"),

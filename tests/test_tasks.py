@@ -638,6 +638,15 @@ def test_the_forms_are_whole():
         ({"labels": (Label("0", "a", "x"), Label("1", "b", "x"))}, "'a', 'b' have one word, 'x'"),
         ({"labels": (Label("0", "a", "x"), Label("0", "b", "y"))}, "have one value, '0'"),
         ({"labels": (Label("0", "a", "x"),)}, "give two labels at least"),
+        ({"labels": (Label("0", "0", "a"), Label("1", "a", "x"))}, "have one title, 'a'"),
+        (
+            {
+                "format": "multiple_choice",
+                "columns": Columns(("text",), options=("o",)),
+                "labels": (Label("1", "1", "B"), Label("2", "2", "A")),
+            },
+            "have the words B, A, but options are shown behind A, B",
+        ),
         ({"patterns": {"prefix": "{text_a} {mask}"}}, "unknown pattern 'prefix'"),
         ({"patterns": {"suffix": "{text_a} {mask}."}}, "move what follows"),
         ({"patterns": {"cloze": "{text_b} {mask}"}}, "shows {text_b}"),
@@ -648,6 +657,12 @@ def test_the_forms_are_whole():
 def test_tasks_that_cannot_be_are_refused(changes, message):
     with pytest.raises((ConfigError, UnknownNameError), match=re.escape(message)):
         task_of(Path("a.csv"), **changes)
+
+
+@pytest.mark.parametrize("side", ["text_a", "text_b"])
+def test_a_label_that_is_a_text_too_would_tell_the_answer(side):
+    with pytest.raises(ConfigError, match="'y' is the label and stands in a text too"):
+        Columns(**{"text_a": ("x",), side: ("x", "y"), "label": "y"})
 
 
 def test_own_patterns_replace_every_style_of_their_layout_only():

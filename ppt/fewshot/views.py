@@ -84,8 +84,8 @@ class TaskView:
 
     @property
     def labels(self) -> list[str]:
-        """What reports call the labels, in their order: names; words where no names were given."""
-        return [one.word if one.name == one.value else one.name for one in self.task.labels]
+        """What reports call the labels, in their order."""
+        return [one.title for one in self.task.labels]
 
     @property
     def format(self) -> str:

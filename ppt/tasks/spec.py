@@ -64,6 +64,11 @@ class Label:
             object.__setattr__(self, part, normalise(text))
         object.__setattr__(self, "value", label_value(self.value))
 
+    @property
+    def title(self) -> str:
+        """What reports call it: its name; its word where no name was given."""
+        return self.word if self.name == self.value else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -86,6 +91,11 @@ class Columns:
             object.__setattr__(self, part, tuple(map(normalise, names)))
         for part in ("label", "id"):
             object.__setattr__(self, part, normalise(getattr(self, part)))
+        if self.label in (*self.text_a, *self.text_b):
+            raise ConfigError(
+                f"columns: {self.label!r} is the label and stands in a text too, which would tell"
+                " the answer: name it once."
+            )
 
     def all(self) -> tuple[str, ...]:
         """Every column that is read."""
@@ -169,7 +179,7 @@ class Task:
                 f"answer: got {self.answer}, which is for choices: leave it out, as the labels say"
                 f" what the column of a {self.format} task holds."
             )
-        for part in ("value", "name", "word"):
+        for part in ("value", "name", "word", "title"):
             counts = Counter(getattr(label, part) for label in self.labels)
             for text, count in counts.items():
                 if count > 1:
@@ -183,6 +193,11 @@ class Task:
                 f" {'name their columns' if self.is_choice else 'take format multiple_choice'}."
             )
         self.verbalizer()
+        if self.is_choice and self.words != tuple(LETTERS[: len(self.words)]):
+            raise ConfigError(
+                f"the labels have the words {', '.join(self.words)}, but options are shown behind"
+                f" {', '.join(LETTERS[: len(self.words)])}: give letters({len(self.words)})."
+            )
         for key, text in self.patterns.items():
             self._check_pattern(key, text)
 
