@@ -26,7 +26,7 @@ from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
 from ppt.tasks.loading import content_id, load_rows, without_duplicates
 from ppt.tasks.readers import read_table
 from ppt.tasks.rows import REASONS
-from ppt.tasks.spec import Columns, Files, Hub, Label, Task, letters
+from ppt.tasks.spec import Columns, Files, Hub, Label, Rows, Task, letters
 from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
 from ppt.tasks.user_file import load_task_file
 from ppt.text.vader import vader_compound
@@ -831,6 +831,18 @@ def test_repeated_rows_of_a_test_are_kept_and_told(tmp_path):
     assert data.report().splitlines()[1] == (
         f"toy test: 4 of 4 rows of {test}; 2 repeat the texts of another, and are kept"
     )
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_choice_whose_right_option_has_one_place_is_told(always):
+    """As of sets with columns of their own for the right option and for the wrong ones."""
+    rows = [
+        {"q": f"What is {i}?", "o": ["no", f"{i}"][:: -1 if always or i % 2 else 1], "y": f"{i}"}
+        for i in range(6)
+    ]
+    columns, kind = Columns(("q",), (), ("o",), "y"), "multiple_choice"
+    report = load_rows(Task("q", kind, letters(2), columns, Rows(rows), answer="option")).report()
+    assert ("the right option is always A, which is easier to learn" in report) == always
 
 
 def test_ids_are_whole_texts(tmp_path):

@@ -151,10 +151,15 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
     kept = {split: _examples(task, split, table, rejects) for split, table in tables.items()}
     test = [row for _, row in kept.get(TEST, [])]
     train, doubles = without_duplicates(kept[TRAIN], test)
-    notes = {split: table.note for split, table in tables.items() if table.note}
+    notes = {split: [table.note] if table.note else [] for split, table in tables.items()}
     if again := len(test) - len({content_id(row) for row in test}):
-        told = [notes[TEST]] if TEST in notes else []
-        notes[TEST] = "; ".join([*told, f"{again:,} repeat the texts of another, and are kept"])
+        notes[TEST].append(f"{again:,} repeat the texts of another, and are kept")
+    if task.is_choice and len({row["label"] for row in train}) == 1 < len(train):
+        letter = task.words[train[0]["label"]]
+        notes[TRAIN].append(
+            f"the right option is always {letter}, which is easier to learn than"
+            " the task: shuffle the options, or take --answers texts"
+        )
     return TaskData(
         task,
         tuple(train),
@@ -162,7 +167,7 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
         (*rejects, *doubles),
         {split: len(table.rows) for split, table in tables.items()},
         {split: table.source for split, table in tables.items()},
-        notes,
+        {split: "; ".join(told) for split, told in notes.items() if told},
     )
 
 
