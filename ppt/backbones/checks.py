@@ -16,11 +16,9 @@ from ppt.errors import ConfigError, first_line
 from ppt.prompts.encoder import Encoder
 from ppt.prompts.tensors import Batch, LabelWords
 
-TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-3}
-"""How far log-probabilities may be from the model's own, relative to 1 + their size."""
-
-HALF_TOLERANCE = 0.05
-"""The same for 16-bit floats, of which sums in another order differ far more."""
+TOLERANCE, HALF_TOLERANCE = 1e-3, 0.05
+"""How far log-probabilities may be from the model's own, relative to 1 + their size; those of
+16-bit floats, of which sums in another order differ far more."""
 
 SAMPLED = 64
 """Numbers of each weight by which a model is known again, at least where it has as many."""
@@ -66,7 +64,7 @@ def adapt(backbone: Backbone, advice: str) -> None:
     by_ids, embedded = torch.stack(bare).float().log_softmax(-1)
     compared = (torch.stack(ours, -1), right), (embedded, by_ids)
     gap = float(torch.stack([((a - b).abs() / (1 + b.abs())).max() for a, b in compared]).max())
-    if not gap <= TOLERANCES.get(backbone.dtype, HALF_TOLERANCE):
+    if not gap <= (TOLERANCE if backbone.dtype.itemsize > 2 else HALF_TOLERANCE):
         raise ConfigError(
             f"{refusal}: its log-probabilities are {gap:.2g} off (relatively) from those of its"
             f" own forward pass: {advice}"

@@ -145,7 +145,7 @@ def hidden_states(
     them, texts follow it. `attention_mask` [R, 1, S, P + S] adds to the scores; without it,
     tokens see all that is before them.
     """
-    stack, rows = model.base_model, texts.shape[:2]
+    stack, (rows, length) = model.base_model, texts.shape[:2]
     given: Sequence[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(stack.layers)
     if isinstance(bank, Tensor):
         count, before = bank.shape[:2]
@@ -153,8 +153,20 @@ def hidden_states(
     else:
         count, before, tokens = 0, bank[0][0].shape[2], texts.flatten(0, 1)
         given = [(keys.flatten(0, 1), values.flatten(0, 1)) for keys, values in bank]
-    layout = _layout(stack, count, before, texts, position_ids, attention_mask)
-    at = count * before + read + torch.arange(rows[0], device=read.device)[:, None] * rows[1]
+    if position_ids is None:
+        position_ids = torch.arange(before, before + length, device=texts.device).expand(rows, -1)
+    own = torch.arange(before, device=texts.device).expand(count, -1)
+    where = torch.cat([own.flatten(), position_ids.flatten()])[None]
+    cos, sin = (
+        table[0, :, None, : table.shape[-1] // 2].contiguous()
+        for table in stack.rotary_emb(texts, where)
+    )
+    causal = texts.new_full([before + length] * 2, torch.finfo(texts.dtype).min).triu(1)
+    mask = causal[before:] if attention_mask is None else attention_mask[:, None]
+    ours = [Part(count, before, causal[:before, :before])] if count else []
+    parts = (*ours, Part(rows, length, mask))
+    layout = Layout(parts, cos, sin, stack.config.num_key_value_heads, before)
+    at = count * before + read + torch.arange(rows, device=read.device)[:, None] * length
     for number, (layer, pair) in enumerate(zip(stack.layers, given, strict=True), 1):
         mixed = _Attention.apply(tokens, *pair, layer, layout)  # type: ignore[no-untyped-call]
         if number == len(stack.layers):
@@ -164,30 +176,6 @@ def hidden_states(
         tokens = torch.addmm(tokens, units, layer.mlp.down_proj.weight.t())
     states: Tensor = stack.norm(tokens)
     return states.view(*read.shape, -1)
-
-
-def _layout(
-    stack: Any,
-    prompts: int,
-    before: int,
-    texts: Tensor,
-    positions: Tensor | None,
-    mask: Tensor | None,
-) -> Layout:
-    """Of `prompts` of `before` tokens (none, where their keys are given) and the rows `texts`."""
-    rows, length, device = *texts.shape[:2], texts.device
-    if positions is None:
-        positions = torch.arange(before, before + length, device=device).expand(rows, -1)
-    own = torch.arange(before, device=device).expand(prompts, -1)
-    where = torch.cat([own.flatten(), positions.flatten()])[None]
-    cos, sin = (
-        table[0, :, None, : table.shape[-1] // 2].contiguous()
-        for table in stack.rotary_emb(texts, where)
-    )
-    causal = texts.new_full([before + length] * 2, torch.finfo(texts.dtype).min).triu(1)
-    theirs = Part(rows, length, causal[before:] if mask is None else mask[:, None])
-    ours = [Part(prompts, before, causal[:before, :before])] if prompts else []
-    return Layout((*ours, theirs), cos, sin, stack.config.num_key_value_heads, before)
 
 
 class _Attention(torch.autograd.Function):

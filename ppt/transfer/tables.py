@@ -11,8 +11,6 @@ from ppt.results.transfer import FROM, Correlation, error, matrix
 from ppt.transfer.comparison import Comparison
 from ppt.transfer.similarity import Matrix
 
-ALL_TARGETS = "all targets"
-
 NEAREST = (1, 3, None)
 """Numbers of sources that a table of retrieval has; None: all of them."""
 
@@ -84,7 +82,7 @@ def top_sheet(one: Comparison) -> Sheet:
 def correlation_sheet(one: Comparison) -> Sheet:
     """How far similarity tells the gain."""
     rows = tuple(
-        (ALL_TARGETS if target is None else target, *_told(found))
+        ("all targets" if target is None else target, *_told(found))
         for target, found in one.correlations.items()
     )
     note = (
