@@ -66,7 +66,9 @@ def converted(source: Gguf) -> Path:
     cure = f"free about {megabytes:,} MB there, or set PPT_CACHE to another folder"
     with writing(f"the backbone to {folder}", cure):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        for left in folder.parent.glob(f".{folder.name}-*"):  # by conversions that were killed
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             complete = Path(scratch) / "model"
             with _readable(source.file):
@@ -148,13 +150,6 @@ def _publish(complete: Path, folder: Path) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what conversions left that were killed."""
-    for left in folder.parent.glob(f".{folder.name}-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _source_note(source: Gguf) -> str:

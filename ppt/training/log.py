@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,7 +72,7 @@ class RunLog(OnlyLane):
         self._total = self._work(
             settings.max_steps, 1 + -(-settings.max_steps // settings.eval_steps)
         )
-        with self._writing():
+        with writing(self._path, TO_GO_ON):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _open_at(self._path, offset)
             self._events = _events(folder / EVENTS, loop.step, settings.tensorboard)
@@ -115,7 +114,7 @@ class RunLog(OnlyLane):
 
     def offset(self) -> int:
         """The bytes of metrics.jsonl so far, which are on disk when this returns."""
-        with self._writing():
+        with writing(self._path, TO_GO_ON):
             self._file.flush()
             os.fsync(self._file.fileno())
         return self._file.tell()
@@ -125,20 +124,17 @@ class RunLog(OnlyLane):
         self._bar.close()
         if self._events is not None:
             self._events.close()
-        with self._writing():
+        with writing(self._path, TO_GO_ON):
             self._file.close()
 
     def _write(self, split: str, row: Mapping[str, Any]) -> None:
-        with self._writing():
+        with writing(self._path, TO_GO_ON):
             self._file.write((json.dumps({"split": split, **row}) + "\n").encode())
             self._file.flush()
             if self._events is not None:
                 for name, value in row.items():
                     if name != "step" and isinstance(value, int | float):
                         self._events.add_scalar(f"{split}/{name}", value, row["step"])
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return writing(self._path, TO_GO_ON)
 
     def _show(self, **values: str) -> None:
         self._shown.update(values)
