@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import InputError, OutputError, exit_status
+from ppt.errors import InputError, OutputError, exit_status, note
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
@@ -91,8 +91,8 @@ def _run(argv: Sequence[str] | None) -> None:
     console = Console()
     for sheet in overviews(report.rows):
         console.print(to_rich(sheet))
-    for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for one in report.notes:
+        note(one)
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")
     if flags.open:
         webbrowser.open(path.resolve().as_uri())
