@@ -115,12 +115,12 @@ def member_seed(seed: int, member: int) -> int:
 def _test(
     start: Start, shown: Sequence[Shown], view: TaskView, config: FewshotConfig
 ) -> list[Tensor]:
-    """Test scores [N, L] of each lane; lanes that are alike are scored once."""
+    """Test scores [N, L] of each lane; lanes of which nothing is trained are scored once."""
     sets = {id(one): start.rows(one) for one in shown}
     sizes = [len(rows) for rows in sets.values()]
     offsets = dict(zip(sets, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
     chosen = np.stack([offsets[id(one)] + np.arange(len(one.tokens)) for one in shown])
-    once = start.trainable.alike and len(sets) == 1
+    once = not start.trainable.parameters(0) and len(sets) == 1
     which = list(range(1 if once else len(shown)))
     scores = score_rows(
         start.trainable, which, join(list(sets.values())), chosen[which], view.words,

@@ -39,10 +39,8 @@ class Trainable:
     """`lanes` things that are trained, or only scored, side by side; of this class, nothing is.
 
     `context` is how many tokens stand before each text: fixed embeddings [P, H], if any.
-    Lanes that are all the same (`alike`) need be scored only once.
     """
 
-    alike = True
     by_rows = False
     """Whether what stands before a text of a training step depends on its row."""
     step = 0
@@ -112,7 +110,6 @@ class Trainable:
 class PromptBank(Trainable):
     """K soft prompts, which begin as `prompts`: a `SoftPrompt` or values [P, H] each."""
 
-    alike = False
     trains = "prompt"
     """What its adapters are (`ppt.prompts.files.TRAINED`)."""
     deep: DeepShape | None = None
@@ -154,8 +151,6 @@ class PromptBank(Trainable):
 
 class Weights(Trainable):
     """Weights of the backbone itself, which has them once: one lane."""
-
-    alike = False
 
     def __init__(
         self, backbone: Backbone, weights: Sequence[nn.Parameter], adapted: Any = None
