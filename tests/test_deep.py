@@ -124,7 +124,7 @@ def test_peft_loads_what_is_saved_with_equal_logits(family, tmp_path):
     with torch.no_grad():
         theirs = peft.PeftModel.from_pretrained(tiny_model(family), tmp_path).eval()
         expected = peft_scores(theirs, batch)[:, batch.words.ids[:, 0]]
-    scores_close(bank.score([0], batch, full_vocabulary=True), expected)
+    scores_close(bank.score([0], batch, "vocabulary"), expected)
     prompt = open_prompt(tmp_path)
     assert prompt.trains == "kv"
     assert torch.equal(prompt.values(kind="causal", deep=backbone.deep), values)

@@ -225,8 +225,7 @@ class TaskLanes(Objective[Outcome]):
     def _loss(
         self, which: Sequence[int], batch: Batch, rows: Indices, shares: Tensor
     ) -> tuple[Tensor, Tensor]:
-        full = self.loss == "vocabulary"
-        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows)
+        scores = self.trainable.score(which, batch, self.loss, rows)
         each = LOSSES[self.loss](scores, batch.labels, reduction="none").view_as(shares)
         own = (each * shares).sum(1)
         right = (scores.argmax(-1) == batch.labels).view_as(shares) & (shares > 0)
@@ -259,7 +258,7 @@ def score_rows(
     for start, end in spans(longest, tokens_at_once // len(chosen)):
         places = order[:, start:end]
         batch = collate(rows, chosen[at, places].ravel(), words, pad).to(device)
-        found = trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
+        found = trainable.score(which, batch, loss)
         scores[at, places] = found.view(*places.shape, -1).cpu()
     return scores
 

@@ -164,8 +164,7 @@ class CorpusRows(OneRun):
         self, which: Sequence[int], batch: Batch, rows: Indices, share: Tensor
     ) -> tuple[Tensor, Tensor]:
         loss = self.settings.loss
-        full = loss == "vocabulary"
-        scores = self.trainable.score(which, batch, full_vocabulary=full, rows=rows)
+        scores = self.trainable.score(which, batch, loss, rows)
         total = LOSSES[loss](scores, batch.labels, reduction="sum")
         right = (scores.argmax(-1) == batch.labels).sum()
         return total * share, torch.stack([total, right.to(total.dtype)])
@@ -179,7 +178,7 @@ class CorpusRows(OneRun):
 
         def found(indices: Indices) -> Tensor:
             batch = collate(rows, indices, words, backbone.pad_id).to(backbone.device)
-            scores = self.trainable.score(which, batch, full_vocabulary=loss == "vocabulary")
+            scores = self.trainable.score(which, batch, loss)
             total = float(LOSSES[loss](scores, batch.labels, reduction="sum"))
             hits = (scores.argmax(-1) == batch.labels).cpu().numpy()
             right = np.bincount(kind_of[indices], hits, minlength=len(kinds))

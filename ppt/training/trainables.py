@@ -68,15 +68,15 @@ class Trainable:
         self,
         which: Sequence[int],
         batch: Batch,
-        *,
-        full_vocabulary: bool = False,
+        loss: str = "verbalizer",
         rows: Indices | None = None,
     ) -> Tensor:
         """Scores [K * B, L] of a batch whose K equal parts belong to the lanes `which`.
 
-        `rows` are as in `bank`.
+        They are what the `loss` (``--loss``) is of; `rows` are as in `bank`.
         """
-        return self.backbone.score(self.bank(which, rows), batch, full_vocabulary=full_vocabulary)
+        full = loss == "vocabulary"
+        return self.backbone.score(self.bank(which, rows), batch, full_vocabulary=full)
 
     def value(self, lane: int) -> list[Tensor]:
         """A lane as it is now: what `restore` takes."""
