@@ -147,6 +147,22 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
             ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
 
 
+def test_an_empty_path_is_not_the_folder_at_hand(place, llama, monkeypatch):
+    task = ppt.load_task(place / "toy.yaml")
+    monkeypatch.chdir(place / "runs-llama" / "sentiment-soft" / "prompt")
+    for read in (
+        lambda: ppt.load_prompt(""),
+        lambda: ppt.read_results(""),
+        lambda: ppt.open_corpus(""),
+        lambda: ppt.load_task("sst2", data_dir=""),
+        lambda: ppt.tune(task, llama, methods="ppt", prompts="", **FAST),
+        lambda: ppt.tune(task, llama, methods="spot:all", sources=[""], **FAST),
+    ):
+        with pytest.raises(InputError, match="got '', expected a path"):
+            read()
+    assert ppt.load_prompt(".").values().shape == (4, 32)
+
+
 def test_what_a_prompt_is_trained_on_and_for_is_what_was_given(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     llama = ppt.load_backbone(place / "llama", device="cpu")

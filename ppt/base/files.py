@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ppt.errors import OutputError, first_line
+from ppt.errors import InputError, OutputError, first_line
 
 SCRATCH = ".ppt-scratch-"
 """How the names of scratch files and folders begin; whose they are follows (`owner`)."""
@@ -134,6 +134,13 @@ def sweep(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`, where none may still write."""
     for left in folder.glob(f"{SCRATCH}*"):
         _remove(left)
+
+
+def given(path: Path | str) -> Path:
+    """A path from Python. An empty text, as of an unset variable, is not the folder at hand."""
+    if path == "":
+        raise InputError("got '', expected a path: for the folder at hand give '.'.")
+    return Path(path)
 
 
 def require_writable(folder: Path, flag: str = "--output_dir") -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ppt.base.files import file_digest
+from ppt.base.files import file_digest, given
 from ppt.base.pages import bounded_table
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
@@ -76,7 +76,7 @@ def open_corpus(folder: Path | str, format_name: str | None = None, verify: str 
     ``"full"`` its sha256 too. Raises CorpusError that names what is wrong.
     """
     require_known("--verify", verify, VERIFY)
-    folder = Path(folder)
+    folder = given(folder)
     manifest = _read_manifest(folder)
     if format_name is not None and manifest.format != format_name:
         raise CorpusError(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ppt.base.files import read_bytes
+from ppt.base.files import given, read_bytes
 from ppt.errors import InputError, PPTError, first_line, visible
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def read_tensors(file: Path) -> dict[str, "Tensor"]:
 
 
 @contextmanager
-def readable(file: Path) -> Iterator[None]:
+def readable(file: Path | str) -> Iterator[None]:
     """Turn whatever comes of a file that is not there, not readable or broken into one line.
 
     safetensors and PyTorch have no common error for headers that make no sense.
     """
+    given(file)
     try:
         yield
     except PPTError:

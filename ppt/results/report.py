@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from ppt.base.extras import cure, is_there
+from ppt.base.files import given
 from ppt.errors import ConfigError, InputError
 from ppt.results.lines import read_lines
 from ppt.results.predictions import Examples, example_runs, examples_of, read_predictions
@@ -78,7 +79,7 @@ def results_of(
 
 def read_results(folder: Path | str) -> Results:
     """Read ``folder/results.jsonl``; raises InputError where there is none or it is broken."""
-    path = Path(folder) / RESULTS
+    path = given(folder) / RESULTS
     lines = read_lines(path)
     if not lines.runs:
         raise InputError(f"{path} holds no finished run: let python -m ppt.fewshot end one first.")

@@ -59,7 +59,7 @@ def find_prompts(places: Iterable[str]) -> list[Prompt]:
     found: dict[Path, Prompt] = {}
     for place in places:
         here = Path(place)
-        with readable(here):
+        with readable(place):
             found_here = sorted(here.iterdir()) if here.is_dir() else []
             inside = [one for one in found_here if not one.name.startswith(SCRATCH)]
             folders = [run / own for run in (here, *inside) for own in ("", FOLDER, ADAPTER)]
