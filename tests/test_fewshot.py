@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import ppt
 from ppt.base import terminal
@@ -22,7 +23,7 @@ from ppt.fewshot.views import TaskView
 from ppt.methods import EXAMPLES, METHODS
 from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
-from ppt.results.folder import clear
+from ppt.results.folder import MODEL, clear
 from ppt.results.run import Run, read_run
 from ppt.training.trainables import PromptBank
 from tests.few import ALONE, toy_adapter, toy_place, toy_task
@@ -327,6 +328,24 @@ def test_results_of_other_flags_or_prompts_are_not_mixed(place, tmp_path, capsys
     assert "line 1: no JSON" in fails(capsys, flags(place, output, **argv))
 
 
+def test_results_of_a_model_that_was_trained_on_meanwhile_are_not_mixed(place, tmp_path, capsys):
+    output, model = tmp_path / "r", tmp_path / "model"
+    shutil.copytree(place / "llama", model)
+    argv = {"methods": "zero_shot", "prompt": None, "model": model}
+    assert main(flags(place, output, **argv, seeds=1)) == 0
+    assert main(flags(place, output, **argv, seeds=2)) == 0
+    before = rows_of(output)
+    weights = load_file(model / "model.safetensors")
+    save_file({name: one + 0.5 for name, one in weights.items()}, model / "model.safetensors",
+              {"format": "pt"})  # fmt: skip
+    line = fails(capsys, flags(place, output, **argv, seeds=3))
+    assert "of a model that had other weights, by the same name" in line
+    assert rows_of(output) == before
+    (output / MODEL).unlink()  # results of before it was noted are added to
+    assert main(flags(place, output, **argv, seeds=3)) == 0
+    assert len(rows_of(output)) == 3
+
+
 def everything_in(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")
@@ -362,7 +381,8 @@ def test_overwriting_begins_anew_and_leaves_nothing_of_before(place, tmp_path, c
         assert (row["run"] == first["run"]) == (change == "seeds")
         left = {name for name in everything_in(output) if not name.startswith(("plots", "adapt"))}
         assert left == {
-            "config.json", "results.jsonl", "results.md", "results.csv", "predictions.parquet",
+            "config.json", "model.sha256", "results.jsonl", "results.md", "results.csv",
+            "predictions.parquet",
             f"predictions/{row['run']}.parquet", "notes.txt",
         }, change  # fmt: skip
         assert len(list((output / "adapters" / "toy" / "ppt").iterdir())) == 1

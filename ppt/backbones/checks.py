@@ -8,6 +8,7 @@ is known again by (`origin`).
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -107,10 +108,19 @@ def origin(backbone: Backbone) -> str:
     shape = {name: one for name, one in config.items() if name not in OF_FILES}
     vocabulary = sorted(backbone.tokenizer.get_vocab().items())
     digest = hashlib.sha256(json.dumps([shape, vocabulary], sort_keys=True, default=str).encode())
+    return _with_weights(digest, backbone)
+
+
+def weights_digest(backbone: Backbone) -> str:
+    """The same of the weights alone, whatever a release of transformers has in its configs."""
+    return _with_weights(hashlib.sha256(), backbone)
+
+
+def _with_weights(digest: Any, backbone: Backbone) -> str:
     for name, weight in backbone.model.named_parameters():
         if "lora_" in name:
             continue  # is trained, and begins by the seed
         every = max(1, weight.numel() // SAMPLED)
         numbers = weight.detach().flatten()[::every].to("cpu", torch.bfloat16).float()
         digest.update(f"{list(weight.shape)}".encode() + numbers.numpy().tobytes())
-    return digest.hexdigest()
+    return str(digest.hexdigest())

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import weights_digest
 from ppt.backbones.loading import with_backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
@@ -26,7 +27,7 @@ from ppt.fewshot.shelving import add_to_library, check_library
 from ppt.methods import METHODS, PRETRAINED, family, find_method
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
-from ppt.results.folder import REJECTS, check_folder
+from ppt.results.folder import REJECTS, check_folder, keep_model
 from ppt.results.report import Results, results_of
 from ppt.results.run import Run
 from ppt.results.store import ResultStore, Store, open_store
@@ -253,6 +254,7 @@ def run_trials(
         print(f"note: {note}", file=sys.stderr)
     store.begin()
     if store.folder is not None:
+        keep_model(store.folder, weights_digest(backbone))
         write_folder(store.folder, config, tasks)
     hidden, beat, done = not progress or not sys.stderr.isatty(), Beat(), 0
     with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:

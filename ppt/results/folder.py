@@ -6,8 +6,10 @@ is removed, by name, once nothing else can go wrong. Other people's files are ne
 
 from pathlib import Path
 
+from ppt.base.files import write_atomically
 from ppt.base.flags import Command
 from ppt.base.output_folder import Kind, require_same
+from ppt.errors import OutputError
 from ppt.results.selection import PREDICTIONS, RESULTS
 
 PARTS, ADAPTERS, REJECTS, PLOTS = "predictions", "adapters", "rejects", "plots"
@@ -16,7 +18,10 @@ EMBEDDINGS = "embeddings"
 TABLES = ("results.md", "results.csv")
 PAGE = "report.html"
 
-FILES = (PREDICTIONS, *TABLES, PAGE)
+MODEL = "model.sha256"
+"""What the runs' model is known again by."""
+
+FILES = (PREDICTIONS, *TABLES, PAGE, MODEL)
 FOLDERS = (PARTS, ADAPTERS, REJECTS, PLOTS, EMBEDDINGS)
 
 GRID = Kind("results", RESULTS, (*FILES, *FOLDERS))
@@ -28,6 +33,21 @@ clear = GRID.clear
 def embedding_file(folder: Path, task: str, shots: int, seed: int) -> Path:
     """Where a results folder keeps what a target is known by."""
     return folder / EMBEDDINGS / task / f"shots-{shots}-seed-{seed}.safetensors"
+
+
+def keep_model(folder: Path, digest: str) -> None:
+    """Note which model the runs are of; raises OutputError where it was another.
+
+    A folder or hub id may hold another by now. Results of before this was noted have none.
+    """
+    place = folder / MODEL
+    if not place.is_file():
+        write_atomically(place, f"{digest}\n".encode())
+    elif place.read_bytes() != f"{digest}\n".encode():
+        raise OutputError(
+            f"the results in {folder} are of a model that had other weights, by the same name: give"
+            " another --output_dir, or remove that folder."
+        )
 
 
 def check_folder(folder: Path, config: Command, *, overwrite: bool) -> None:
