@@ -1,4 +1,6 @@
-"""What is told of a trial: its line in results.jsonl, its predictions, its adapter's card."""
+"""What is told of a trial: its line in results.jsonl, its predictions, its adapter's card; of a
+bank of trials a line for people.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,6 +100,17 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         parameters=sum(one.parameters for one in results),
         adapter=adapter,
     )
+
+
+def summary(name: str, runs: Sequence[Run]) -> str:
+    """A line for a bank of runs: means over them."""
+    parts = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
+    for side in ("validation", "test"):
+        mean = sum(getattr(run, side).accuracy for run in runs) / len(runs)
+        parts.append(f"{side} {mean:.3f}")
+    parts.append(f"{sum(run.seconds for run in runs):.0f} s")
+    diverged = sum(run.diverged for run in runs)
+    return ", ".join(parts) + (f"; {diverged} diverged and stopped" if diverged else "")
 
 
 def prediction_table(finished: Finished, trial: Trial) -> pa.Table:

@@ -22,12 +22,13 @@ from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
 from ppt.fewshot.grid import banks, content_digest
+from ppt.fewshot.rows import summary
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.shelving import add_to_library, check_library
 from ppt.methods import METHODS, PRETRAINED, family, find_method
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
-from ppt.results.folder import REJECTS, check_folder, keep_model
+from ppt.results.folder import MODEL, REJECTS, check_folder, require_same_model
 from ppt.results.report import Results, results_of
 from ppt.results.run import Run
 from ppt.results.store import ResultStore, Store, open_store
@@ -254,8 +255,7 @@ def run_trials(
         print(f"note: {note}", file=sys.stderr)
     store.begin()
     if store.folder is not None:
-        keep_model(store.folder, weights_digest(backbone))
-        write_folder(store.folder, config, tasks)
+        write_folder(store.folder, config, tasks, weights_digest(backbone))
     hidden, beat, done = not progress or not sys.stderr.isatty(), Beat(), 0
     with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
         for bank in banks(trials, config.side_by_side):
@@ -276,9 +276,13 @@ def run_trials(
     return bench.kept
 
 
-def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskData]) -> None:
-    """Write the flags, and the rows of tasks that were not kept."""
+def write_folder(
+    folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskData], model: str
+) -> None:
+    """Write the flags, the digest of the `model`, and the rows of tasks that were not kept."""
+    require_same_model(folder, model)
     write_atomically(folder / CONFIG, to_json(config).encode())
+    write_atomically(folder / MODEL, model.encode())
     for name, data in tasks.items():
         lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
         place = folder / REJECTS / f"{name}.jsonl"
@@ -286,14 +290,3 @@ def write_folder(folder: Path, config: FewshotConfig, tasks: Mapping[str, TaskDa
             write_atomically(place, "".join(lines).encode())
         else:
             place.unlink(missing_ok=True)  # of rows that have been mended since
-
-
-def summary(name: str, runs: Sequence[Run]) -> str:
-    """A line for a bank of runs: means over them."""
-    parts = [f"{name}: {len(runs)} run{'s' * (len(runs) > 1)}"]
-    for side in ("validation", "test"):
-        mean = sum(getattr(run, side).accuracy for run in runs) / len(runs)
-        parts.append(f"{side} {mean:.3f}")
-    parts.append(f"{sum(run.seconds for run in runs):.0f} s")
-    diverged = sum(run.diverged for run in runs)
-    return ", ".join(parts) + (f"; {diverged} diverged and stopped" if diverged else "")

@@ -6,7 +6,6 @@ is removed, by name, once nothing else can go wrong. Other people's files are ne
 
 from pathlib import Path
 
-from ppt.base.files import write_atomically
 from ppt.base.flags import Command
 from ppt.base.output_folder import Kind, require_same
 from ppt.errors import OutputError
@@ -35,15 +34,13 @@ def embedding_file(folder: Path, task: str, shots: int, seed: int) -> Path:
     return folder / EMBEDDINGS / task / f"shots-{shots}-seed-{seed}.safetensors"
 
 
-def keep_model(folder: Path, digest: str) -> None:
-    """Note which model the runs are of; raises OutputError where it was another.
+def require_same_model(folder: Path, digest: str) -> None:
+    """Raise OutputError where the runs in the folder are of a model of another digest.
 
-    A folder or hub id may hold another by now. Results of before this was noted have none.
+    A folder or hub id may hold another by now. Results of before it was noted tell nothing.
     """
     place = folder / MODEL
-    if not place.is_file():
-        write_atomically(place, f"{digest}\n".encode())
-    elif place.read_bytes() != f"{digest}\n".encode():
+    if place.is_file() and place.read_text(errors="replace").strip() != digest:
         raise OutputError(
             f"the results in {folder} are of a model that had other weights, by the same name: give"
             " another --output_dir, or remove that folder."
