@@ -216,7 +216,7 @@ class _Reading(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and hasattr(self, "_file"):  # it may never have been opened
             self._file.close()
         super().close()
 

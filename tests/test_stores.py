@@ -364,3 +364,13 @@ def test_files_of_a_store(store, tmp_path):
 def test_one_client_serves_all(store):
     stores.put(f"s3://{BUCKET}/a", b"x")
     assert stores._s3(f"s3://{BUCKET}/a")[0] is stores._s3(f"s3://{BUCKET}/b")[0]
+
+
+def test_a_file_that_was_never_opened_is_closed_without_a_word(monkeypatch):
+    """Python 3.13 tells of errors as an object goes."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    never = stores._Reading.__new__(stores._Reading)
+    never.close()
+    del never
+    assert not told
