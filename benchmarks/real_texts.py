@@ -31,6 +31,7 @@ from benchmarks.corpus import watch
 from benchmarks.documents import documents
 from pipelines.excluding import read_excluded
 from pipelines.logs import quiet
+from ppt.base.markdown import markdown_table
 from ppt.base.text import content_keys
 from ppt.base.words import words_of
 from ppt.corpus.formats import FORMATS
@@ -78,9 +79,10 @@ def sentences(rows: pa.Table) -> set[str]:
     return set(content_keys(texts.to_pylist()))
 
 
-def relations(path: Path, pairs: Corpus, tested: list[str], data_dir: str | None) -> list[str]:
-    """The cells of twins, both and tested on."""
-    texts = dict(documents([str(path)], float("inf")))
+def relations(
+    texts: dict[str, str], pairs: Corpus, tested: list[str], data_dir: str | None
+) -> list[str]:
+    """The cells of twins, both and tested on, of documents by id."""
     train, validation = (pairs.read(split) for split in ("train", "validation"))
     ids = [pc.unique(rows["document_id"]).to_pylist() for rows in (train, validation)]
     twin, of = twins(*([texts[name] for name in names if name in texts] for names in ids))
@@ -92,15 +94,15 @@ def relations(path: Path, pairs: Corpus, tested: list[str], data_dir: str | None
 
 def given_away(corpora: dict[str, Corpus]) -> list[str]:
     """The cells of the second table."""
-    rows = {name: corpus.read("train") for name, corpus in corpora.items()}
     six, mixed = (
-        shortcuts(rows[name].slice(0, SAMPLE), FORMATS[name].words)["choice"]
+        shortcuts(corpora[name].read("train").slice(0, SAMPLE), FORMATS[name].words)["choice"]
         for name in ("multiple_choice", "unified")
     )
     unified, pairs = (corpora[name].manifest for name in ("unified", "sentence_pair"))
     kinds = [unified.count("kinds", kind)[0] for kind in FORMATS["unified"].kinds]
-    labels = rows["sentiment"]["label"].to_numpy()
-    letters = pc.utf8_length(rows["sentiment"]["text_a"]).to_numpy()
+    sentiment = corpora["sentiment"].read("train")
+    labels = sentiment["label"].to_numpy()
+    letters = pc.utf8_length(sentiment["text_a"]).to_numpy()
     medians = [f"{np.median(letters[labels == i]):.0f}" for i in range(len(LABELS))]
     return [
         *(f"{one[part]:.3f}" for one in (six, mixed) for part in ("overlap", "form")),
@@ -113,7 +115,8 @@ def given_away(corpora: dict[str, Corpus]) -> list[str]:
 
 def built(path: Path, flags: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Both rows of one file of documents."""
-    megabytes = sum(len(text) for _, text in documents([str(path)], float("inf"))) / 1e6
+    texts = list(documents([str(path)], float("inf")))
+    megabytes = sum(len(text) for _, text in texts) / 1e6
     with tempfile.TemporaryDirectory() as folder:
         cost = watch(
             [sys.executable, "-m", "pipelines.build_corpus", "--input", str(path.resolve()),
@@ -122,7 +125,7 @@ def built(path: Path, flags: argparse.Namespace) -> tuple[list[str], list[str]]:
         )  # fmt: skip
         corpora = {name: open_corpus(Path(folder) / name, name) for name in FORMATS}
         rows = "/".join(f"{corpus.manifest.rows['train']:,}" for corpus in corpora.values())
-        related = relations(path, corpora["sentence_pair"], flags.tested, flags.data_dir)
+        related = relations(dict(texts), corpora["sentence_pair"], flags.tested, flags.data_dir)
         name = path.name.partition(".")[0]
         first = [name, f"{megabytes:.1f}", *related, rows, f"{cost.cpu / megabytes:.2f}"]
         return first, [name, *given_away(corpora)]
@@ -142,8 +145,7 @@ def main() -> None:
     quiet()
     tables = zip(*(built(path, flags) for path in flags.input), strict=True)
     for columns, rows in zip((RELATIONS, GIVEN_AWAY), tables, strict=True):
-        print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-        print(*(f"| {' | '.join(row)} |" for row in rows), "", sep="\n")
+        print(markdown_table(columns, rows), end="\n\n")
 
 
 if __name__ == "__main__":

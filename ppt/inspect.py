@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -92,11 +93,15 @@ def _run(argv: Sequence[str] | None) -> None:
     groups = {"": np.arange(corpus.manifest.rows[flags.split])}
     if flags.sample_by != SAMPLE_BY[0]:
         groups = _by_class(corpus, flags.split)
-    for title, numbers in groups.items():
+    chosen = {
+        title: numbers[_chosen(len(numbers), flags.n, flags.seed)]
+        for title, numbers in groups.items()
+    }
+    rows = iter(corpus.rows(flags.split, [n for some in chosen.values() for n in some.tolist()]))
+    for title, numbers in chosen.items():
         if title:
-            console.print(Text(f"{visible(title)}, {len(numbers):,} rows", style="bold"))
-        chosen = numbers[_chosen(len(numbers), flags.n, flags.seed)]
-        for row in corpus.rows(flags.split, chosen.tolist()):
+            console.print(Text(f"{visible(title)}, {len(groups[title]):,} rows", style="bold"))
+        for row in islice(rows, len(numbers)):
             console.print(panel(row, name))
     console.print(stats_table(corpus.manifest))
     for warning in corpus.manifest.warnings:

@@ -10,7 +10,7 @@ from ppt.base.extras import is_there
 from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.errors import ConfigError, exit_status
+from ppt.errors import ConfigError, exit_status, note
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text
 from ppt.results.folder import PLOTS, check_folder
@@ -65,8 +65,8 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
     chosen, trials, notes = plan_grid(config, tasks, prompts, sources)
     store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
-    for note in (*notes, *store.notes):
-        print(f"note: {note}", file=sys.stderr)
+    for one in (*notes, *store.notes):
+        note(one)
     missing = missing_of(config, tasks, chosen, trials, store)
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
@@ -134,8 +134,9 @@ def tell(folder: Path, told: Sequence[str]) -> None:
     if is_there("matplotlib"):
         save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
         written.append(folder / PLOTS)
-    for note in (note for note in report.notes if note not in told):
-        print(f"note: {note}", file=sys.stderr)
+    for one in report.notes:
+        if one not in told:
+            note(one)
     print(*written, sep=", ")
     print(f"as one page: python -m ppt.report {shlex.quote(str(folder))}")
 

@@ -17,7 +17,7 @@ from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import CONFIG, locked
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, note
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
@@ -251,8 +251,8 @@ def run_trials(
     bench = Workbench(config, backbone, tasks, begins, store.folder)
     told = rehearse(bench, trials)
     store.notes = (*store.notes, *told)
-    for note in told if progress else ():
-        print(f"note: {note}", file=sys.stderr)
+    for one in told if progress else ():
+        note(one)
     store.begin()
     if store.folder is not None:
         write_folder(store.folder, config, tasks, weights_digest(backbone))

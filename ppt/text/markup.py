@@ -139,7 +139,7 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
     text = _BLOCK.sub("<br><", text)
-    for what, count, most in zip(_MEASURED, _size(text), _MOST, strict=True):
+    for (what, most), count in zip(_MOST.items(), _size(text), strict=True):
         if count > most:
             raise ExtractionError(f"{count} {what}, {most} at most")
     from resiliparse.extract.html2text import extract_plain_text
@@ -156,12 +156,17 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     return "\n\n".join(filter(None, lines))
 
 
-_MEASURED = ("elements within each other", "elements", "options of forms")
-_MOST = (DEEPEST_HTML, LONGEST_MARKUP, MOST_OPTIONS)
+_MOST = {
+    "elements within each other": DEEPEST_HTML,
+    "elements": LONGEST_MARKUP,
+    "options of forms": MOST_OPTIONS,
+}
 
 
 def _size(html: str) -> tuple[int, int, int]:
-    """What is `_MEASURED`, at most: as if no element were closed but by its own end tag."""
+    """How many there are of what `_MOST` bounds, at most: as if no element were closed but by its
+    own end tag.
+    """
     depth = deepest = again = elements = options = 0
     for closing, name in _TAG.findall(html.lower()):
         step = -1 if closing else 1
