@@ -8,7 +8,7 @@ from pipelines.build_corpus import main
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from tests.builds import build, digests, good_documents, write_jsonl
-from tests.test_kills import killed_at
+from tests.forks import killed_at
 
 STEPS = [
     *(("pipelines.sinks:Output._put_plan", call) for call in (1, 2)),

@@ -1,10 +1,7 @@
 """The command, end to end on tiny models: every method, restarts, kill -9, errors."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -26,7 +23,10 @@ from ppt.report import main as report
 from ppt.results.folder import MODEL, clear
 from ppt.results.run import Run, read_run
 from ppt.training.trainables import PromptBank
+from tests import golden
 from tests.few import ALONE, toy_adapter, toy_place, toy_task
+from tests.forks import forked
+from tests.test_golden import KNOWN, compare
 from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[1]
@@ -67,9 +67,21 @@ def fails(capsys, argv, command=main):
     return lines[0]
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Where golden grids ran, and what is compared of them."""
+    folder = tmp_path_factory.mktemp("golden")
+    return folder, golden.results(folder)
+
+
+def test_grids_give_the_numbers_that_they_gave(recorded):
+    compare(recorded[1], KNOWN["results"])
+
+
 @pytest.mark.parametrize("model", ["llama", "t5"])
-def test_every_method_runs_and_leaves_what_people_expect(drawn, place, tmp_path, capsys, model):
-    output = tmp_path / "results"
+def test_every_method_runs_and_leaves_what_people_expect(recorded, capsys, model):
+    place, _ = recorded
+    output = place / "results" / model
     names = [name for name in ALONE if model == "llama" or METHODS[name].trains != "kv"]
     assert main(flags(place, output, model, methods=",".join(names))) == 0
     shown = capsys.readouterr().out
@@ -168,15 +180,11 @@ def test_kill_9_in_a_grid_and_going_on_gives_the_rows_of_an_undisturbed_run(
     assert main(flags(place, whole, **changes)) == 0
     reached = [0]
     for _ in range(2):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ppt.fewshot", *flags(place, cut, **changes)], cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        while process.poll() is None and count(cut) < reached[-1] + 2:
+        process = forked(main, flags(place, cut, **changes))
+        while process.is_alive() and count(cut) < reached[-1] + 2:
             time.sleep(0.01)
         process.kill()
-        process.communicate()
+        process.join()
         reached.append(count(cut))
     assert reached[0] < reached[1] < reached[2] < 18, "all must have been cut off"
     with (cut / "results.jsonl").open("ab") as file:

@@ -1,16 +1,17 @@
 """The script for a GPU runs through on a CPU in its small setting; a tiny random model."""
 
 import json
-import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import gpu
 from ppt.backbones.loading import load_backbone
+from ppt.pretrain import main as pretrain
 from tests.builds import build, good_documents, write_jsonl
 from tests.tiny import save_tiny
 
@@ -28,11 +29,15 @@ def test_it_checks_measures_and_trains_and_goes_on(tmp_path, monkeypatch):
     flags = ["--small", "--model", tmp_path / "m", "--corpora", tmp_path / "c", "--seconds", 3600]
     train = ["--max_steps=3", "--eval_steps=1", "--max_length=48", "--max_eval_examples=8"]
     started = []
-    own = subprocess.Popen
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda command: started.append(command) or own(command)
-    )
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+    def begin(command):
+        """A process of its own would have much to import."""
+        started.append(command)
+        assert command[:3] == [sys.executable, "-m", "ppt.pretrain"]
+        nothing = dict.fromkeys(("wait", "kill"), lambda *_: None)
+        return SimpleNamespace(**nothing, returncode=pretrain(list(map(str, command[3:]))))
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
     assert gpu.main([*map(str, [*flags, "--out", tmp_path / "one"]), "--", *train]) == 0
     found = json.loads((tmp_path / "one/gpu.json").read_text())
     check = found["against the CPU (relative)"]

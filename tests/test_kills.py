@@ -2,19 +2,16 @@
 
 Builds are in tests/test_build_kills.py.
 
-A child process (forked, so that nothing is imported again) kills itself at the n-th call of a
-function, before it does anything. What is left must be gone on from, and the end be the same
-bytes. Steps of training itself are in tests/test_training.py.
+A child process (tests/forks.py) kills itself at the n-th call of a function, before it does
+anything. What is left must be gone on from, and the end be the same bytes. Steps of training itself
+are in tests/test_training.py.
 """
 
-import importlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import traceback
 
 import pyarrow.parquet as pq
 import pytest
@@ -33,6 +30,7 @@ from ppt.transfer.__main__ import main as transfer
 from ppt.transfer.library import find_prompts
 from tests import test_fewshot, test_pretrain
 from tests.few import toy_place
+from tests.forks import killed_at
 from tests.tiny import save_tiny
 from tests.toys import toy_corpus
 
@@ -47,35 +45,6 @@ def place(tmp_path_factory):
     toy_corpus(folder / "corpora" / "sentiment")
     save_tiny(folder / "small", max_position_embeddings=80)
     return folder
-
-
-def killed_at(step, call, main, argv):
-    """Run a command in a child that kills itself at that call of `module:name`."""
-    module, _, name = step.partition(":")
-    *owners, leaf = name.split(".")
-    owner = importlib.import_module(module)
-    for one in owners:
-        owner = getattr(owner, one)
-    child = os.fork()
-    if not child:
-        try:
-            real, calls = getattr(owner, leaf), [0]
-
-            def deadly(*args, **kwargs):
-                calls[0] += 1
-                if calls[0] == call:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*args, **kwargs)
-
-            setattr(owner, leaf, deadly)
-            main(argv)
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), f"{step} is not called {call} times"
-    assert os.WTERMSIG(status) == signal.SIGKILL
 
 
 def without(value, names):

@@ -4,10 +4,7 @@ import json
 import os
 import random
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,6 +21,7 @@ from ppt.prompts.rendering import Renderer
 from ppt.training.card import TITLES, read_metrics
 from ppt.training.examples import load_examples
 from ppt.transfer.library import find_prompts
+from tests.forks import forked
 from tests.tiny import save_tiny, tiny_llama, tiny_t5
 from tests.toys import toy_corpus
 
@@ -52,14 +50,6 @@ def flags(place, output, **changes):
         "device": "cpu", "threads": 1,
     }  # fmt: skip
     return [f"--{name}={value}" for name, value in {**usual, **changes}.items()]
-
-
-def command(*argv, launcher=(), threads="1"):
-    env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "ppt.pretrain", *argv],
-        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 def fails(capsys, argv, code=2):
@@ -199,19 +189,17 @@ def test_kill_9_at_random_moments_ends_in_the_same_bytes(place, tmp_path, cases)
     chance = random.Random(7)
     reached = []
     for _ in range(KILLS):
-        process = command(*flags(place, cut, **changes))
+        process = forked(main, flags(place, cut, **changes))
         begun = len(reached) and reached[-1]
-        while process.poll() is None and _step(cut) <= begun + 20:
+        while process.is_alive() and _step(cut) <= begun + 20:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.3))
         process.kill()
-        process.communicate()
+        process.join()
         reached.append(_step(cut))
     assert reached == sorted(set(reached))
     assert reached[-1] < steps, "all of them must have been cut off"
-    process = command(*flags(place, cut, **changes))
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    assert main(flags(place, cut, **changes)) == 0
     assert (cut / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
     rows = [[(row["split"], row["step"], row["loss"]) for row in read_metrics(run)]
             for run in (whole, cut)]  # fmt: skip
@@ -223,31 +211,35 @@ def _step(folder):
 
 
 def test_sigterm_saves_and_exits_with_143(place, tmp_path):
-    process = command(*flags(place, tmp_path / "run", max_steps=5000, save_steps=4000))
-    while process.poll() is None and not (tmp_path / "run" / "metrics.jsonl").is_file():
+    run, log = tmp_path / "run", tmp_path / "log"
+    process = forked(main, flags(place, run, max_steps=5000, save_steps=4000), log)
+    while process.is_alive() and not (run / "metrics.jsonl").is_file():
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 143, error
-    assert "run the same command again to go on" in error
-    assert _step(tmp_path / "run") < 4000
-    assert list((tmp_path / "run").glob("checkpoint-*"))
+    process.terminate()
+    process.join(timeout=60)
+    assert process.exitcode == 143, log.read_text()
+    assert "run the same command again to go on" in log.read_text()
+    assert 0 < _step(run) < 4000
 
 
 def test_two_processes_give_the_prompt_of_one(place, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    # what accelerate launch starts on GPUs; for CPUs it would want MPI
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
-    two, one = tmp_path / "two", tmp_path / "one"
-    process = command(
-        *flags(place, two, format="unified", per_device_train_batch_size=4), launcher=launch
-    )
-    out, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    assert out.count("(best)") == 1
+    # what torchrun and accelerate launch give their processes
+    env = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    two, one, logs = tmp_path / "two", tmp_path / "one", [tmp_path / "log0", tmp_path / "log1"]
+    argv = flags(place, two, format="unified", per_device_train_batch_size=4)
+    processes = [
+        forked(main, argv, log, {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank, log in enumerate(logs)
+    ]
+    for process in processes:
+        process.join(timeout=180)
+    said = [log.read_text() for log in logs]
+    assert [process.exitcode for process in processes] == [0, 0], said
+    assert "".join(said).count("(best)") == 1
     assert main(flags(place, one, format="unified")) == 0
     assert torch.allclose(read_values(two), read_values(one), atol=1e-4)
     found, wanted = (

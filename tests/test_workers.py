@@ -62,10 +62,11 @@ def works(folder):
 
 
 @pytest.mark.promise("kill")
-@pytest.mark.parametrize("moment", ["as it starts", "at work"])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    ("how", "moment"), [(signal.SIGKILL, "at work"), (signal.SIGSEGV, "as it starts")]
+)
 def test_a_killed_worker_ends_the_build_at_once_and_a_rerun_goes_on(
-    tmp_path, flags, reference, moment, how
+    tmp_path, flags, reference, how, moment
 ):
     args = (*flags, "--output", tmp_path / "c")
     launcher = launched(*args)
