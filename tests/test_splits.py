@@ -141,7 +141,8 @@ def test_deal_gives_what_there_is_room_for(shots, room):
             ("8 rows to train and 8 to validate take 16 rows, but there are 13: lower --shots to"
             " 6, or add rows."),
         ),
-        ([0, 1], 0, "equal", [], "got 0 shots: expected 1 or more."),
+        ([0, 1], 0, "equal", [], "got 0 shots: expected a whole number, 1 or more."),
+        ([0, 1] * 8, 4.5, "equal", [], "got 4.5 shots: expected a whole number, 1 or more."),
     ],
 )  # fmt: skip
 def test_too_few_rows_are_told_with_counts(labels, shots, balance, names, expected):

@@ -12,6 +12,7 @@ could stand on both sides.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from ppt.base.streams import seed_bits
 from ppt.errors import InputError, require_known
@@ -56,8 +57,8 @@ def draw(
     Raises InputError, with counts, where there are too few rows.
     """
     require_known("balance", balance, BALANCES)
-    if shots < 1:
-        raise InputError(f"got {shots} shots: expected 1 or more.")
+    if not isinstance(shots, Integral) or shots < 1:
+        raise InputError(f"got {shots} shots: expected a whole number, 1 or more.")
     ranking = _ranking(seed, ids)
     known = sorted({*labels, *range(len(names))})
     ranked: dict[int, list[int]] = {label: [] for label in known}
