@@ -255,10 +255,31 @@ def test_front_matter_and_links_of_markdown(raw, expected):
             "1\n00:00:01,0 --> 00:00:02,0\n>> JOHN: Hi.\n&gt;&gt;&gt; Who?\n",
             "Hi.\n\nWho?",
         ),
+        (
+            "subtitles",
+            "1\n00:00:01,0 --> 00:00:02,0\n[thunder\nrolls] Ah. (he\nsighs)\nÉLISE:\nOui.\n"
+            "MAN #2: No.\nAnn: a.\n",
+            "Ah.\n\nOui.\n\nNo.\nAnn: a.",
+        ),
+        (
+            "script",
+            "CLÉANTE.\nBonjour.\n\nÉlise: Oui.\nÉlise: Non.\nété: un.\nété: deux.\nМАША. Да.\n他说：是\n",
+            "Bonjour.\n\nOui.\n\nNon.\nété: un.\nété: deux.\n\nДа.\n他说：是",
+        ),
     ],
 )
 def test_what_others_wrote_or_how_it_is_read_goes(name, raw, expected):
     assert EXTRACTORS[name].prose(raw) == expected
+
+
+@pytest.mark.parametrize(
+    "before", ['<?xml version="1.0"?>\n<!DOCTYPE html>\n<html>', "<html xmlns='x'>"]
+)
+@pytest.mark.parametrize("head", ["<title/>", '<title>T</title><script src="a.js"/>'])
+def test_an_empty_element_of_xhtml_takes_nothing_with_it(before, head):
+    body = '<p><s/>A sentence<br />of two lines.</p><p class="x"/><p>Another <a id="b"/>one.</p>'
+    raw = f"{before}<head>{head}</head><body>{body}<canvas>No canvas.</canvas></body></html>"
+    assert EXTRACTORS["html"].prose(raw) == "A sentence\n\nof two lines.\n\nAnother one."
 
 
 def test_webvtt():
@@ -306,6 +327,10 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
         ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
          "text/html\n\n<p>No.</p>\n--b\nContent-Type: text/plain\n\nYes.\n--b--\n", "Yes."),
         ("Subject: x\nContent-Type: text/html\n\n<p>Only this.</p>", "Only this."),
+        ("\nSubject: x\nContent-Transfer-Encoding: BASE64 (of old)\n\nWWVzLg==\n", "Yes."),
+        ('Subject: x\nContent-Transfer-Encoding: "quoted-printable"\n\n=59es.', "Yes."),
+        ("From a Mon 10:00:00 2024\nSubject: x\n\nYes.\n\nFrom here on\nall: good", "Yes.\n\n"
+         "From here on\nall: good"),
         ('Subject: x\nContent-Type: multipart/mixed; boundary="b"\n\n--b\nContent-Type: text/html\n\n'
          "<p>The body.</p>\n--b\nContent-Type: text/plain\n\nTo leave the list, write to us.\n"
          "--b--\n", "The body."),
@@ -336,6 +361,9 @@ def test_mails(raw, expected):
         ("mail", "Subject: x\nContent-Type: text/plain; charset=punycode\n"
          "Content-Transfer-Encoding: base64\n\nYQ==", "not 'punycode'"),
         ("mail", "Subject: x\nContent-Transfer-Encoding: base64\n\n中文", "not 'utf-8': 'ascii'"),
+        ("mail", "Subject: x\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n", "in 'x-uuencode'"),
+        ("mail", "From a Mon 10:00:00 2024\nSubject: x\n\nA.\n\nFrom b Mon 10:00:01 2024\nSubject: "
+         "y\n\nB.", "several mails in one"),
         *(("mail", f"Subject: x\nContent-Disposition: inline; {name}\n\nx", "headers cannot be read")
           for name in ("filename*=idna''a", "filename*=utf-8''a; filename*0=b")),
         ("mail", f"Subject: x\nContent-Disposition: inline; filename*{'9' * 5000}=a\n\nx",
@@ -419,7 +447,7 @@ NASTY = {
     "markdown": ["[", "![a](b", "*a ", "a_", "`a``", "> ", "- a\n", "|a", "|a|b|\n", "<a href=\"",
                  "&amp;", "\\", "a\n===\n", "~~a", "[a]: b\n", "  - a\n", "<!--"],
     "html": ["<", "&", "<a x=1 ", "<!--", "<table><tr>", "<p>a", "<ul><li>", "<script>", "<a><p>",
-             "<br>a", "</p>", "<p><br>", "a b. "],
+             "<br>a", "</p>", "<p><br>", "a b. ", "<?xml <a "],
     "mail": [">", "> a\n", "On a wrote:\n", "a:\n", "Content-Type: multipart/mixed; boundary=b\n\n--b\n",
              "-- a\n", "-----BEGIN PGP ", "Received: a\n\tb\n", "____________________a\n"],
     "subtitles": ["00:00:01,000 --> 00:00:02,000\n", "1\n", "<", "{", "[", "(", "0:", "- ", "A",

@@ -15,8 +15,9 @@ PAUSE_SECONDS = 5.0
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMING = re.compile(rf"\s{{0,9}}{_TIME}[ \t]{{0,9}}-->[ \t]{{0,9}}{_TIME}")
 _TAG = re.compile(r"<[^<>\n]{0,200}>|\{\\?[^{}\n]{0,200}\}")
-_SOUND = re.compile(r"\[[^\[\]\n]{0,200}\]|\([^()\n]{0,200}\)|[♪♫]")
-_SPEAKER_CAPS = re.compile(r"[A-Z][A-Z0-9 .'’-]{0,29}:\s")
+_SOUND = re.compile(r"\[[^\[\]]{0,200}\]|\([^()]{0,200}\)|[♪♫]")
+_SPEAKER = re.compile(r"[^\W\d_][\w .'’#&/-]{0,29}:(?:\s|\Z)")
+"""If it is in capitals."""
 _DASH = re.compile(r"\s{0,9}(?:[-–—]|>{2,3})\s{0,9}(?=\S)")
 """Another one speaks; two signs ">" say so in captions for the deaf."""
 
@@ -31,12 +32,12 @@ def prose_of_subtitles(text: str) -> str:
         if start - previous >= PAUSE_SECONDS:
             paragraphs.append([])
         previous = end
-        for line in lines:
-            said = unescape(_SOUND.sub("", _TAG.sub("", line))).strip()
+        for line in unescape(_SOUND.sub("", _TAG.sub("", "\n".join(lines)))).split("\n"):
+            said = line.strip()
             if dash := _DASH.match(said):
                 said = said[dash.end() :]
                 paragraphs.append([])
-            if name := _SPEAKER_CAPS.match(said):
+            if (name := _SPEAKER.match(said)) and name[0].isupper():
                 said = said[name.end() :]
                 paragraphs.append([])
             said = said.strip()
@@ -82,8 +83,10 @@ _SCENE = re.compile(
     r"\s{0,80}(?:Enter|Exit|Exeunt|Re-enter)\b"
 )
 _DIRECTION = re.compile(r"\[[^\[\]]{0,400}\]|\([^()]{0,400}\)")
-_NAME_LINE = re.compile(r"\s{0,80}[A-Z][A-Z0-9 .,'’&#/-]{0,40}[.:]?\s{0,9}$")
-_NAME = r"[A-Z][\w.'’-]{0,20}(?: [A-Z][\w.'’-]{0,20}){0,2}"
+_NAME_LINE = re.compile(r"\s{0,80}[^\W\d_][\w .,'’&#/-]{0,40}[.:]?\s{0,9}$")
+"""If it is in capitals."""
+_CAPITAL = r"[^\W\d_a-z]"
+_NAME = rf"{_CAPITAL}[\w.'’-]{{0,20}}(?: {_CAPITAL}[\w.'’-]{{0,20}}){{0,2}}"
 _NAME_BEFORE = re.compile(rf"\s{{0,20}}({_NAME}[.:])\s{{1,9}}(?=\S)")
 _OFTEN = 2
 """What stands before a colon or period so often at lines' beginnings is a speaker's name."""
@@ -97,7 +100,7 @@ def prose_of_script(text: str) -> str:
     )
     said: list[str] = []
     for line in lines:
-        if _SCENE.match(line) or _NAME_LINE.match(line):
+        if _SCENE.match(line) or (line.isupper() and _NAME_LINE.match(line)):
             said.append("")
         elif (found := _NAME_BEFORE.match(line)) and _speaks(found[1], heads):
             said += ["", line[found.end() :]]
@@ -107,7 +110,7 @@ def prose_of_script(text: str) -> str:
 
 
 def _is_name(head: str) -> bool:
-    return head.endswith(":") or head.isupper()
+    return head[0].isupper() and (head.endswith(":") or head.isupper())
 
 
 def _speaks(head: str, heads: Counter[str]) -> bool:

@@ -20,6 +20,12 @@ _HEADER = re.compile(
 )
 """Header lines up to one that only mails have."""
 
+_NEXT = re.compile(r"\n\nFrom [^\n]{1,200}:\d\d[^\n]{0,40}\n[\w-]{1,80}: ")
+"""What begins another mail in an mbox: its sender and the time, and its headers below."""
+
+_ENCODED = re.compile(r"[\s\"]*([\w-]*)")
+"""What a header's first word says; a comment may follow."""
+
 _PARAMETERS = re.compile(
     r"^content-(?:type|disposition):.*(?:\n[ \t].*)*", re.IGNORECASE | re.MULTILINE
 )
@@ -47,8 +53,11 @@ _ARMOUR = re.compile(r"-----(BEGIN|END) PGP ([A-Z ]+)-----")
 
 def prose_of_mail(text: str) -> str:
     """What was written in a mail, with headers or without. Raises ExtractionError."""
+    text = text.lstrip("\n")
     if not _HEADER.match(text):
         return _written(text)
+    if _NEXT.search(text):
+        raise ExtractionError("several mails in one; give each a file or a line of its own")
     longest = max((len(found[0]) for found in _PARAMETERS.finditer(text)), default=0)
     if longest > LONGEST_PARAMETERS:
         raise ExtractionError(f"a header of {longest} characters, {LONGEST_PARAMETERS} at most")
@@ -94,7 +103,10 @@ def _parts(message: Message) -> Iterator[Message]:
 
 def _decoded(part: Message) -> str:
     """A part's text. Only what was transferred as ASCII still hides its bytes, all or some."""
-    transfer = str(part.get("content-transfer-encoding", "")).strip().lower()
+    found = _ENCODED.match(str(part.get("content-transfer-encoding", "")).lower())
+    transfer = found[1] if found else ""
+    if "uu" in transfer:
+        raise ExtractionError(f"the mail's text is in {transfer!r}")
     payload = part.get_payload()
     if not isinstance(payload, str) or transfer not in ("quoted-printable", "base64"):
         return payload if isinstance(payload, str) else ""
@@ -103,6 +115,8 @@ def _decoded(part: Message) -> str:
         if not is_charset(charset):
             raise LookupError("nobody knows it")
         raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else charset)
+        if transfer == "base64":
+            part.replace_header("content-transfer-encoding", transfer)
         data = part.get_payload(decode=True) if transfer == "base64" else quopri.decodestring(raw)
         return data.decode(charset) if isinstance(data, bytes) else ""
     except (LookupError, ValueError) as error:

@@ -34,8 +34,8 @@ _FRONT_MATTER = re.compile(
 _INLINE_TEXT = {"text", "text_special", "code_inline"}
 _LINE_ENDS = {"softbreak", "hardbreak"}
 _NO_PROSE_ELEMENTS = (
-    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "del", "s", "strike",
-    "rt", "rp",
+    "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "canvas", "del", "s",
+    "strike", "rt", "rp",
 )  # fmt: skip
 """The last two are how signs are read, which would stand within the words."""
 
@@ -50,13 +50,21 @@ _BLOCK = re.compile(
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
 _OPENED_AGAIN = frozenset("a b big code em font i nobr s small strike strong tt u".split())  # noqa: SIM905
 """Elements that HTML opens again in each block after the one in which they were not closed."""
-_ENDS_ITSELF = frozenset(
+_HOLDS_NOTHING = frozenset(
+    "area base br col embed hr img input link meta param source track wbr".split()  # noqa: SIM905
+)
+_ENDS_ITSELF = _HOLDS_NOTHING.union(
     """
-    area base br col embed hr img input link meta param source track wbr p li dt dd tr td th
-    thead tbody tfoot option optgroup colgroup caption rp rt html head body
+    p li dt dd tr td th thead tbody tfoot option optgroup colgroup caption rp rt html head body
     """.split()  # noqa: SIM905
 )
 """Elements that nest no deeper when they are not closed."""
+
+_IS_XML = re.compile(
+    r"\s*(?:<\?xml\s|(?:<!doctype[^<>]*>\s*)?<html\s[^<>]*\bxmlns=)", re.IGNORECASE
+)
+_EMPTY = re.compile(r"<([a-zA-Z][\w:-]*+)([^<>]*+)(?<=/)>")
+"""An element of XML without content. To HTML's parser it is open: after <title/> all is title."""
 
 
 class ExtractionError(ValueError):
@@ -138,6 +146,8 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     _refuse_longer(text)
     if not is_there("resiliparse"):
         raise ExtractionError(f"HTML needs resiliparse: {cure('resiliparse')}")
+    if _IS_XML.match(text):
+        text = _EMPTY.sub(_closed, text)
     text = _BLOCK.sub("<br><", text)
     for (what, most), count in zip(_MOST.items(), _size(text), strict=True):
         if count > most:
@@ -154,6 +164,11 @@ def prose_of_html(text: str, *, without: Sequence[str] = ()) -> str:
     )
     lines = map(str.strip, found.split("\n"))  # it wraps none: each is a block of its own
     return "\n\n".join(filter(None, lines))
+
+
+def _closed(empty: "re.Match[str]") -> str:
+    name, rest = empty.groups()
+    return empty[0] if name.lower() in _HOLDS_NOTHING else f"<{name}{rest[:-1]}></{name}>"
 
 
 _MOST = {
