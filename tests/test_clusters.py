@@ -228,9 +228,25 @@ def test_a_treebanks_negation_is_the_same_words():
         "We \ufb01nd - as you’d think - that it does n’t work at all.",
         "We find as you'd th\u00adink that it doesn't wo\u200brk at\ufeff all.",
         "\uff37e \uff26\uff29\uff2e\uff24 as you'd think that it doesn't work at all",
+        "We find as you\u02bcd \u2764\ufe0f think\u200e th\u202eat it doesn't work at all",
     ],
 )
 def test_words_are_the_same_however_they_are_written(sentence):
     row = "we find -lrb- as you 'd think -rrb- that it does n't work at all"
     assert Excluded.of([("sst2", "line 1")], [row]).hits([sentence]).tolist() == [0]
     assert Excluded.of([("x", "line 1")], [sentence]).hits([row, "We find it."]).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("You can not like it .", "You cannot like it."),
+        ("Can not you ?", "Cannot you?"),
+        ("'T is so , and we 're gon na go", "’Tis so, and we're gonna go."),
+        ("you got ta lem me , i wan na", "You gotta lemme, I wanna!"),
+        ("Ο ΚΟΣΜΟΣ ΜΟΥ", "Ο κόσμος μου".replace("ό", "ο")),
+    ],
+)
+def test_what_treebanks_part_and_other_forms_of_letters(row, sentence):
+    excluded = Excluded.of([("x", "line 1")], [row])
+    assert excluded.hits([sentence, row, "You can do it.", "Tis"]).tolist() == [0, 0, -1, -1]
