@@ -236,6 +236,20 @@ def test_what_editions_share_is_kept_once(tmp_path):
     assert manifest(tmp_path / "c")["sentences"]["usable"] == 40 * 11
 
 
+def test_a_split_that_one_cluster_left_empty_is_told_with_its_cause(tmp_path):
+    rng = random.Random(4)
+    lines = [sentence(rng) for _ in range(30)]
+    records = [{"text": " ".join([*lines, sentence(rng)])} for _ in range(9)]
+    source = write_jsonl(tmp_path / "in.jsonl", [*records, good_documents(1)[0]])
+    build("--input", source, "--output", tmp_path / "c", *FLAGS)
+    told = [one for one in manifest(tmp_path / "c")["warnings"] if one.startswith("no validation")]
+    cause = "9 of 10 documents are near duplicates, which stand in one split; give others"
+    assert told == [f"no validation row: {cause}"]
+    build("--input", source, "--output", tmp_path / "d", *FLAGS, "--near_duplicates", "drop")
+    told = manifest(tmp_path / "d")["warnings"]
+    assert any("the documents are too few for --validation_fraction" in one for one in told)
+
+
 def test_names_that_are_no_utf8_stand_in_manifest_and_card(tmp_path):
     source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
     rows = tmp_path / "\udcff.TXT"

@@ -26,19 +26,13 @@ def lacks(manifest: Manifest) -> Iterator[str]:
     known, rows = FORMATS[manifest.format], manifest.rows
     share = manifest.config["validation_fraction"]
     if not rows["train"] and rows["validation"]:
-        yield (
-            f"no training row: the documents are too few for --validation_fraction {share}; "
-            "lower it, or give more documents"
-        )
+        yield f"no training row: {_unsplit(manifest, 'lower')}"
         return
     if not rows["train"]:
         yield f"no training row: {_cause(manifest, known.kinds[0])}"
         return
     if share and not rows["validation"]:
-        yield (
-            f"no validation row: the documents are too few for --validation_fraction {share}; "
-            "raise it, or give more documents"
-        )
+        yield f"no validation row: {_unsplit(manifest, 'raise')}"
     if not manifest.stats["train"]["answer_positions"]:  # labels are words, not places
         for word in known.words:
             share = manifest.count("labels", word)[0] / rows["train"]
@@ -71,6 +65,20 @@ def splitter_advice(documents: Mapping[str, Any]) -> str:
         if 2 * count > documents["read"]:
             return f"most documents call for --splitter {splitter}"
     return ""
+
+
+def _unsplit(manifest: Manifest, change: str) -> str:
+    largest, kept = manifest.near_duplicates.get("largest", 0), manifest.documents["kept"]
+    if 2 * largest > kept and manifest.config["near_duplicates"] != "drop":
+        return (
+            f"{largest} of {kept} documents are near duplicates, which stand in one split; "
+            "give others"
+        )
+    share = manifest.config["validation_fraction"]
+    return (
+        f"the documents are too few for --validation_fraction {share}; {change} it, or give more "
+        "documents"
+    )
 
 
 def _cause(manifest: Manifest, kind: str, why: str | None = None) -> str:
