@@ -339,6 +339,7 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
          "--b--\n", "See below."),
         ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
          "text/plain\n\n \n--b\nContent-Type: text/html\n\n<p>Yes.</p>\n--b--\n", "Yes."),
+        ("In article <1@a.b>, X writes:\n|> Old.\n\nYes.\n|yes|", "Yes.\n|yes|"),
         ("No headers here.\n\nAm 3. Mai schrieb Ann:\n> Zitat\n\nGut.", "No headers here.\n\nGut."),
         ("Yes.\n-----Original Message-----\nFrom: X\n\nOld.", "Yes."),
         ("Yes.\n_______________________________________________\nlist mailing list", "Yes."),

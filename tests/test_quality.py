@@ -39,13 +39,26 @@ knew that it was not a star.
 # ---- encodings
 
 RUSSIAN = "Всё счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива."
+FRENCH = (
+    "Le château était fermé à cause de la tempête, mais les élèves étaient déjà arrivés. Où étiez-vous "
+    "hier soir ? Nous avons dîné près de la forêt, où le garçon a été reçu."
+)
+TYPOGRAPHIC = (
+    "“It’s a café – naïve, isn’t it?” he said. “No,” she replied, “it’s a résumé — and a façade.” "
+    "They’d all gone to the “grand” hôtel’s bar… and didn’t return."
+)
+POLISH = (
+    "Warszawa jest stolicą Polski i największym miastem w kraju. Źródła mówią, że żyło tu wcześniej "
+    "mniej ludzi. Późną jesienią pada śnieg i wieje wiatr."
+)
 CHINESE = "今天天气很好，我们一起去公园散步。孩子们在湖边放风筝，老人们在树下下棋。"
 
 
 @pytest.mark.parametrize(
     ("text", "codec"),
     [(RUSSIAN, "cp1251"), (RUSSIAN, "koi8-r"), (CHINESE, "gb18030"), (CHINESE, "big5"),
-     (RUSSIAN, "utf-16"), (CHINESE, "utf-8"), ("plain", "ascii")],
+     (RUSSIAN, "utf-16"), (CHINESE, "utf-8"), ("plain", "ascii"), (FRENCH, "latin-1"),
+     (TYPOGRAPHIC, "cp1252"), (TYPOGRAPHIC, "mac-roman"), (POLISH, "cp1250")],
 )  # fmt: skip
 def test_encodings_are_found(text, codec):
     text = text if codec != "big5" else text.replace("们", "們").replace("气", "氣").replace(

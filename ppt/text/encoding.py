@@ -2,6 +2,8 @@
 
 import codecs
 
+from ppt.text.language import language_of_words
+
 AUTO = "auto"
 UTF8 = "utf-8"
 LIBRARY = "charset-normalizer"
@@ -11,6 +13,16 @@ DETECTED_BYTES = 100_000
 
 FEWEST_FOREIGN_BYTES = 16
 """With fewer bytes outside ASCII a record is not guessed at: "café" is taken for UTF-16."""
+
+_WESTERN = "cp1252"
+_ITS_LANGUAGES = {
+    "English", "German", "Dutch", "French", "Spanish", "Portuguese", "Italian", "Swedish",
+    "Danish", "Finnish", "Indonesian",
+}  # fmt: skip
+_ITS_KIN = ("cp125", "iso8859")
+_AS_LIKELY = 0.05
+"""In the detector's "chaos". Of encodings that differ in few letters it takes the first by name,
+so Spanish was cp1250's: "seńor"."""
 
 _ASCII = bytes(range(128))
 _NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
@@ -80,5 +92,13 @@ def _detected(data: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     without = [] if b"\0" in data else _NEED_NULS
-    best = from_bytes(data[:DETECTED_BYTES], cp_exclusion=without).best()
-    return None if best is None else best.encoding
+    found = from_bytes(data[:DETECTED_BYTES], cp_exclusion=without)
+    best = found.best()
+    if best is None:
+        return None
+    name: str = best.encoding
+    if name.startswith(_ITS_KIN) and language_of_words(str(best)) in _ITS_LANGUAGES:
+        likely = (one for one in found if one.chaos <= best.chaos + _AS_LIKELY)
+        if any(_WESTERN in one.could_be_from_charset for one in likely):
+            return _WESTERN
+    return name

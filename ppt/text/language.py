@@ -78,13 +78,22 @@ def foreign_language(text: str) -> str:
         others = Counter(map(_script, filter(_is_not_latin, letters)))
         if 2 * others.total() > len(letters):
             return others.most_common(1)[0][0]
+    language, found = _commonest(sample)
+    return language if found[language] > 2 * found["English"] else ""
+
+
+def language_of_words(text: str) -> str:
+    """The language whose commonest words show in `text`, English too; "" if none does."""
+    return _commonest(" ".join(_stretches(text, _GLANCE_CHARS)))[0]
+
+
+def _commonest(sample: str) -> tuple[str, Counter[str]]:
+    """The language that shows in a sample, if one does, and how many words of each there are."""
     words = _WORD.findall(sample.lower())
-    if len(words) < FEWEST_WORDS:
-        return ""
     found = Counter(chain.from_iterable(_BY_WORD.get(word, ()) for word in words))
-    language, count = max(found.items(), key=lambda item: item[1], default=("English", 0))
-    is_clear = count >= LEAST_SHARE * len(words) and count > 2 * found["English"]
-    return language if is_clear else ""
+    language, count = max(found.items(), key=lambda item: item[1], default=("", 0))
+    shows = len(words) >= FEWEST_WORDS and count >= LEAST_SHARE * len(words)
+    return (language if shows else ""), found
 
 
 def _stretches(text: str, size: int) -> list[str]:

@@ -32,7 +32,7 @@ _PARAMETERS = re.compile(
 LONGEST_PARAMETERS = 2_000
 """Characters of a header that has some; `email` takes time quadratic in them."""
 
-_QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t])")
+_QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t>])")
 _WROTE = re.compile(
     r"\b(?:wrote|writes|said|schrieb|a écrit|écrit|escribió|ha scritto|scrisse|escreveu|schreef|"
     r"skrev|napisał|napsal|написал|пише|пишет|写道|書きました)\b.{0,60}$|[:：]$",
