@@ -101,7 +101,7 @@ def _kind(environment: beam_runner_api_pb2.Environment) -> str:
 def _size(size: float) -> str:
     """Bytes in the unit that suits them."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.5:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.3g} TB"

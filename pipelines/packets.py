@@ -156,7 +156,7 @@ def decode(packets: Iterable[bytes]) -> Records:
                 documents.append(other.emptied())
     documents.extend(first.values())
     documents.sort(key=by_place)
-    rejects.sort(key=attrgetter("source", "offset", "reason"))
+    rejects.sort(key=attrgetter("source", "offset", "reason", "detail"))
     return Records(documents, rejects, np.unique(np.concatenate(repeated)))
 
 
