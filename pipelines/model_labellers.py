@@ -12,6 +12,7 @@ transformers 5.
 """
 
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from transformers import (
 from ppt.backbones.labeller import LMLabeller
 from ppt.backbones.sources import find_model, read_config, require_safetensors
 from ppt.corpus.sentiment import LABELS
-from ppt.errors import ConfigError, first_line
+from ppt.errors import ConfigError, first_line, visible
 from ppt.transfer.teacher import TunedLabeller
 
 Pool = Sequence[str]
@@ -152,7 +153,12 @@ def check(kind: str, model: str) -> None:
     if kind != "model":
         KINDS[kind].load(model, device="cpu").probabilities(["It was fine."])
         return
-    class_order(model)
+    names = _class_names(model)
+    if _order_of(names) is None:
+        told = f"--labeller model:{visible(model)} calls its classes {visible(', '.join(names))}"
+        print(
+            f"note: {told}, which are taken in this order for {', '.join(LABELS)}", file=sys.stderr
+        )
     if any(Path(model).glob("*.bin")):
         require_safetensors(Path(model), model)
 
@@ -160,8 +166,14 @@ def check(kind: str, model: str) -> None:
 def class_order(model: str) -> list[int]:
     """For each of our classes, terrible first, its index in `model`; reads its config only.
 
-    Where the model's names for its classes are not known they are taken to run
-    from terrible to great. A model that cannot be found, that is no sequence
+    Where the model's names for its classes are not known they are taken to run from terrible to
+    great. Raises ConfigError.
+    """
+    return _order_of(_class_names(model)) or [*range(len(LABELS))]
+
+
+def _class_names(model: str) -> list[str]:
+    """What the model calls its classes, in order. One that cannot be found, that is no sequence
     classifier or that has not five classes is a `ConfigError`.
     """
     try:
@@ -177,22 +189,22 @@ def class_order(model: str) -> list[int]:
             f"the model {model!r} is {' or '.join(made_for) or 'of no named architecture'},"
             " expected one trained for SequenceClassification."
         )
-    names = [config.id2label[index] for index in sorted(config.id2label)]
+    names = [str(config.id2label[index]) for index in sorted(config.id2label)]
     if len(names) != len(LABELS):
         raise ConfigError(
             f"the classifier {model!r} has {len(names)} classes ({', '.join(names)}),"
             f" expected {len(LABELS)}, for {', '.join(LABELS)}."
         )
-    return _order_of(names)
+    return names
 
 
-def _order_of(names: Sequence[str]) -> list[int]:
-    """Where in `names` each class stands, going up the first of `SCALES` that fits."""
+def _order_of(names: Sequence[str]) -> list[int] | None:
+    """Where in `names` each class stands, going up the first of `SCALES` that fits, if one does."""
     plain = [_plain(name) for name in names]
     for scale in SCALES:
         if set(scale) == set(plain):
             return [plain.index(name) for name in scale]
-    return list(range(len(LABELS)))
+    return None
 
 
 def _plain(name: str) -> str:

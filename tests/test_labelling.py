@@ -185,10 +185,16 @@ def test_classes_are_found_by_their_names(scale, tmp_path):
         ["VERY_NEGATIVE", "Negative", "neutral", "Positive", "very-positive"],
         ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4"],
         ["negative", "bad", "so-so", "good", "great"],
+        ["anger", "fear", "joy", "love", "sadness"],
     ],
 )
-def test_spelling_does_not_matter_and_unknown_names_keep_their_order(names, tmp_path):
-    assert class_order(str(save_classifier(tmp_path / "model", names))) == [0, 1, 2, 3, 4]
+def test_spelling_does_not_matter_and_unknown_names_keep_their_order(names, tmp_path, capsys):
+    model = str(save_classifier(tmp_path / "model", names))
+    assert class_order(model) == [0, 1, 2, 3, 4]
+    check_labeller(f"model:{model}")
+    known = names[0] in ("1 star", "VERY_NEGATIVE")
+    told = f"classes {', '.join(names)}, which are taken in this order for terrible, bad, maybe"
+    assert (told in capsys.readouterr().err) == (not known)
 
 
 def test_columns_follow_the_names(tmp_path, classifier):
