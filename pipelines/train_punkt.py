@@ -14,6 +14,7 @@ import string
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,10 +24,11 @@ from ppt.base.files import SCRATCH, move_together, owner, writing
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
-from ppt.corpus.records import REASONS, UnusableError, encodable
+from ppt.corpus.records import REASONS, UnusableError, refuse_twice, sound
 from ppt.errors import InputError, exit_status, visible
+from ppt.text.extract import AUTO, NONE, extractor_for
 from ppt.text.punkt import PunktParameters
-from ppt.text.sentences import PUNKT_FILES, save_punkt, train_punkt
+from ppt.text.sentences import PUNKT_FILES, TRAINED, save_punkt, train_punkt
 
 DESCRIPTION = """\
 Learn from text where Punkt is to split sentences of its kind.
@@ -79,7 +81,9 @@ def texts(patterns: Sequence[str], field: str) -> Iterator[str]:
     """Normalised texts of all files: `field` of each JSON line, or the whole of other files."""
     paths: dict[str, str] = {}  # a file that two patterns match is learned from once
     for pattern in patterns:
-        found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
+        found = [pattern]  # a path may hold "[" and be no glob
+        if not os.path.isfile(pattern):  # noqa: PTH113
+            found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - absolute ones too
         if not found:
             raise InputError(f"--input: no file matches {pattern!r}")
         paths |= {os.path.abspath(path): path for path in found}  # noqa: PTH100
@@ -90,10 +94,16 @@ def texts(patterns: Sequence[str], field: str) -> Iterator[str]:
 def _texts_of(path: str, field: str) -> Iterator[str]:
     plain = path.lower().removesuffix(".gz")
     opener = gzip.open if path.lower() != plain else open
+    markup = extractor_for(AUTO, os.path.splitext(plain)[1])  # noqa: PTH122
+    if markup != NONE:
+        raise InputError(
+            f"--input: {path} is {markup} and no plain text; --splitter {TRAINED} of "
+            "pipelines.build_corpus learns from the prose of it"
+        )
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             if not plain.endswith((".jsonl", ".ndjson", ".json")):
-                yield normalise(file.read())
+                yield normalise(_sound(file.read(), path))
                 return
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -107,11 +117,23 @@ def _text_in(line: str, field: str, place: str) -> str:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not JSON: {error}") from error
+    with _told(place):
+        refuse_twice(line, field)
     text = record.get(field) if isinstance(record, dict) else None
     if not isinstance(text, str):
         raise InputError(f"{place}: no string {field!r}; --text_field names the one with the text")
+    return _sound(text, place)
+
+
+def _sound(text: str, place: str) -> str:
+    with _told(place):
+        return sound(text)
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
     try:
-        return encodable(text)
+        yield
     except UnusableError as error:
         raise InputError(f"{place}: {REASONS[error.reason]} ({error.detail})") from error
 

@@ -450,6 +450,8 @@ def test_the_command(tmp_path, capsys):
         (b"\xff", [], "cannot read"),
         ("[" * 100_000, [], "line 1: not JSON"),
         (r'{"text": "Half a pair \ud800."}', [], "line 1: the text has half a surrogate pair"),
+        (r'{"text": "A NUL\u0000."}', [], "line 1: the text has NUL characters"),
+        ('{"text": "One.", "text": "Two."}', [], "'text' stands twice"),
     ],
 )
 def test_the_command_tells_what_is_wrong(tmp_path, capsys, content, flags, message):
@@ -463,9 +465,21 @@ def test_the_command_tells_what_is_wrong(tmp_path, capsys, content, flags, messa
 def test_the_command_reads_each_file_once_and_knows_its_kind_as_builds_do(tmp_path):
     one = tmp_path / "A.JSONL.GZ"
     one.write_bytes(gzip.compress(json.dumps({"text": "A text."}).encode()))
-    (tmp_path / "b.txt").write_text("Another.")
-    patterns = [str(one), str(tmp_path / "*"), str(tmp_path / "./*.txt")]
+    (tmp_path / "b[1].txt").write_text("Another.")
+    patterns = [
+        str(one),
+        str(tmp_path / "b[1].txt"),
+        str(tmp_path / "*"),
+        str(tmp_path / "./*.txt"),
+    ]
     assert [*command.texts(patterns, "text")] == ["A text.", "Another."]
+    for name, content, message in (
+        ("c.HTML.gz", "<p>Mr. X.</p>", "is html and no plain text"),
+        ("d.txt", "A NUL\0.", "has NUL characters"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=message):
+            [*command.texts([str(tmp_path / name)], "text")]
 
 
 def test_the_command_reads_byte_order_marks_and_tells_of_damaged_gzip(tmp_path, capsys):
