@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.config import BuildConfig, ShardKey
-from pipelines.flags import KEEP
+from pipelines.flags import DROP, KEEP
 from pipelines.labelling import refuse_foreign
 from ppt.corpus.clusters import COMMON, CONTAINED, Clusters
 from ppt.corpus.lacks import lacks, mixture, splitter_advice
@@ -159,10 +159,12 @@ def build_manifests(
 
 def near_duplicates(clusters: Clusters, config: BuildConfig) -> dict[str, Any]:
     """What was found, by which rule, and how many documents stand in another split for it."""
-    number, cluster = clusters.members["number"].tolist(), clusters.members["cluster"].tolist()
+    there = clusters.members
+    if config.near_duplicates == DROP:
+        there = there[there["number"] == there["kept"]]
     moved = sum(
         config.split_of(own) != config.split_of(theirs)
-        for own, theirs in zip(number, cluster, strict=True)
+        for own, theirs in there[["number", "cluster"]].tolist()
     )
     rule = {"shingle_words": SHINGLE_WORDS, "contained": CONTAINED, "common": COMMON}
     return {**clusters.counts(), "moved": moved, "over_the_split": 0, "rule": rule}

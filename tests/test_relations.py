@@ -108,6 +108,13 @@ def test_dropping_keeps_the_longest_and_tells_of_the_others(outputs, related):
         longest = max(grouped[int(family)], key=lambda text: len(text.split())) if (
             family.isdigit()) else texts["again"]  # fmt: skip
         assert len(texts[rows[kept]].split()) == len(longest.split())
+    moved = {
+        key
+        for split in ("train", "validation")
+        for key in (one.split("-")[0] for one in corpus.read(split)["id"].to_pylist())
+        if (int(key, 16) / 2**64 < 0.3) != (split == "validation")
+    }
+    assert manifest(outputs / "drop")["near_duplicates"]["moved"] == len(moved) > 0
     # What the dropped ones shared with the kept is no repetition; in groups it is kept once.
     usable = [manifest(outputs / how)["sentences"]["usable"] for how in ("group", "drop", "keep")]
     assert usable[0] >= usable[1] > usable[2]
