@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ppt.base.markdown import markdown_table
 from ppt.base.names import check_name
+from ppt.corpus import likeness, storage
 from ppt.corpus.histograms import HISTOGRAMS
 from ppt.corpus.manifest import Manifest
 from ppt.corpus.options import FormatOptions, Mixture
@@ -320,6 +322,28 @@ def test_small_files_of_many_texts_are_told_how_many_shards_they_need(tmp_path, 
     (cure,) = re.findall(r"give --num_shards (\d+)", error)
     build(*flags, "--shard_mb", 0.2, "--num_shards", cure)
     assert ledger_holds(tmp_path / "c")["read"] == 60
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "most", "message"),
+    [
+        (storage, "MOST_ROWS", 1 << 10, "00001.parquet: its rows take 0 MiB, and readers 0 at the"),
+        (likeness, "_LOW", np.uint64(9), "a shard has 42 usable sentences, expected at most 9"),
+    ],
+)
+def test_a_shard_of_more_than_can_be_read_or_numbered_is_one_line(
+    tmp_path, capsys, monkeypatch, module, name, most, message
+):
+    source = write_jsonl(tmp_path / "in.jsonl", good_documents(6))
+    argv = ["--input", source, "--output", tmp_path / "c", "--formats", "sentence_pair",
+            "--validation_fraction", 0]  # fmt: skip
+    build(*argv)
+    (table,) = open_corpus(tmp_path / "c/sentence_pair").tables("train")
+    assert storage._row_bytes(table) == pytest.approx(table.nbytes, rel=0.01)
+    monkeypatch.setattr(module, name, most)
+    build(*argv, "--overwrite", expect=2)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "c/sentence_pair/manifest.json").exists()
 
 
 def test_rejects_without_end_are_told_how_many_shards_they_need(tmp_path, capsys):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ppt.base.arrays import Bits, Indices, begins, places_in_groups
 from ppt.corpus.buckets import BUCKETS, word_buckets
 from ppt.corpus.pool import Pool
+from ppt.errors import InputError
 
 BLOCK = 16
 """Sentences of a block at the least, where a word has so many."""
@@ -30,7 +31,7 @@ Costs = NDArray[np.int32]
 
 _PRINT = 256
 _NUMBER, _LOW = np.uint64(24), np.uint64((1 << 24) - 1)
-"""A pool's sentences are numbered in 24 bits: 16 million, more than a shard can hold."""
+"""A pool's sentences are numbered in 24 bits: 16 million."""
 
 
 class Likeness:
@@ -42,6 +43,11 @@ class Likeness:
 
     def __init__(self, pool: Pool) -> None:
         self.pool, n = pool, len(pool)
+        if n > _LOW:
+            raise InputError(
+                f"a shard has {n:,} usable sentences, expected at most {_LOW:,}: give more "
+                "--num_shards, or a smaller --shard_mb."
+            )
         words = _Postings(pool)
         mixed = np.empty(n, np.int64)
         mixed[np.argsort(pool.bits, kind="stable")] = np.arange(n)

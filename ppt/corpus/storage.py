@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ppt.base.files import file_digest, given
-from ppt.base.pages import bounded_table
+from ppt.base.pages import MOST_ROWS, bounded_table
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.manifest import SPLITS, Manifest, Shard, Stats
 from ppt.corpus.tables import COLUMNS
-from ppt.errors import CorpusError, first_line, require_known
+from ppt.errors import CorpusError, InputError, first_line, require_known
 
 MANIFEST = "manifest.json"
 VERIFY = ("fast", "full")
@@ -184,7 +184,15 @@ def features(format_name: str) -> str:
 
 
 def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, Shard]:
-    """The Parquet bytes of a table, and their entry in the manifest."""
+    """The Parquet bytes of a table, and their entry in the manifest.
+
+    Raises InputError for one that no reader would take (`bounded_table`).
+    """
+    if (size := _row_bytes(table)) > MOST_ROWS * 63 // 64:  # readers count a little more
+        raise InputError(
+            f"{format_name}/{name}: its rows take {size >> 20:,} MiB, and readers "
+            f"{MOST_ROWS >> 20:,} at the most: give more --num_shards, or a smaller --shard_mb."
+        )
     buffer = pa.BufferOutputStream()
     with pq.ParquetWriter(
         buffer,
@@ -202,6 +210,20 @@ def encode_shard(table: pa.Table, name: str, format_name: str) -> tuple[bytes, S
         writer.add_key_value_metadata({"huggingface": features(format_name)})
     data = buffer.getvalue().to_pybytes()
     return data, Shard(name, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _row_bytes(table: pa.Table) -> int:
+    """What its readers hold, for whom each string stands where it is used."""
+    size = 0
+    for chunk in (one for column in table.columns for one in column.chunks):
+        size += chunk.nbytes if pa.types.is_primitive(chunk.type) else 4 * len(chunk)
+        values = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
+        if pa.types.is_dictionary(values.type):
+            lengths = pc.binary_length(values.dictionary).take(values.indices)
+            size += (pc.sum(lengths).as_py() or 0) + 4 * len(values) * (values is not chunk)
+        elif pa.types.is_string(values.type):
+            size += pc.sum(pc.binary_length(values)).as_py() or 0
+    return size
 
 
 def statistics(table: pa.Table, format_name: str) -> Stats:
