@@ -73,12 +73,13 @@ def _ledgers(manifest: Manifest, folder: str) -> Iterator[str]:
             f"Near duplicates: {near['documents']:,} documents in {near['clusters']:,} clusters, "
             f"the largest of {near['largest']:,}; {near['moved']:,} stand in another split for it."
         )
-    for source in manifest.config["excluded"]:
+    for place, source in enumerate(manifest.config["excluded"]):
         name, left_out = source["name"], sentences["shared_with"]
         unread = f", {source['unreadable']:,} rows cannot be read" * bool(source["unreadable"])
         yield (
             f"  excluded, {visible(name)}: {left_out.get(name, 0):,} sentences share words with "
-            f"one of {source['texts']:,} texts{unread} (see {folder}/{EXCLUDED})"
+            f"one of {source['texts']:,} texts{', and with none above' * (place > 0)}{unread} "
+            f"(see {folder}/{EXCLUDED})"
         )
     for reason, count in documents["rejected"].items():
         yield f"  rejected, {reason}: {count:,} (see {folder}/{REJECTS})"

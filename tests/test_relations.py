@@ -177,6 +177,7 @@ def test_what_is_tested_on_is_left_out_counted_and_listed(tmp_path, related, cap
     rows = tmp_path / "rows.txt"
     rows.write_text(
         f"a row\n\n{' '.join(lines[1].split()[:12])}\n{' '.join(lines[2].split()[:7])}\n"
+        f"{lines[0]}\n"
     )
     flags = ("--input", folder / "*.jsonl", *FLAGS)
     build(*flags, "--output", tmp_path / "c", "--exclude", f"sst2,{rows}", "--data_dir",
@@ -185,14 +186,19 @@ def test_what_is_tested_on_is_left_out_counted_and_listed(tmp_path, related, cap
     assert told["sentences"]["drops"]["excluded"] == 2
     assert told["sentences"]["shared_with"] == {"rows.txt": 1, "sst2": 1}
     assert [(one["name"], one["texts"]) for one in told["config"]["excluded"]] == [
-        ("sst2", 2), ("rows.txt", 3)
+        ("sst2", 2), ("rows.txt", 4)
     ]  # fmt: skip
     listed = [json.loads(line) for path in sorted((tmp_path / "c/excluded").glob("*.jsonl"))
               for line in path.read_text().splitlines()]  # fmt: skip
     places = {line["shared_with"]: (line["place"], line["document_id"]) for line in listed}
     assert places["sst2"] == ("validation.jsonl, line 1", "3-0")
     assert places["rows.txt"] == ("line 3", "3-0")
-    assert "excluded, sst2: 1 sentences share words" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "excluded, sst2: 1 sentences share words with one of 2 texts (see" in said
+    # Another of them shares words with both.
+    assert "rows.txt: 1 sentences share words with one of 4 texts, and with none above" in said
+    card = (tmp_path / "c/sentence_pair/README.md").read_text()
+    assert "1 sentences that share words with sst2, 1 more that share words with rows.txt" in card
     assert checked(tmp_path / "c", texts, [f"He said : {lines[0]} !"]).faults == {}
     build(*flags, "--output", tmp_path / "c", "--overwrite")
     assert not list((tmp_path / "c/excluded").glob("*"))

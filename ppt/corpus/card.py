@@ -88,8 +88,9 @@ def _relations(manifest: Manifest) -> dict[str, str]:
     config, near = manifest.config, manifest.near_duplicates
     shared = manifest.sentences.get("shared_with", {})
     excluded = [
-        f"{shared.get(one['name'], 0):,} sentences that share words with {visible(one['name'])}"
-        for one in config.get("excluded", ())
+        f"{shared.get(one['name'], 0):,} {'more' if place else 'sentences'} that share words with "
+        f"{visible(one['name'])}"
+        for place, one in enumerate(config.get("excluded", ()))
     ]
     return {
         "near duplicates": f"{near['documents']:,} documents in {near['clusters']:,} clusters; "
