@@ -3,6 +3,7 @@
 
 import html
 import time
+from base64 import b64encode
 from contextlib import suppress
 
 import pytest
@@ -339,6 +340,10 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
          "--b--\n", "See below."),
         ('Subject: x\nContent-Type: multipart/alternative; boundary="b"\n\n--b\nContent-Type: '
          "text/plain\n\n \n--b\nContent-Type: text/html\n\n<p>Yes.</p>\n--b--\n", "Yes."),
+        ("Subject: x\nContent-Type: text/plain; charset=ISO-8859-1\nContent-Transfer-Encoding: "
+         "quoted-printable\n\n=93Yes,=94 he=92s =E9t=E9.", "“Yes,” he’s été."),
+        ("Subject: x\nContent-Type: text/plain; charset=gb2312\nContent-Transfer-Encoding: base64\n\n"
+         f"{b64encode('朱镕基说。'.encode('gbk')).decode()}\n", "朱镕基说。"),
         ("In article <1@a.b>, X writes:\n|> Old.\n\nYes.\n|yes|", "Yes.\n|yes|"),
         ("No headers here.\n\nAm 3. Mai schrieb Ann:\n> Zitat\n\nGut.", "No headers here.\n\nGut."),
         ("Yes.\n-----Original Message-----\nFrom: X\n\nOld.", "Yes."),
