@@ -246,6 +246,12 @@ def test_front_matter_and_links_of_markdown(raw, expected):
         ),
         ("mail", "Mine.\n\nFrom: Joe <j@k.l>\nSent: Monday\nTo: me\n\nHis.", "Mine."),
         ("mail", "Meine.\n\n*Von:* Joe\n*Gesendet:* Montag\n\nSeine.", "Meine."),
+        ("mail", "Mine.\n\nFrom: Joe\nTo: me\nCc: her\nSubject: x\n\nHis.", "Mine."),
+        (
+            "mail",
+            "We go.\nFrom: Berlin\nTo: Paris\nCome too.",
+            "We go.\nFrom: Berlin\nTo: Paris\nCome too.",
+        ),
         (
             "mail",
             "So.\nFrom: here it\ngoes.\nHash: browns.",

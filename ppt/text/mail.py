@@ -48,9 +48,14 @@ _ATTRIBUTION_LINES = 3
 _SIGNATURE = re.compile(r"--[ \t]*$")
 _FOOTER = re.compile(r"_{20,}$|-{3,}[ \t]*(?:original message|forwarded message|"
     r"ursprüngliche nachricht|message d'origine|mensaje original)", re.IGNORECASE)  # fmt: skip
+_WHEN = "Sent|Date|Gesendet|Datum|Envoyé|Enviado|Inviato|Data|Verzonden"
+_TO, _WHAT = "To|An|À|Para|A|Aan", "Subject|Betreff|Objet|Asunto|Assunto|Oggetto|Onderwerp"
 _FORWARDED = re.compile(
-    r"^\*?(?:From|Von|De|Da|Van) ?:\*? [^\n]{1,200}\n\n?\*?(?:Sent|Date|To|Gesendet|Datum|An|"
-    r"Envoyé|À|Enviado|Para|Inviato|Data|A|Verzonden|Aan) ?:", re.MULTILINE)  # fmt: skip
+    r"^\*?(?:From|Von|De|Da|Van) ?:\*? [^\n]{1,200}\n\n?\*?"
+    rf"(?:(?:{_WHEN}) ?:|(?:{_TO}) ?:[^\n]{{1,200}}\n\n?(?:[^\n]{{1,200}}\n\n?)??"
+    rf"\*?(?:{_WHEN}|{_WHAT}) ?:)",
+    re.MULTILINE,
+)
 """Headers within a mail, as Outlook puts them above the one that is answered."""
 
 _SIGNED_BY = re.compile(r"Hash: (?:SHA|MD5|RIPEMD)[\w, -]*$")
