@@ -118,23 +118,41 @@ def _run(argv: Sequence[str] | None) -> None:
 
 def _show_rejects(folder: Path, flags: InspectConfig, console: Console) -> None:
     """What was rejected: samples with their place, then how many for each reason."""
-    lines = list(_rejects(folder))
-    counts = Counter[str]()
-    for line in lines:
-        counts[line["reason"]] += line["records"]
     by_reason = flags.sample_by != SAMPLE_BY[0]
-    for reason in sorted(counts) if by_reason else [""]:
-        group = [line for line in lines if not reason or line["reason"] == reason]
-        for line in (group[i] for i in _chosen(len(group), flags.n, flags.seed)):
-            place = Text(visible(f"{line['source']} at {line['offset']}"), style="dim")
-            told = Text(visible(f"{line['reason']}: {line['detail']}".rstrip(": ")))
-            console.print(Panel(told, title=place, title_align="left"))
+    counts, sizes = Counter[str](), Counter[str]()
+    for line in _rejects(folder):
+        counts[line["reason"]] += line["records"]
+        sizes[line["reason"] * by_reason] += 1
+    chosen = {group: _chosen(sizes[group], flags.n, flags.seed) for group in sorted(sizes)}
+    for line in _rejects_at(folder, chosen, by_reason=by_reason):
+        place = Text(visible(f"{line['source']} at {line['offset']}"), style="dim")
+        told = Text(visible(f"{line['reason']}: {line['detail']}".rstrip(": ")))
+        console.print(Panel(told, title=place, title_align="left"))
     table = Table(title=REJECTS, title_justify="left")
     for column in ("reason", "", "records"):
         table.add_column(column, justify="right" if column == "records" else "left")
     for reason, count in counts.most_common():
         table.add_row(visible(reason), _MEANINGS.get(reason, ""), f"{count:,}")
     console.print(table)
+
+
+def _rejects_at(
+    folder: Path, chosen: Mapping[str, Indices], *, by_reason: bool
+) -> list[dict[str, Any]]:
+    """The chosen lines of each reason, or of all; read anew, for there may be millions."""
+    places = {
+        (group, number): (group, place)
+        for group, numbers in chosen.items()
+        for place, number in enumerate(numbers.tolist())
+    }
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    seen = Counter[str]()
+    for line in _rejects(folder):
+        group = line["reason"] * by_reason
+        if place := places.get((group, seen[group])):
+            found[place] = line
+        seen[group] += 1
+    return [found[place] for place in sorted(found)]
 
 
 def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
@@ -144,13 +162,16 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
         raise CorpusError(f"no folder {folder}: a build that rejected something has made one")
     for path in paths:
         try:
-            for text in path.read_text(encoding="utf-8").splitlines():
-                line = json.loads(text)
-                known = {"reason": "", "detail": "", "records": 1, **line}
-                if type(known["records"]) is not int or not 0 < known["records"] < 1 << 53:
-                    raise ValueError(f"{known['records']} records")
-                told = {key: str(known[key]) for key in ("reason", "detail", "source", "offset")}
-                yield {**told, "records": known["records"]}
+            with path.open(encoding="utf-8") as file:
+                for text in file:
+                    line = json.loads(text)
+                    known = {"reason": "", "detail": "", "records": 1, **line}
+                    if type(known["records"]) is not int or not 0 < known["records"] < 1 << 53:
+                        raise ValueError(f"{known['records']} records")
+                    told = {
+                        key: str(known[key]) for key in ("reason", "detail", "source", "offset")
+                    }
+                    yield {**told, "records": known["records"]}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CorpusError(
                 f"{path} has a line that no build wrote ({first_line(error)})"

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -223,6 +224,27 @@ def test_a_rejected_parquet_file_counts_its_rows(tmp_path, capsys):
     capsys.readouterr()
     assert inspect([str(tmp_path / "c/rejects")]) == 0
     assert " 500 " in capsys.readouterr().out.splitlines()[-2]
+
+
+def test_of_many_rejects_only_those_shown_are_held(tmp_path, capsys):
+    reasons = ("blank", "invalid_json", "too_few_sentences")
+    lines = [
+        {"source": "in.jsonl", "offset": n, "reason": reasons[n % 3], "detail": f"{n} " * 50}
+        for n in range(9000)
+    ]
+    (tmp_path / "rejects").mkdir()
+    for part in range(3):
+        write_jsonl(tmp_path / f"rejects/{part}.jsonl", lines[part * 3000 : (part + 1) * 3000])
+    flags = [str(tmp_path / "rejects"), "-n", "2", "--sample_by", "reason", "--seed", "1"]
+    inspect([*flags])
+    chosen = np.random.default_rng(1).choice(3000, 2, replace=False)
+    shown = [int(n) for n in re.findall(r"in\.jsonl at (\d+)", capsys.readouterr().out)]
+    assert shown == [3 * n + place for place in range(3) for n in chosen.tolist()]
+    tracemalloc.start()
+    inspect([*flags])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000  # all lines take 7
 
 
 # ---- folders and pipes in globs
