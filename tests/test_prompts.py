@@ -12,7 +12,17 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
-from ppt.prompts.files import CARD, CONFIG, TENSOR, WEIGHTS, read_card, read_values, save_prompt
+from ppt.prompts.deep import DeepShape
+from ppt.prompts.files import (
+    CARD,
+    CONFIG,
+    TENSOR,
+    WEIGHTS,
+    load_prompt,
+    read_card,
+    read_values,
+    save_prompt,
+)
 from ppt.prompts.soft import (
     INITS,
     Residual,
@@ -361,3 +371,17 @@ def test_what_is_no_prompt_for_this_backbone_is_refused(make, says, tmp_path):
     with pytest.raises(InputError, match=says) as caught:
         read_values(tmp_path, hidden_size=32, kind="causal")
     assert "\n" not in str(caught.value)
+
+
+def test_a_prompt_that_was_read_into_memory_is_of_its_backbone_too(tmp_path):
+    save(tmp_path, torch.ones(4, 32), "seq2seq")
+    prompt = load_prompt(tmp_path)
+    assert prompt.values(hidden_size=32, kind="seq2seq").shape == (4, 32)
+    with pytest.raises(InputError, match="has task_type SEQ_2_SEQ_LM, expected CAUSAL_LM"):
+        prompt.values(hidden_size=32, kind="causal")
+    own, other = DeepShape(3, 2, 8), DeepShape(6, 1, 8)  # as many numbers a position
+    save_prompt(tmp_path, torch.ones(4, 96), kind="causal", model="m", card={}, deep=other)
+    prompt = load_prompt(tmp_path)
+    assert prompt.values().shape == prompt.values(kind="causal", deep=other).shape == (4, 96)
+    with pytest.raises(InputError, match="has num_layers 6, expected 3"):
+        prompt.values(deep=own)

@@ -52,21 +52,19 @@ class Prompt:
 
     A prompt made elsewhere has an empty card: any format may be its own. A deep prompt
     (`trains` is "kv") has [P, D]. In a folder it may be a LoRA adapter too ("lora"), which has
-    no values of that kind.
+    no values of that kind. What was read into memory has its PEFT `config`.
     """
 
     card: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     tensor: Tensor | None = None
     trains: str = "prompt"
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def values(
-        self,
-        *,
-        hidden_size: int | None = None,
-        kind: str | None = None,
+        self, *, hidden_size: int | None = None, kind: str | None = None,
         deep: DeepShape | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """The prompt [P, H] or [P, D] float32; raises InputError where it is of another backbone.
 
         With `hidden_size` it must be one of embeddings, with `deep` one of keys and values.
@@ -80,6 +78,8 @@ class Prompt:
                 f"the prompt has hidden size {size}, the backbone has {wanted}: take a prompt"
                 " trained for this backbone."
             )
+        if self.config:
+            _is_deep(self, self.config, hidden_size, kind, deep)
         return self.tensor.to(torch.float32, copy=True)
 
     @property
@@ -102,7 +102,9 @@ def load_prompt(path: str | Path) -> Prompt:
     Raises InputError that says what is wrong.
     """
     found = open_prompt(folder := prompt_folder(path))
-    return found if found.trains == "lora" else replace(found, tensor=read_values(folder))
+    if found.trains == "lora":
+        return found
+    return replace(found, tensor=read_values(folder), config=_adapter_config(folder))
 
 
 def open_prompt(folder: Path) -> Prompt:
@@ -124,14 +126,9 @@ def prompt_folder(path: str | Path) -> Path:
 
 
 def save_prompt(
-    folder: str | Path,
-    prompt: Tensor,
-    *,
-    kind: str,
-    model: str,
-    card: Mapping[str, Any],
+    folder: str | Path, prompt: Tensor, *, kind: str, model: str, card: Mapping[str, Any],
     deep: DeepShape | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Write `prompt` [P, H] for the backbone `model` of that `kind` as a PEFT adapter.
 
     With `deep` it is [P, D], keys and values of that shape. `card` is what else is to be known
@@ -167,30 +164,17 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_values(
-    path: str | Path,
-    *,
-    hidden_size: int | None = None,
-    kind: str | None = None,
+    path: str | Path, *, hidden_size: int | None = None, kind: str | None = None,
     deep: DeepShape | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The prompt [P, H] or [P, D] float32 of an adapter folder, or of a run folder with `prompt/`.
 
     What it must be is said as in `Prompt.values`. PEFT's own prompts are read as well. For
     seq2seq models it saves 2 * P rows by default; it feeds the first P of them to the encoder
     and never the others.
     """
-    folder = prompt_folder(path)
-    config = _adapter_config(folder)
-    prefix = "PREFIX_TUNING"
-    is_deep = deep is not None or (hidden_size is None and config.get("peft_type") == prefix)
-    wanted = {"peft_type": prefix if is_deep else "PROMPT_TUNING",
-              "task_type": TASK_TYPES.get(kind or ""), **(deep.fields if deep else {})}  # fmt: skip
-    for key, value in wanted.items():
-        if value is not None and config.get(key) != value:
-            raise InputError(
-                f"{folder} has {key} {told(config.get(key))}, expected {value}: give the folder of"
-                " a soft prompt that was trained for this kind of backbone."
-            )
+    config = _adapter_config(folder := prompt_folder(path))
+    is_deep = _is_deep(folder, config, hidden_size, kind, deep)
     rows, length = _tensor(folder), _count(folder, config, "num_virtual_tokens")
     size = None
     if is_deep:
@@ -214,14 +198,30 @@ def read_values(
     return values
 
 
+def _is_deep(
+    place: Path | Prompt, config: Mapping[str, Any], hidden_size: int | None, kind: str | None,
+    deep: DeepShape | None,
+) -> bool:  # fmt: skip
+    """Whether a prompt is one of keys and values; InputError where its config is of another."""
+    is_prefix = config.get("peft_type") == "PREFIX_TUNING"
+    is_deep = deep is not None or (hidden_size is None and is_prefix)
+    wanted = {"peft_type": "PREFIX_TUNING" if is_deep else "PROMPT_TUNING",
+              "task_type": TASK_TYPES.get(kind or ""), **(deep.fields if deep else {})}  # fmt: skip
+    for key, value in wanted.items():
+        if value is not None and config.get(key) != value:
+            raise InputError(
+                f"{place} has {key} {told(config.get(key))}, expected {value}: give the folder of"
+                " a soft prompt that was trained for this kind of backbone."
+            )
+    return is_deep
+
+
 def _count(folder: Path, config: Mapping[str, Any], key: str) -> int:
     count = config.get(key)
-    if type(count) is not int or count < 1:
-        raise InputError(
-            f"{folder / CONFIG} has {key} {count!r:.80}, expected a whole number above 0: save the"
-            " prompt again."
-        )
-    return count
+    if type(count) is int and count > 0:
+        return count
+    told = f"{folder / CONFIG} has {key} {count!r:.80}, expected a whole number above 0"
+    raise InputError(f"{told}: save the prompt again.")
 
 
 def read_card(path: str | Path) -> dict[str, Any]:
