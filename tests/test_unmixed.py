@@ -104,6 +104,28 @@ def test_seeds_are_those_of_the_flag_however_they_are_given(place, llama, seeds,
     assert [run.seed for run in ppt.tune(task, llama, prompts=None, **known).runs] == found
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_runs_are_the_same_whatever_pytorch_is_set_to(place, tmp_path, kind):
+    def losses():
+        llama = ppt.load_backbone(str(place / "llama"), device="cpu")
+        task, corpus = ppt.load_task(place / "toy.yaml"), tmp_path / "corpus"
+        names = ["prompt_tuning_random", "hybrid_prompt_tuning", "ensemble_mean"]
+        runs = ppt.tune(task, llama, methods=names, **FAST).runs
+        known = {"max_steps": 2, "eval_steps": 1, "prompt_length": 4, "max_length": 48}
+        made = ppt.train_prompt(corpus, llama, **known)
+        return [run.test.loss for run in runs], made.best.loss, made.prompt.values().tolist()
+
+    toy_corpus(tmp_path / "corpus")
+    usual = losses()
+    torch.set_default_dtype(kind)
+    try:
+        with torch.inference_mode():
+            assert losses() == usual
+        assert torch.get_default_dtype() == kind
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_lora_adapters_in_folders_serve_from_python_too(place, llama, tmp_path):
     task, runs = ppt.load_task(place / "toy.yaml"), place / "runs-llama"
     known = {**FAST, "methods": ["lora_ppt", "ppt"]}

@@ -28,6 +28,23 @@ FAMILIES: list[type[Backbone]] = [Seq2SeqBackbone, CausalBackbone]
 """The kinds of models that can be backbones; a new one is appended (docs/extending.md)."""
 
 
+@contextmanager
+def torch_as_usual() -> Iterator[None]:
+    """PyTorch as the commands have it, whatever a program around us has set.
+
+    Under its inference mode nothing could be trained, and with another default precision prompts
+    would begin otherwise.
+    """
+    kind = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        torch.set_default_dtype(kind)
+
+
+@torch_as_usual()
 def load_backbone(
     name: str | Path = DEFAULT_MODEL,
     *,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import weights_digest
-from ppt.backbones.loading import with_backbone
+from ppt.backbones.loading import torch_as_usual, with_backbone
 from ppt.base.files import write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import CONFIG, locked
@@ -46,6 +46,7 @@ class Tuning(Results):
     prompts: Mapping[str, tuple[Prompt, ...]] = field(default_factory=dict)
 
 
+@torch_as_usual()
 def tune(
     tasks: TaskData | Sequence[TaskData],
     backbone: Backbone,

@@ -8,7 +8,7 @@ from typing import Any
 import ppt
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import origin
-from ppt.backbones.loading import with_backbone
+from ppt.backbones.loading import torch_as_usual, with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
 from ppt.base.files import file_digest
 from ppt.base.flags import from_values
@@ -50,6 +50,7 @@ class Pretrained:
         return self.course.first
 
 
+@torch_as_usual()
 def train_prompt(
     corpus: Corpus | Path | str,
     backbone: Backbone,
