@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from ppt.errors import InputError, OutputError
 from ppt.fewshot.grid import banks
-from ppt.fewshot.predictions import predict, single
+from ppt.fewshot.predictions import measure, predict, single
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import GRID, METHODS
 from ppt.prompts.batches import collate, pack
@@ -75,6 +76,10 @@ def test_a_vote_is_the_majority_and_a_tie_goes_by_mean_probability():
     one = predict(scores[:1], None)
     assert torch.equal(one.predicted, single(scores[0]).predicted)
     assert torch.equal(one.scores, scores[0])
+    sure = torch.tensor([[[0.0, -200.0]], [[0.0, -150.0]]])  # float32 ends at exp(-104)
+    assert measure(predict(sure, "mean"), np.array([1]), "verbalizer").loss == pytest.approx(
+        150 + math.log(2)
+    )
 
 
 @given(st.lists(st.integers(0, 3), max_size=20))

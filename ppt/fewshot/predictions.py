@@ -1,5 +1,6 @@
 """From scores to predicted labels, of one scorer or of several together, and how good these are."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -50,8 +51,8 @@ def single(scores: Tensor) -> Predictions:
 
 
 def mean(scores: Tensor) -> Predictions:
-    """Several scorers [M, N, L]: the mean of their probabilities."""
-    return single(scores.softmax(-1).mean(0).log())
+    """Several scorers [M, N, L]: the mean of their probabilities, of which none underflows."""
+    return single(scores.log_softmax(-1).logsumexp(0) - math.log(len(scores)))
 
 
 def vote(scores: Tensor) -> Predictions:
