@@ -136,11 +136,12 @@ def test_lora_adapters_in_folders_serve_from_python_too(place, llama, tmp_path):
     ]
     for name, value in {
         "use_rslora": True, "alpha_pattern": {"q_proj": 32}, "init_lora_weights": "pissa_niter_4",
+        "r": 4, "alora_invocation_tokens": [7], "of_a_release_to_come": "on",
     }.items():  # fmt: skip
         toy_adapter(tmp_path / name, place / "llama")
         config = tmp_path / name / "adapter_config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), name: value}))
-        with pytest.raises(InputError, match="no use_rslora, alpha_pattern or beginning as pissa"):
+        with pytest.raises(InputError, match=f"fit the backbone, {name} .*: expected rank 8 and"):
             ppt.tune(task, llama, prompts=tmp_path / name, **{**known, "methods": "lora_ppt"})
 
 

@@ -22,17 +22,28 @@ from ppt.base.files import appearing_folder
 from ppt.errors import InputError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
+from ppt.prompts.foreign import told
 from ppt.prompts.soft import SoftPrompt
 from ppt.prompts.tensors import Batch
 
 LORA_RANK, LORA_ALPHA = 8, 16
 """Rank 8 is Hu et al. 2022's (section 7.2); updates are scaled by alpha / rank."""
 
-OTHER_SCALES = ("use_rslora", "alpha_pattern")
-"""Fields of PEFT's config by which updates are scaled otherwise."""
+PLAIN = {
+    "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying",
+    "eva_config", "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights",
+    "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config",
+    "megatron_config", "megatron_core", "modules_to_save", "peft_version", "qalora_group_size",
+    "rank_pattern", "revision", "runtime_config", "target_modules", "task_type",
+    "velora_config",
+}  # fmt: skip
+"""Fields of PEFT's config that only tell how an adapter was trained, or that its weights show.
 
-TAKEN_OUT = ("pissa", "olora", "corda", "loftq")
-"""How PEFT's `init_lora_weights` begins where updates are taken out of the model's own weights."""
+By any other, of PEFT's releases to come too, updates may be scaled or used otherwise."""
+
+ADDED = ("true", "false", "gaussian", "orthogonal", "eva", "mica")
+"""PEFT's `init_lora_weights` where updates begin as nothing; others (PiSSA, OLoRA, CorDA, LoftQ,
+LoRA-GA) are taken out of the model's own weights."""
 
 
 class Trainable:
@@ -216,15 +227,18 @@ def _take_up(adapted: Any, start: Path) -> None:
     config, found = read_adapter(start)
     own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     shapes = [{name: tuple(one.shape) for name, one in some.items()} for some in (own, found)]
-    scale = config.get("r"), config.get("lora_alpha")
-    scaled = any(config.get(name) for name in OTHER_SCALES)
-    scaled = scaled or str(config.get("init_lora_weights")).lower().startswith(TAKEN_OUT)
-    if shapes[0] != shapes[1] or scale != (LORA_RANK, LORA_ALPHA) or scaled:
+    ours = adapted.peft_config["default"].to_dict()
+    names = (config.keys() | {"r", "lora_alpha"}) - PLAIN
+    odd = [one for one in sorted(names) if (config.get(one) or None) != (ours.get(one) or None)]
+    if str(config.get("init_lora_weights", True)).lower() not in ADDED:
+        odd.append("init_lora_weights")
+    if shapes[0] != shapes[1] or odd:
+        named = "".join(f", {name} {told(config.get(name))}" for name in odd)
         raise InputError(
-            f"the LoRA adapter in {start} does not fit the backbone: expected rank {LORA_RANK} and"
-            f" alpha {LORA_ALPHA} in all linear layers of its own, and no"
-            f" {', '.join(OTHER_SCALES)} or beginning as {TAKEN_OUT[0]}: give the backbone that it"
-            " was trained for, or train it anew (python -m ppt.pretrain --trains=lora)."
+            f"the LoRA adapter in {start} does not fit the backbone{named}: expected rank"
+            f" {LORA_RANK} and alpha {LORA_ALPHA} in all linear layers of its own, and plain LoRA:"
+            " give the backbone that it was trained for, or train it anew (python -m ppt.pretrain"
+            " --trains=lora)."
         )
     set_peft_model_state_dict(adapted, found)
 
