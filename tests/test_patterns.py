@@ -604,6 +604,14 @@ def test_words_that_tokenise_alike_are_refused_by_name():
         )
 
 
+@pytest.mark.parametrize("name", ["t5", "mt5", "words"])
+def test_words_that_the_tokenizer_does_not_know_are_refused(name):
+    pattern = parse_pattern("{text_a} {mask}")
+    for word in ("\u597d", "no \u597d"):
+        with pytest.raises(ConfigError, match=f"the word '{word}' of label 'pos' has signs that"):
+            label_words(Verbalizer({"neg": "no", "pos": word}), pattern, TOKENIZERS[name][0])
+
+
 def removes_everything():
     """A tokenizer whose normaliser drops zero-width spaces."""
     tokenizer = t5()

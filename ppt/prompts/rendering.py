@@ -100,6 +100,11 @@ def label_words(
     for (label, word), ids in zip(verbalizer.words.items(), map(tuple, found), strict=True):
         if not ids:
             raise ConfigError(f"the word {word!r} of label {label!r} has no tokens: take another.")
+        if tokenizer.unk_token_id in ids:
+            raise ConfigError(
+                f"the word {word!r} of label {label!r} has signs that the tokenizer does not know,"
+                " so no model can say it: take another."
+            )
         if ids in tokens:
             raise ConfigError(
                 f"labels {tokens[ids]!r} and {label!r} have words of equal tokens {list(ids)}"
