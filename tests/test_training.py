@@ -497,6 +497,10 @@ def test_logs_for_people(drawn, tmp_path, llama):
         assert found == [(step, pytest.approx(loss)) for step, loss in wanted]
     assert draw_loss(tmp_path, rows, "toy").stat().st_size > 5000
     assert json.dumps(rows)
+    for line in ("[1]", '{"split": "train", "step": 1}', '{"split": [], "loss": 1}', '{"loss": 2}'):
+        (tmp_path / "metrics.jsonl").write_text(json.dumps(rows[0]) + f"\n{line}\n")
+        with pytest.raises(InputError, match="line 2 is no row of a run"):
+            read_metrics(tmp_path)
     assert {"grad_norm", "learning_rate", "accuracy", "examples_per_second"} <= set(rows[1])
 
 

@@ -202,6 +202,7 @@ def test_what_a_prompt_is_trained_on_and_for_is_what_was_given(place, tmp_path, 
         ({"threads": 1000}, "threads: got 1000, but the backbone has"),
         ({"progress": True}, "unknown progress 'True'. Known: bar, lines, none"),
         ({"output_dir": ""}, "--output_dir: got '', expected text"),
+        ({"output_dir": "a\0b"}, r"--output_dir: got 'a\\x00b', expected text"),
     ):
         with pytest.raises(ppt.PPTError, match=words):
             ppt.train_prompt(corpus, llama, **{**known, **wrong})

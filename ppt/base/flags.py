@@ -129,8 +129,9 @@ class Command:
             raise ConfigError(f"{name}: got {value!r}, expected one of {', '.join(choices)}.{near}")
         if rule is not None and not rule.holds(value):
             raise ConfigError(f"{name}: got {value!r}, expected {rule.words}.")
-        if "" in (value if isinstance(value, tuple) else (value,)):  # an unset variable
-            raise ConfigError(f"{name}: got '', expected {words}.")
+        for text in value if isinstance(value, tuple) else (value,):
+            if text == "" or "\0" in str(text):  # an unset variable; from Python
+                raise ConfigError(f"{name}: got {text!r}, expected {words}.")
 
 
 def parse(
@@ -169,14 +170,10 @@ def _parser(command: type[Command], prog: str, description: str, epilog: str) ->
     needed = [(one, f"{_shown(one)}=") for one in flags if one.default is MISSING]
     usage = [(name if name.startswith("--") else "") + one.name.upper() for one, name in needed]
     parser = Parser(
-        prog=prog,
-        usage=" ".join([prog, *usage, "[--flag=value ...]"]),
-        description=description,
-        epilog=epilog,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
+        prog=prog, usage=" ".join([prog, *usage, "[--flag=value ...]"]), description=description,
+        epilog=epilog, allow_abbrev=False, argument_default=argparse.SUPPRESS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    )  # fmt: skip
     groups = {name: parser.add_argument_group(name) for name in command.GROUPS}
     for one in flags:
         kind, option = kinds[one.name], one.metadata["option"]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ppt.base.files import save_figure
 from ppt.base.markdown import markdown_table
-from ppt.errors import visible
+from ppt.errors import InputError, visible
 from ppt.prompts.foreign import readable
 from ppt.training.evaluation import Course, Evaluation
 from ppt.training.log import LOSS_PNG, METRICS
@@ -127,11 +127,27 @@ def model_card(
 """
 
 
+DRAWN = {
+    "train": ("step", "loss", "accuracy"),
+    "validation": ("step", "loss", "accuracy", "chance"),
+}
+"""Split → what rows of metrics.jsonl have at least."""
+
+
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's metrics.jsonl; a half-written last line is left out."""
-    with readable(folder / METRICS):
-        lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+    file = folder / METRICS
+    with readable(file):
+        lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+        rows = [json.loads(line) for line in lines]
+    for number, row in enumerate(rows, start=1):
+        names = DRAWN.get(str(row.get("split"))) if isinstance(row, dict) else None
+        if not names or not all(isinstance(row.get(name), int | float) for name in names):
+            raise InputError(
+                f"{file}: line {number} is no row of a run: remove that line, and give the same"
+                " command again."
+            )
+    return rows
 
 
 def draw_loss(folder: Path, rows: Sequence[Mapping[str, Any]], title: str) -> Path:
