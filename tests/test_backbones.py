@@ -1,5 +1,6 @@
 """Scores against plain references on the models themselves; what is frozen, what is refused."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -555,6 +556,22 @@ def test_weights_for_another_task_are_refused(tmp_path):
     model.model.save_pretrained(tmp_path)  # without the head
     with pytest.raises(InputError, match=r"lacks 1 of its weights, such as lm_head\.weight"):
         load_backbone(str(tmp_path))
+
+
+def test_weights_of_another_config_are_told_in_one_line(tmp_path, capsys):
+    save_tiny(tmp_path)
+    config = tmp_path / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps({**values, "num_hidden_layers": 2, "layer_types": None}))
+    capsys.readouterr()
+    load_backbone(str(tmp_path))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: model ")
+    assert "no place for 9 of the weights in its folder, such as model.layers.2." in line
+    config.write_text(json.dumps({**values, "num_key_value_heads": 1}))
+    with pytest.raises(InputError, match=r"self_attn.k_proj.weight \[16, 32\] for \[8, 32\]: take"):
+        load_backbone(str(tmp_path))
+    assert not capsys.readouterr().err
 
 
 def broken(folder, name, content):

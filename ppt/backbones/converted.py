@@ -164,13 +164,17 @@ def _source_note(source: Gguf) -> str:
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Silence transformers' own progress bars, which would break ours into pieces."""
+    """Silence transformers' own progress bars, which would break ours into pieces, and its tables
+    of weights that do not fit, of which we tell in a line.
+    """
     from transformers.utils import logging
 
-    enabled = logging.is_progress_bar_enabled()
+    enabled, told = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity(max(told, logging.ERROR))
     try:
         yield
     finally:
+        logging.set_verbosity(told)
         if enabled:
             logging.enable_progress_bar()

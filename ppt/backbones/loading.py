@@ -17,7 +17,7 @@ from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.converted import without_bars
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import DEFAULT_MODEL, find_model, read_config, require_safetensors
-from ppt.errors import ConfigError, InputError, first_line, require_known
+from ppt.errors import ConfigError, InputError, first_line, note, require_known
 from ppt.prompts.patterns import TARGETS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -79,17 +79,35 @@ def load_backbone(
         model, report = family.auto_class(config).from_pretrained(
             folder, config=config, dtype=kind, attn_implementation=attention,
             output_loading_info=True, trust_remote_code=False, use_safetensors=True,
+            ignore_mismatched_sizes=True,
         )  # fmt: skip
         model = model.to(where)
+    _require_whole(report, name)
+    backbone = as_backbone(model, tokenizer, name)
+    backbone.aim_at(target)
+    return backbone
+
+
+def _require_whole(report: Mapping[str, Any], name: str) -> None:
+    """Refuse weights that a model lacks or has in other shapes; tell of those that it passes over.
+
+    Each is of another config.json than the weights are: fewer layers, another size.
+    """
+    if report["mismatched_keys"]:
+        key, found, wanted = min(report["mismatched_keys"])
+        raise InputError(
+            f"model {name!r} has weights of other shapes than its config.json asks for, such as"
+            f" {key} {list(found)} for {list(wanted)}: take the config that they were saved with."
+        )
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise InputError(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
             " a model for another task: take one with a language-model head."
         )
-    backbone = as_backbone(model, tokenizer, name)
-    backbone.aim_at(target)
-    return backbone
+    if more := sorted(report["unexpected_keys"]):
+        told = f"model {name!r} has no place for {len(more)} of the weights in its folder"
+        note(f"{told}, such as {more[0]}: is its config.json that of these weights?")
 
 
 def prepared_device(device: str | None, threads: int | None = None) -> torch.device:
