@@ -1,9 +1,11 @@
 """Adapting a model to raw documents, from files to the folder that transformers loads."""
 
+import errno
 import gzip
 import io
 import json
 import math
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -341,6 +343,16 @@ def test_language_modelling_leaves_a_backbone_as_it_was_aimed(place, target):
         losses.append(made.first.loss)
         assert backbone.layout == target
     assert losses[0] == losses[1]
+
+
+def test_no_room_for_scratch_files_is_one_line(place, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ppt.training.windows.write_windows", full)
+    backbone = load_backbone(str(place / "llama"), device="cpu")
+    with pytest.raises(OutputError, match=r"tokens to scratch files: No space left on .* TMPDIR"):
+        ppt.train_prompt(f"{place}/docs/*", backbone, format="lm", max_length=24, prompt_length=3)
 
 
 def test_tokens_that_the_model_does_not_know_are_refused(place):

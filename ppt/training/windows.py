@@ -205,7 +205,8 @@ def windows_in(
     and may add to their folder.
     """
     if folder is None:
-        with tempfile.TemporaryDirectory() as scratch:
+        cure = "free some space, set TMPDIR to another folder, or give an output_dir"
+        with writing("tokens to scratch files", cure), tempfile.TemporaryDirectory() as scratch:
             write_windows(Path(scratch), reading, encoder, length, limits)
             mapped = Windows.of(Path(scratch), length)
             return Windows(np.array(mapped.train), np.array(mapped.held_out), mapped.facts)
