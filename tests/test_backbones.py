@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tokenizers.models import BPE
 from torch.nn import functional
 from torch.nn.functional import cross_entropy, nll_loss
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -525,6 +526,16 @@ def test_dtype_and_attention_are_passed_on(tmp_path):
     assert backbone.dtype == torch.bfloat16
     assert backbone.model.config._attn_implementation == "eager"
     assert load_backbone(folder, device="cpu").dtype == torch.float32
+
+
+def test_a_tokenizer_that_drops_merges_at_random_reads_a_text_always_alike():
+    tokenizer = tiny_tokenizer()
+    vocabulary = {**tokenizer.get_vocab(), "ab": 261, "abab": 262}
+    merges = [("a", "b"), ("ab", "ab")]
+    tokenizer.backend_tokenizer.model = BPE(vocabulary, merges, dropout=0.5)
+    assert len({tuple(tokenizer("abab" * 9).input_ids) for _ in range(20)}) > 1
+    as_backbone(tiny_model("llama"), tokenizer)
+    assert {tuple(tokenizer("abab").input_ids) for _ in range(20)} == {(262,)}
 
 
 def test_a_tokenizer_without_padding_gets_some():

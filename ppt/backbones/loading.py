@@ -187,6 +187,9 @@ def as_backbone(model: Any, tokenizer: Any, name: str = "", **own: Any) -> Backb
     if tokenizer.pad_token_id is None and tokenizer.eos_token:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"  # the prompt stands right before the text
+    pieces: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    if getattr(pieces, "dropout", None):
+        pieces.dropout = None  # of BPE, which trains models: a text would be other tokens each time
     return family_of(model.config)(model, tokenizer, name, **own)
 
 
