@@ -14,7 +14,8 @@ from ppt.fewshot.__main__ import main
 from ppt.results.figures import save_plots
 from ppt.results.report import read_results
 from ppt.tasks.spec import Columns, Files, Label, Rows, Task
-from tests.few import toy_adapter, toy_place, toy_task
+from tests.few import CONTEXT, toy_adapter, toy_place, toy_task
+from tests.tiny import save_tiny
 from tests.toys import toy_corpus
 
 FAST = {"shots": 4, "seeds": 1, "max_steps": 2, "eval_steps": 1, "max_length": 60}
@@ -124,6 +125,32 @@ def test_runs_are_the_same_whatever_pytorch_is_set_to(place, tmp_path, kind):
         assert torch.get_default_dtype() == kind
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_prompts_that_were_trained_for_other_weights_are_told(place, tmp_path):
+    task, corpus = ppt.load_task(place / "toy.yaml"), toy_corpus(tmp_path / "corpus")
+    model, run = tmp_path / "model", tmp_path / "run"
+
+    def notes(prompt, *methods):
+        llama = ppt.load_backbone(model, device="cpu")
+        found = ppt.tune(task, llama, methods=methods, prompts=prompt, sources=prompt, **FAST)
+        return [one for one in found.notes if "was trained for" in one]
+
+    llama = ppt.load_backbone(save_tiny(model, **CONTEXT), device="cpu")
+    known = {"max_steps": 1, "prompt_length": 4, "max_length": 48, "tensorboard": False}
+    ppt.train_prompt(corpus, llama, output_dir=run, **known)
+    assert notes(run, "ppt", "spot:run") == []
+    save_tiny(model, seed=1, **CONTEXT)
+    told = [f"{run / 'prompt'} was trained for {model} when its weights were others."]
+    for methods in (["ppt"], ["spot:run"], ["ppt", "spot:run"]):
+        assert notes(run, *methods) == told
+    (run / "prompt" / "prompt.json").unlink()  # as PEFT leaves it
+    assert notes(run, "ppt") == []
+    config = run / "prompt" / "adapter_config.json"
+    values = {**json.loads(config.read_text()), "base_model_name_or_path": "an/other"}
+    config.write_text(json.dumps(values))
+    (line,) = notes(ppt.load_prompt(run), "ppt")
+    assert line.endswith(f"was trained for an/other, by its {config.name}, not for {model}.")
 
 
 def test_lora_adapters_in_folders_serve_from_python_too(place, llama, tmp_path):

@@ -28,16 +28,18 @@ from ppt.results.folder import ADAPTERS
 from ppt.results.store import Store
 from ppt.results.trial import Trial
 from ppt.training.trainables import PromptBank
+from ppt.transfer.library import doubts
 
 
 def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
     """Meet what could be wrong with words, patterns and prompts before anything has run.
 
-    Returns notes on the tasks whose texts are cut.
+    Returns notes on the tasks whose texts are cut, and on prompts of other weights.
     """
     backbone, config = bench.backbone, bench.config
     cut: dict[str, tuple[int, int]] = {}
     first: dict[tuple[str, str], int] = {}
+    begun: dict[Prompt, None] = {}
     for one in trials:
         first.setdefault((one.task, one.method), one.shots)
     for (task, name), shots in first.items():
@@ -51,16 +53,18 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
             size, kind = backbone.hidden_size, backbone.kind
             sources = [one.prompt for one in begin.sources.sources]
             loans = [Loan(one.values(hidden_size=size, kind=kind), "") for one in sources]
+            begun |= dict.fromkeys(sources)
             beginning = replace(beginning, loans=loans[:1])
         else:
             beginning = replace(beginning, prompt=begin)
+            begun |= dict.fromkeys([begin] if begin else [])
         with started(beginning):
             pass
     return [
         f"{count:,} of {rows:,} test texts of {task} are cut to {config.max_length} tokens"
         " (--max_length)."
         for task, (count, rows) in cut.items() if count
-    ]  # fmt: skip
+    ] + doubts(begun, backbone, config.model)  # fmt: skip
 
 
 def run_bank(

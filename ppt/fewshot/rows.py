@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ppt.backbones.checks import weights_digest
 from ppt.fewshot.grid import Bank
 from ppt.fewshot.lanes import LaneResult
 from ppt.fewshot.predictions import Predictions, measure, predict
@@ -155,6 +156,7 @@ def adapter_card(finished: Finished, trial: Trial, lane: int) -> dict[str, Any]:
         "seed": trial.seed,
         "learning_rate": trial.learning_rate,
         "run": trial.id,
+        "weights_sha256": weights_digest(finished.start.trainable.backbone),
     }
 
 

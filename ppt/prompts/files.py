@@ -33,6 +33,7 @@ PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 CARD_FIELDS = {
     "model": str, "kind": str, "backbone": str, "format": str, "style": str, "task": str,
     "answers": str, "prompt_length": int, "hidden_size": int, "patterns_version": int,
+    "weights_sha256": str,
 }  # fmt: skip
 """What is read of `prompt.json`, if it is there; the rest is for people."""
 
@@ -52,7 +53,7 @@ class Prompt:
 
     A prompt made elsewhere has an empty card: any format may be its own. A deep prompt
     (`trains` is "kv") has [P, D]. In a folder it may be a LoRA adapter too ("lora"), which has
-    no values of that kind. What was read into memory has its PEFT `config`.
+    no values of that kind. What was read has its PEFT `config`.
     """
 
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -102,14 +103,12 @@ def load_prompt(path: str | Path) -> Prompt:
     Raises InputError that says what is wrong.
     """
     found = open_prompt(folder := prompt_folder(path))
-    if found.trains == "lora":
-        return found
-    return replace(found, tensor=read_values(folder), config=_adapter_config(folder))
+    return found if found.trains == "lora" else replace(found, tensor=read_values(folder))
 
 
 def open_prompt(folder: Path) -> Prompt:
     """The prompt or adapter of an adapter's own folder, by its config and card alone."""
-    return Prompt(read_card(folder), folder, trains=trained(folder))
+    return Prompt(read_card(folder), folder, None, trained(folder), _adapter_config(folder))
 
 
 def trained(folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
-from ppt.backbones.checks import origin
+from ppt.backbones.checks import origin, weights_digest
 from ppt.backbones.loading import torch_as_usual, with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
 from ppt.base.files import file_digest
@@ -99,7 +99,7 @@ def pretrain(
 
     `tell` hears what users should know meanwhile.
     """
-    renderer = None
+    renderer, weights = None, weights_digest(backbone)
     if isinstance(corpus, Corpus):
         renderer = Renderer.standard(
             config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
@@ -133,7 +133,7 @@ def pretrain(
         )  # fmt: skip
         scores = course.scores(config.metric_for_best_model)
         card = card_of(config, renderer, made.identity, course.step)
-        card |= {**scores, "steps": course.step}
+        card |= {**scores, "steps": course.step, "weights_sha256": weights}
         prompt = None
         if isinstance(trainable, PromptBank):
             place = folder and folder / FOLDER

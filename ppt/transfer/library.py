@@ -7,12 +7,14 @@ format and style as the method shows the task, backbone as the one that is tuned
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ppt.backbones.base import Backbone
+from ppt.backbones.checks import weights_digest
 from ppt.backbones.sources import base_model
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
-from ppt.prompts.foreign import readable
+from ppt.prompts.foreign import readable, told
 from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION, TARGETS
 
 LETTERS = ANSWERS[0]
@@ -52,6 +54,21 @@ def is_for(prompt: Prompt, model: str) -> bool:
     ours = {_name(model), base_model(model)}
     theirs = {prompt.card[key] for key in ("backbone", "model") if key in prompt.card}
     return not theirs or bool(ours & {_name(str(name)) for name in theirs})
+
+
+def doubts(prompts: Iterable[Prompt], backbone: Backbone, model: str) -> list[str]:
+    """Notes on prompts that fit `backbone` by their sizes and were trained for other weights.
+
+    Its folder may have been trained on since; of prompts without a card PEFT's config tells.
+    """
+    weights, ours, notes = weights_digest(backbone), {_name(model), base_model(model)}, []
+    for one in prompts:
+        base = "" if one.card else str(one.config.get("base_model_name_or_path") or "")
+        if one.card.get("weights_sha256", weights) != weights:
+            notes.append(f"{one} was trained for {model} when its weights were others.")
+        elif base and _name(base) not in ours:
+            notes.append(f"{one} was trained for {told(base)}, by its {CONFIG}, not for {model}.")
+    return list(dict.fromkeys(notes))
 
 
 def find_prompts(places: Iterable[str]) -> list[Prompt]:
