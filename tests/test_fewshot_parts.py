@@ -277,3 +277,8 @@ def test_a_prompt_is_chosen_by_format_style_and_backbone(tmp_path):
         chosen("sentence_pair", "soft")
     with pytest.raises(InputError, match="was trained for smollm2-135m, got --model gpt2"):
         chosen("sentiment", "soft", model="gpt2")
+    for version, style, trains in ((2, "hybrid", "prompt"), (1, "hard", "lora")):
+        card = {"format": "sentiment", "style": style, "patterns_version": version}
+        old = [Prompt(card, trains=trains)]
+        with pytest.raises(InputError, match=f"the {style} .* trained beside other hard words"):
+            choose_prompt(old, "sentiment", style, "smollm2-135m", "ppt on sst2", trains)

@@ -33,10 +33,10 @@ def place(tmp_path_factory):
     model = save_tiny(folder / "m", **PLACES)
     for name, words, style in (
         ("five", LABELS, "soft"), ("two", ("bad", "good"), "hybrid"),
-        ("letters", ("A", "B"), "soft"),
+        ("letters", ("A", "B"), "soft"), ("old", LABELS, "hybrid"),
     ):  # fmt: skip
         card = {"backbone": str(model), "format": "sentiment", "style": style,
-                "label_words": list(words)}  # fmt: skip
+                "label_words": list(words), "patterns_version": 3 - (name == "old")}  # fmt: skip
         values = torch.randn(4, 32, generator=torch.Generator().manual_seed(1))
         save_prompt(folder / name, values, kind="causal", model=str(model), card=card)
     toy_adapter(folder / "lora", model)
@@ -108,6 +108,7 @@ def test_a_corpus_is_labelled_by_what_was_tuned(place, tmp_path):
         ("letters", "expected format sentiment with terrible, bad, maybe, good, great or bad and"),
         ("nowhere", "there is no folder"),
         (".", "give one"),
+        ("old", "old was trained beside other hard words than those of today: make it anew"),
     ],
 )
 def test_what_cannot_label_is_one_line(place, name, message):

@@ -41,8 +41,9 @@ patterns too. What is soft never changed, so soft prompts of all versions are sh
 trained.
 """
 
-HARD_WORDS_SINCE = 3
-"""The version whose hard words are those of today: prompts trained beside others do not fit."""
+HARD_WORDS_SINCE = {"hybrid": 3, "hard": 2}
+"""Style → the version whose hard words are those of today: what was trained beside others does
+not fit."""
 
 PATTERNS: dict[str, Form] = {
     **{name: next(iter(known.patterns.values())) for name, known in FORMATS.items()},

@@ -44,9 +44,9 @@ def serves(
 
 def words_changed(prompt: Prompt) -> bool:
     """Whether the hard words that it was trained beside are others now."""
-    return prompt.card.get("style") == "hybrid" and (
-        prompt.card.get("patterns_version", PATTERNS_VERSION) < HARD_WORDS_SINCE
-    )
+    since = HARD_WORDS_SINCE.get(str(prompt.card.get("style")), 0)
+    version: int = prompt.card.get("patterns_version") or PATTERNS_VERSION
+    return version < since
 
 
 def is_for(prompt: Prompt, model: str) -> bool:
@@ -117,8 +117,8 @@ def choose_prompt(
     serving = [prompt for prompt in prompts if serves(prompt, *wanted)]
     if old := [prompt for prompt in serving if words_changed(prompt)]:
         raise InputError(
-            f"{purpose}: the hybrid prompt in {old[0]} was trained beside other hard words than"
-            f" those of today: make it anew ({make})."
+            f"{purpose}: the {style} {WHAT[trains]} in {old[0]} was trained beside other hard words"
+            f" than those of today: make it anew ({make})."
         )
     fitting = [prompt for prompt in serving if is_for(prompt, model)]
     if serving and not fitting:

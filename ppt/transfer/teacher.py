@@ -27,7 +27,7 @@ from ppt.prompts.patterns import TARGETS, Verbalizer, standard_pattern
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.tensors import LabelWords
 from ppt.training.trainables import lora
-from ppt.transfer.library import find_prompts
+from ppt.transfer.library import find_prompts, words_changed
 
 SIDES = ("bad", "good")
 """Words of two labels; how much likelier the second is places a sentence among five classes."""
@@ -58,6 +58,9 @@ class TunedLabeller:
                 f" {', '.join(words) or 'of nobody'}: expected format sentiment with"
                 f" {', '.join(LABELS)} or {' and '.join(SIDES)}."
             )
+        if words_changed(prompt):
+            told = "was trained beside other hard words than those of today: make it anew"
+            raise ConfigError(f"what was tuned in {prompt} {told}.")
         target = next((one for one in TARGETS if one == card.get("layout")), TARGETS[0])
         backbone = load_backbone(
             str(card.get("backbone")), device=device, dtype=fast_dtype(device), target=target
