@@ -71,7 +71,7 @@ def require_known(kind: str, name: str, known: Collection[str]) -> None:
 
 def did_you_mean(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) -> str:
     """Return a sentence with the nearest known name (of equally near ones the first), or ""."""
-    like = {other: difflib.SequenceMatcher(None, name, other).ratio() for other in known}
+    like = {other: difflib.SequenceMatcher(None, str(name), other).ratio() for other in known}
     near = max(like, key=lambda other: like[other], default="")
     return f" Did you mean {shown(near)}?" if like.get(near, 0) >= NEAR else ""
 

@@ -210,6 +210,17 @@ def test_an_empty_path_is_not_the_folder_at_hand(place, llama, monkeypatch):
     ):
         with pytest.raises(InputError, match="got '', expected a path"):
             read()
+    for read in (
+        ppt.load_prompt, ppt.read_results, ppt.open_corpus,
+        lambda path: ppt.load_task("sst2", data_dir=path),
+        lambda path: ppt.tune(task, llama, output_dir=path, **FAST),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=r"got .*, expected a path"):
+            read(5)
+    for call in (lambda: ppt.tune(task, llama.model, **FAST), lambda: ppt.load_task(llama.model)):
+        with pytest.raises(ConfigError, match=r"got LlamaForCausalLM\(\\n") as caught:
+            call()
+        assert "\n" not in str(caught.value)
     assert ppt.load_prompt(".").values().shape == (4, 32)
 
 

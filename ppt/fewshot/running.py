@@ -13,11 +13,11 @@ from tqdm import tqdm
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import weights_digest
 from ppt.backbones.loading import torch_as_usual, with_backbone
-from ppt.base.files import write_atomically
+from ppt.base.files import given, write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import CONFIG, locked
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError, note
+from ppt.errors import ConfigError, note, visible
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
@@ -71,7 +71,8 @@ def tune(
     several = _several(tasks)
     for one in several:
         if not isinstance(one, TaskData):
-            raise ConfigError(f"tasks: got {one!r:.80}, expected what ppt.load_task gives.")
+            told = visible(f"{one!r:.80}")
+            raise ConfigError(f"tasks: got {told}, expected what ppt.load_task gives.")
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
     which = [f"{seed}," for seed in _several(seeds)]
@@ -87,10 +88,10 @@ def tune(
     config = from_values(FewshotConfig, with_backbone({**values, **settings}, backbone))
     if config.library and output_dir is None:
         raise ConfigError("got a library and no output_dir, whose adapters it takes: give both.")
-    given, lent = _prompts(prompts), _prompts(sources)
-    folder = None if output_dir is None else Path(output_dir)
+    own, lent = _prompts(prompts), _prompts(sources)
+    folder = None if output_dir is None else given(output_dir)
     with locked(folder):
-        return _tuned(config, backbone, known, given, lent, folder, progress=progress)
+        return _tuned(config, backbone, known, own, lent, folder, progress=progress)
 
 
 def _is_several(given: Any) -> bool:

@@ -119,8 +119,8 @@ def trained(folder: Path) -> str:
 
 def prompt_folder(path: str | Path) -> Path:
     """The adapter's own folder, of it or of the run folder that it is in."""
-    inside = [Path(path) / one for one in (FOLDER, ADAPTER)]
     with readable(path):
+        inside = [Path(path) / one for one in (FOLDER, ADAPTER)]
         return next((one for one in inside if (one / CONFIG).is_file()), Path(path))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ppt.base.files import given
-from ppt.errors import ConfigError
+from ppt.errors import ConfigError, visible
 from ppt.tasks.loading import TaskData, load_rows
 from ppt.tasks.spec import Task
 from ppt.tasks.table import named_task
@@ -32,5 +32,6 @@ def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> Ta
         return load_task_file(task)
     found = named_task(task) if isinstance(task, str) else task
     if not isinstance(found, Task):
-        raise ConfigError(f"task: got {found!r:.80}, expected a name, a YAML file or a Task.")
+        told = visible(f"{found!r:.80}")
+        raise ConfigError(f"task: got {told}, expected a name, a YAML file or a Task.")
     return load_rows(found, None if data_dir is None else given(data_dir))

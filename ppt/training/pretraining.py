@@ -10,7 +10,7 @@ from ppt.backbones.base import Backbone
 from ppt.backbones.checks import origin, weights_digest
 from ppt.backbones.loading import torch_as_usual, with_backbone
 from ppt.backbones.sources import EMBEDDED, base_model
-from ppt.base.files import file_digest
+from ppt.base.files import file_digest, given
 from ppt.base.flags import from_values
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import MANIFEST, VERIFY, Corpus, open_corpus
@@ -66,7 +66,6 @@ def train_prompt(
     `output_dir` all stays in memory; with it, the run goes on from its states, as the command
     does. `progress` is "none", "lines" or "bar". Raises PPTError for what is wrong.
     """
-    folder = Path(output_dir) if output_dir is not None else None
     known = {"corpus": str(corpus)}
     require_known("progress", str(progress), PROGRESS)
     if settings.get("format") != LM:
@@ -78,6 +77,7 @@ def train_prompt(
     if values.get("format") == LM and "target" not in settings:
         del values["target"]  # is of label words alone
     config = from_values(PretrainConfig, values).resolved()
+    folder = None if output_dir is None else given(output_dir)
     with locked(folder):
         goes_on = folder is not None and check_run(folder, config)
         read = corpus if isinstance(corpus, Corpus) else Reading(str(corpus), config)
