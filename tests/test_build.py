@@ -94,15 +94,15 @@ def test_the_checker_can_fail(reference):
 
 
 @pytest.fixture(scope="module")
-def by_three(tmp_path_factory, inputs):
-    """What three processes built, and the seconds that they took."""
-    folder, started = tmp_path_factory.mktemp("three") / "c", time.monotonic()
-    build_apart(*inputs, "--output", folder, *FLAGS, "--workers", "3")
+def by_two(tmp_path_factory, inputs):
+    """What two processes built, and the seconds that they took."""
+    folder, started = tmp_path_factory.mktemp("two") / "c", time.monotonic()
+    build_apart(*inputs, "--output", folder, *FLAGS, "--workers", "2")
     return folder, time.monotonic() - started
 
 
-def test_more_processes_give_the_same_bytes(by_three, reference):
-    assert digests(by_three[0]) == digests(reference)
+def test_more_processes_give_the_same_bytes(by_two, reference):
+    assert digests(by_two[0]) == digests(reference)
 
 
 def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(drawn, tmp_path, reference):
@@ -204,10 +204,10 @@ def test_input_order_and_packing_do_not_matter(tmp_path, reference):
 
 @pytest.mark.promise("kill")
 def test_runs_killed_at_any_moment_end_in_the_same_bytes(
-    tmp_path, inputs, reference, by_three, cases
+    tmp_path, inputs, reference, by_two, cases
 ):
     cases(KILLS)
-    _, whole = by_three
+    _, whole = by_two
     rng = random.Random(int.from_bytes(os.urandom(4), "little"))
     for _ in range(KILLS):
         folder = tmp_path / f"killed{rng.random()}"
@@ -549,19 +549,6 @@ def test_punkt_can_be_trained_on_the_input(tmp_path, inputs):
     assert manifest(tmp_path / "c")["config"]["splitter"] == "punkt:train"
 
 
-def test_a_model_labels_through_run_inference(tmp_path):
-    model = save_classifier(tmp_path / "random-model")
-    source = write_jsonl(tmp_path / "in.jsonl", good_documents(8))
-    labeller = ["--labeller", f"model:{model}", "--sentiment_thresholds", "0,0,0,0,0"]
-    for workers in (1, 2):
-        build(
-            "--input", source, "--output", tmp_path / f"c{workers}", "--num_shards", 2, *labeller,
-            "--workers", workers,
-        )  # fmt: skip
-    assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
-    assert manifest(tmp_path / "c1", "sentiment")["examples"]["drops"].get("low_confidence", 0) == 0
-
-
 def test_labels_of_a_model_that_has_changed_are_not_taken_for_finished(tmp_path, monkeypatch):
     """It has the name that it had, and its configuration."""
     model = save_classifier(tmp_path / "model")
@@ -583,7 +570,9 @@ def test_labels_of_a_model_that_has_changed_are_not_taken_for_finished(tmp_path,
     for name in ("c", "anew"):
         build(*argv, "--output", tmp_path / name)
     assert digests(tmp_path / "c") == digests(tmp_path / "anew")
-    assert len(manifest(tmp_path / "c", "sentiment")["versions"]["labeller"]) == 64
+    found = manifest(tmp_path / "c", "sentiment")
+    assert len(found["versions"]["labeller"]) == 64
+    assert found["examples"]["drops"].get("low_confidence", 0) == 0
 
 
 def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
