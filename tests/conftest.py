@@ -19,7 +19,10 @@ from ppt.results import figures
 
 # A slow machine is no failing property. The tests of a change see the same examples each time;
 # `make fuzz`, which sets PPT_FUZZ, sees others each time.
-settings.register_profile("ours", deadline=None, derandomize="PPT_FUZZ" not in os.environ)
+FUZZ = "PPT_FUZZ" in os.environ
+settings.register_profile(
+    "ours", deadline=None, derandomize=not FUZZ, max_examples=100 if FUZZ else 50
+)
 settings.load_profile("ours")
 # Nothing here may look for a hub.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
