@@ -1,7 +1,7 @@
 """What users install: wheel and sdist are built, and the wheel's commands run from an empty place.
 
 ``python -m tests.wheel``, which ``make check`` runs. The wheel goes into an environment of its
-own with its real dependencies (pip's cache has them after ``make setup``) and no extra: a
+own with its real dependencies, as ``make setup`` installed them, and no extra: a
 dependency or a data file that was forgotten shows, and so does what is left out without extras.
 """
 
@@ -9,11 +9,16 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import venv
 import zipfile
+from importlib.metadata import Distribution, distribution, distributions
+from importlib.util import cache_from_source
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = "bin" if os.name == "posix" else "Scripts"
@@ -94,14 +99,50 @@ def build(folder: Path) -> Path:
 
 
 def install(wheel: Path, folder: Path) -> Path:
-    """The folder of the commands of a new environment that has the wheel and no extra."""
-    venv.create(folder, with_pip=True)
+    """The folder of the commands of a new environment that has the wheel and no extra.
+
+    What it asks for is linked from the environment at hand: pip would unpack a gigabyte again.
+    """
+    venv.create(folder)
     python = folder / SCRIPTS / "python"
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    install = ["install", "--no-compile", "-c", ROOT / "constraints.txt", wheel]
-    subprocess.run([*pip, *install], check=True)  # a tenth of its modules is asked for below
+    pip = [sys.executable, "-m", "pip", "--python", python, "--quiet"]
+    subprocess.run([*pip, "install", "--no-deps", wheel], check=True)
+    site = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    (own,) = distributions(path=[site])
+    for one in needed(own):
+        for file in one.files or ():
+            link(Path(str(one.locate_file(file))), Path(site, file))
     subprocess.run([*pip, "check"], check=True)
     return python.parent
+
+
+def needed(own: Distribution) -> list[Distribution]:
+    """All that a distribution asks for, and what these ask for."""
+    found: dict[tuple[str, str], Distribution] = {}
+    todo = [(own, "")]
+    while todo:
+        one, extra = todo.pop()
+        for asked in map(Requirement, one.requires or ()):
+            if asked.marker is None or asked.marker.evaluate({"extra": extra}):
+                new = {(asked.name, more) for more in ("", *asked.extras)} - found.keys()
+                todo += [(distribution(asked.name), more) for _, more in new]
+                found |= {key: distribution(asked.name) for key in new}
+    return list({one.name: one for one in found.values()}.values())
+
+
+def link(source: Path, target: Path) -> None:
+    """A module with what it is compiled to, or another file; of commands nothing is asked."""
+    if ".." in target.parts or not source.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for file in (source, Path(cache_from_source(source))) if source.suffix == ".py" else (source,):
+        place = target.parent / file.relative_to(source.parent)
+        if file.is_file() and not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            try:
+                place.hardlink_to(file)
+            except OSError:  # on another disk
+                shutil.copy2(file, place)
 
 
 def furnished(folder: Path) -> Path:
