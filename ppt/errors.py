@@ -102,6 +102,11 @@ def visible(text: str) -> str:
     )
 
 
+def brief(value: object) -> str:
+    """What Python gave in place of something else: short, on one line."""
+    return visible(f"{value!r:.80}")
+
+
 def note(text: str) -> None:
     """Tell in a line what users may not expect, and what is no error."""
     print(f"note: {text}", file=sys.stderr)

@@ -100,18 +100,20 @@ def test_scores_without_a_prompt_equal_those_of_the_plain_model(family):
     torch.testing.assert_close(backbone.score(None, batch), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("family", [*CAUSAL, "mamba", "bloom"])
-def test_concatenation_gives_the_scores_of_the_plain_model(family):
-    backbone, batch = tiny(family, shared_prefix=False), tiny_batch("multi")
+def test_concatenation_gives_the_scores_of_the_plain_model(family, words):
+    backbone, batch = tiny(family, shared_prefix=False), tiny_batch(words)
     prompt = tiny_prompt(backbone).detach()
     with torch.no_grad():
         expected = reference(backbone, tiny_model(family), prompt, batch, full_vocabulary=False)
     torch.testing.assert_close(backbone.score(prompt, batch), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("family", CAUSAL)
-def test_a_shared_prefix_changes_neither_scores_nor_gradients(family):
-    batch = tiny_batch("multi")
+def test_a_shared_prefix_changes_neither_scores_nor_gradients(family, words):
+    batch = tiny_batch(words)
     shared, plain = (tiny(family, shared_prefix=shared) for shared in (True, False))
     prompt = tiny_prompt(shared)
     for ours, theirs in zip(
@@ -144,12 +146,13 @@ def test_a_bank_of_prompts_equals_separate_calls(family, words, shared_prefix):
         torch.testing.assert_close(grad[k] * 3, its_grad, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("family", EVERY)
-def test_more_padding_changes_nothing(family):
+def test_more_padding_changes_nothing(family, words):
     backbone = tiny(family)
-    prompt, tight, loose = tiny_prompt(backbone), tiny_batch("multi"), tiny_batch("multi", pad=5)
+    prompt, tight, loose = tiny_prompt(backbone), tiny_batch(words), tiny_batch(words, pad=5)
     garbage = torch.where(
-        loose.attention_mask.bool(), tiny_batch("multi").input_ids.new_tensor(0), 99
+        loose.attention_mask.bool(), tiny_batch(words).input_ids.new_tensor(0), 99
     )
     loose = replace(loose, input_ids=garbage.clone())
     loose.input_ids[:, : tight.input_ids.shape[1]] = tight.input_ids

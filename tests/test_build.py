@@ -567,8 +567,8 @@ def test_labels_of_a_model_that_has_changed_are_not_taken_for_finished(tmp_path,
     for name in ("classifier.weight", "classifier.bias"):
         weights[name] = np.roll(weights[name], 1, axis=0)  # each class is called the next
     save_file(weights, model / "model.safetensors", {"format": "pt"})
-    for name in ("c", "anew"):
-        build(*argv, "--output", tmp_path / name)
+    for name, workers in (("c", 1), ("anew", 2)):
+        build(*argv, "--output", tmp_path / name, "--workers", workers)
     assert digests(tmp_path / "c") == digests(tmp_path / "anew")
     found = manifest(tmp_path / "c", "sentiment")
     assert len(found["versions"]["labeller"]) == 64

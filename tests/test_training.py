@@ -103,9 +103,8 @@ def stop_in(monkeypatch, owner, name, at):
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])
-@pytest.mark.parametrize(
-    ("optimizer", "loss"), [("adamw", "verbalizer"), ("adafactor", "vocabulary")]
-)
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("loss", ["verbalizer", "vocabulary"])
 def test_the_loss_falls_on_what_can_be_learned(tmp_path, family, optimizer, loss):
     result = run(toy(family), tmp_path, optimizer=optimizer, loss=loss, max_steps=40,
                  eval_steps=10, learning_rate=0.2)  # fmt: skip

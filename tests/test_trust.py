@@ -313,9 +313,7 @@ def test_one_text_a_million_times_takes_the_memory_of_one(tmp_path):
     pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet", compression="zstd")
     write_jsonl(tmp_path / "b.jsonl", good_documents(6))
     assert (tmp_path / "a.parquet").stat().st_size < 50_000
-    limit = (
-        5 << 27
-    )  # a build needs four fifths of it, and all texts at once would need 2 << 27 more
+    limit = 5 << 27  # a build needs four fifths of it; all texts at once would be 240 MB more
 
     def bounded():
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

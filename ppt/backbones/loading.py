@@ -17,7 +17,7 @@ from ppt.backbones.causal import CausalBackbone
 from ppt.backbones.converted import without_bars
 from ppt.backbones.seq2seq import SEQ2SEQ_TYPES, Seq2SeqBackbone
 from ppt.backbones.sources import DEFAULT_MODEL, find_model, read_config, require_safetensors
-from ppt.errors import ConfigError, InputError, first_line, note, require_known, visible
+from ppt.errors import ConfigError, InputError, brief, first_line, note, require_known
 from ppt.prompts.patterns import TARGETS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -148,8 +148,9 @@ def with_backbone(settings: Mapping[str, Any], backbone: Backbone) -> dict[str, 
     Raises ConfigError where `settings` have others.
     """
     if not isinstance(backbone, Backbone):
-        told = visible(f"{backbone!r:.80}")
-        raise ConfigError(f"backbone: got {told}, expected what ppt.load_backbone gives.")
+        raise ConfigError(
+            f"backbone: got {brief(backbone)}, expected what ppt.load_backbone gives."
+        )
     is_best = backbone.dtype == _best_dtype(backbone.device)
     named = [name for name, kind in DTYPES.items() if kind == backbone.dtype]
     target = backbone.layout if backbone.layout in TARGETS else TARGETS[0]

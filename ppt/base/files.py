@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ppt.errors import InputError, OutputError, first_line, visible
+from ppt.errors import InputError, OutputError, brief, first_line
 
 SCRATCH = ".ppt-scratch-"
 """How the names of scratch files and folders begin; whose they are follows (`owner`)."""
@@ -139,8 +139,7 @@ def sweep(folder: Path) -> None:
 def given(path: Path | str) -> Path:
     """A path from Python. An empty text, as of an unset variable, is not the folder at hand."""
     if not isinstance(path, str | Path) or path == "":
-        told = visible(f"{path!r:.80}")
-        raise InputError(f"got {told}, expected a path: for the folder at hand give '.'.")
+        raise InputError(f"got {brief(path)}, expected a path: for the folder at hand give '.'.")
     return Path(path)
 
 

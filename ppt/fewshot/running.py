@@ -17,7 +17,7 @@ from ppt.base.files import given, write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import CONFIG, locked
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError, note, visible
+from ppt.errors import ConfigError, brief, note
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
@@ -71,8 +71,7 @@ def tune(
     several = _several(tasks)
     for one in several:
         if not isinstance(one, TaskData):
-            told = visible(f"{one!r:.80}")
-            raise ConfigError(f"tasks: got {told}, expected what ppt.load_task gives.")
+            raise ConfigError(f"tasks: got {brief(one)}, expected what ppt.load_task gives.")
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
     which = [f"{seed}," for seed in _several(seeds)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ppt.base.files import given
-from ppt.errors import ConfigError, visible
+from ppt.errors import ConfigError, brief
 from ppt.tasks.loading import TaskData, load_rows
 from ppt.tasks.spec import Task
 from ppt.tasks.table import named_task
@@ -32,6 +32,5 @@ def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> Ta
         return load_task_file(task)
     found = named_task(task) if isinstance(task, str) else task
     if not isinstance(found, Task):
-        told = visible(f"{found!r:.80}")
-        raise ConfigError(f"task: got {told}, expected a name, a YAML file or a Task.")
+        raise ConfigError(f"task: got {brief(found)}, expected a name, a YAML file or a Task.")
     return load_rows(found, None if data_dir is None else given(data_dir))
