@@ -219,7 +219,8 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     )  # fmt: skip
     init: str = flag(
         "how the prompt begins: random[:limit], vocabulary[:tokens], labels, text:<words>, "
-        "checkpoint:<folder>, or, of kind kv, examples: the first of the corpus, as many as fit",
+        "checkpoint:<folder> (a run with --trains=lora too), or, of kind kv, examples: the first of"
+        " the corpus, as many as fit",
         group=PROMPT, default="vocabulary", rule=Rule(bool, "a name such as vocabulary"),
     )  # fmt: skip
     residual: int = flag(
@@ -238,11 +239,12 @@ class PretrainConfig(TrainSettings, MachineSettings, DocumentSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         prompt, kv = self.trains == "prompt", self.what == "kv"
+        known = self.init == "vocabulary" or self.init.startswith("checkpoint:")
         for name, fits, part in (
             ("residual", prompt or not self.residual, "--trains=prompt"),
             ("prompt_kind", prompt or self.prompt_kind == KINDS[0], "--trains=prompt"),
             ("token_dropout", kv or not self.token_dropout, "--prompt_kind=kv"),
-            ("init", prompt or self.init == "vocabulary", "--trains=prompt"),
+            ("init", prompt or known, "--trains=prompt"),
             ("init", kv or self.init != EXAMPLES, "--prompt_kind=kv"),
             ("init", self.format != LM or self.init != EXAMPLES, "corpora of labelled rows"),
         ):

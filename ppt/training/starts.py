@@ -6,9 +6,11 @@ from contextlib import contextmanager
 import torch
 
 from ppt.backbones.base import Backbone
+from ppt.base.files import given
 from ppt.corpus.storage import Corpus
 from ppt.methods import EXAMPLES
 from ppt.prompts.batches import pack
+from ppt.prompts.files import prompt_folder
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.training.deep import DeepPrompts, begun, shown_examples
@@ -24,7 +26,8 @@ def started(
 ) -> Iterator[Trainable]:
     """What is trained, as it begins; the backbone is as before when the block ends.
 
-    A prompt's start is the same in every process and on every device.
+    A prompt's start is the same in every process and on every device. Low-rank adapters begin as
+    nothing, or as those of ``--init=checkpoint:``: the next round of what was trained before.
     """
     is_prompt = config.trains == "prompt"
     length = config.prompt_length if is_prompt else 0
@@ -33,7 +36,9 @@ def started(
     if is_prompt:
         yield _prompt(config, backbone, renderer, corpus)
         return
-    with lora(backbone, config.seed) as weights:
+    name, _, place = config.init.partition(":")
+    before = prompt_folder(given(place)) if name == "checkpoint" else None
+    with lora(backbone, config.seed, before) as weights:
         yield weights
 
 
