@@ -183,6 +183,7 @@ class Weights(Trainable):
         config.target_modules = sorted(config.target_modules)  # a set has an order of its own
         with appearing_folder(folder) as scratch:
             self._adapted.save_pretrained(str(scratch), save_embedding_layers=False)
+            (scratch / "README.md").unlink(missing_ok=True)  # PEFT's names a cache of this machine
             save_card(scratch, {"model": base, "kind": self.backbone.kind, **card})
         return True
 
