@@ -12,7 +12,7 @@ import pyarrow as pa
 import ppt
 from pipelines.files import FileSlice
 from pipelines.flags import NEAR_DUPLICATES
-from pipelines.labelling import LABELLERS, Labeller, find_labeller
+from pipelines.labelling import LABELLERS, Labeller, find_labeller, members_of
 from pipelines.preparing import ReadOptions, libraries
 from pipelines.readers import extensions_of
 from ppt.base.names import check_name
@@ -128,9 +128,9 @@ class BuildConfig:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With its rows of the tables: workers may not know the formats and labellers of users."""
-        labeller = self.labeller.partition(":")[0]
+        kinds = {name.partition(":")[0] for name in members_of(self.labeller)}
         formats = {name: FORMATS[name] for name in self.formats}
-        return _arrived, (vars(self), formats, {labeller: LABELLERS[labeller]})
+        return _arrived, (vars(self), formats, {kind: LABELLERS[kind] for kind in sorted(kinds)})
 
     @property
     def shards_of(self) -> dict[str, int]:

@@ -193,7 +193,8 @@ class BuildFlags(Command):
         "vader; model:FOLDER_OR_HUB_ID, any five-class sequence classifier; tuned:PLACE, a run of "
         "ppt.pretrain or an adapter of ppt.fewshot on sentiment; lm:NAME, any backbone, zero-shot ("
         "lm:smollm2-135m labels about 13 sentences/s on a CPU core, so "
-        "100,000 take two hours: --max_examples_per_document bounds them)",
+        "100,000 take two hours: --max_examples_per_document bounds them); or several with commas, "
+        "whose mean counts, on the scale of the first; one named twice weighs twice",
         group=EXAMPLES,
         default="vader",
     )
@@ -201,7 +202,7 @@ class BuildFlags(Command):
         f"least confidence for {', '.join(LABELS)}",
         group=EXAMPLES,
         default=None,
-        unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with lm: and tuned: "
+        unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with lm:, tuned: or several "
         f"{joined(LM_THRESHOLDS)}",
     )
     document_weight: float = flag(

@@ -1,14 +1,19 @@
 """Sentiment labellers behind one interface: (key, sentences) in, (key, class probabilities) out.
 
-A labeller is a row of `LABELLERS`; add yours with ``LABELLERS["name"] = Labeller(...)``.
+A labeller is a row of `LABELLERS`; add yours with ``LABELLERS["name"] = Labeller(...)``. Several,
+with commas between them, label together.
 Importing this module imports neither torch nor transformers: what a model needs is imported
 when a labeller asks for one.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ import apache_beam as beam
 from pipelines.metrics import timed
 from ppt.base.files import file_digest
 from ppt.corpus.builders import Probabilities
-from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, class_distribution
+from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS, agreed, class_distribution
 from ppt.errors import ConfigError, InputError, unknown_name
 from ppt.text.language import foreign_language
 from ppt.text.vader import vader_compound
@@ -70,6 +75,28 @@ class ByModel(beam.PTransform):  # type: ignore[misc]
         )
 
 
+@dataclass(eq=False, repr=False)
+class Together(beam.PTransform):  # type: ignore[misc]
+    """The transform of several labellers (`agreed`), each asked once: name → weight."""
+
+    members: Mapping[str, int]
+
+    def expand(self, pools: beam.PCollection) -> beam.PCollection:
+        answers = {
+            place: pools | f"Labeller {place}" >> make_labeller(name)
+            for place, name in enumerate(self.members)
+        }
+        return (
+            answers
+            | "Bring labels together" >> beam.CoGroupByKey()
+            | "Agree" >> beam.MapTuple(partial(_agree, list(self.members.values())))
+        )
+
+
+def _agree(weights: Sequence[int], key: Any, answers: Mapping[int, Iterable[Probabilities]]) -> Any:
+    return key, agreed([one for place in sorted(answers) for one in answers[place]], weights)
+
+
 def _vader(sentences: list[str]) -> Probabilities:
     return class_distribution(vader_compound(sentences))
 
@@ -109,8 +136,33 @@ LABELLERS = {
 """What stands before the colon of a labeller's name → the labeller."""
 
 
+def members_of(name: str) -> dict[str, int]:
+    """The labellers that `name` asks for, and how often each: one, or several after commas."""
+    kinds = "|".join(map(re.escape, LABELLERS))
+    return dict(Counter(re.split(rf",(?=(?:{kinds})(?:[:,]|$))", name)))
+
+
+def _together(members: Mapping[str, int]) -> Labeller:
+    rows = [find_labeller(name) for name in members]
+
+    def check(_: str) -> None:
+        for name in members:
+            check_labeller(name)
+
+    def foreign(text: str) -> str:
+        return next(filter(None, (row.foreign(text) for row in rows)), "")
+
+    return Labeller(
+        ",".join(members), lambda _: Together(members), check, LM_THRESHOLDS,
+        tuple(dict.fromkeys(chain.from_iterable(row.libraries for row in rows))), foreign,
+        tuple(dict.fromkeys(chain.from_iterable(row.ahead for row in rows))),
+    )  # fmt: skip
+
+
 def find_labeller(name: str) -> Labeller:
-    """The labeller that `name` asks for. Raises PPTError."""
+    """The labeller that `name` asks for, or several as one. Raises PPTError."""
+    if len(members := members_of(name)) > 1:
+        return _together(members)
     kind, colon, model = name.partition(":")
     known = LABELLERS.get(kind)
     takes_model = known is not None and ":" in known.form
@@ -153,6 +205,9 @@ def labeller_digest(name: str) -> str:
     """A digest of what the labeller `name` reads of this disk, a file or a folder with all in it;
     "" where it reads none. A model that was trained on has the name that it had.
     """
+    if len(members := members_of(name)) > 1:
+        digests = [labeller_digest(one) for one in members]
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest() if any(digests) else ""
     place = Path(name.partition(":")[2]).expanduser()
     if ":" not in name or not place.exists():
         return ""

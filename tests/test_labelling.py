@@ -11,11 +11,22 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.labelling import LABELLERS, check_labeller, find_labeller, make_labeller
+from pipelines.config import BuildConfig
+from pipelines.labelling import (
+    LABELLERS,
+    Labeller,
+    by_function,
+    check_labeller,
+    find_labeller,
+    labeller_digest,
+    make_labeller,
+    members_of,
+)
 from pipelines.model_labellers import SCALES, PoolHandler, class_order
-from ppt.corpus.sentiment import LABELS, class_distribution
+from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, agreed, class_distribution
 from ppt.errors import ConfigError, UnknownNameError
 from ppt.text.vader import vader_compound
 
@@ -55,11 +66,16 @@ def classifier(tmp_path_factory):
     return save_classifier(tmp_path_factory.mktemp("models") / "five")
 
 
-COLLECTED = {}
+COLLECTED, ASKED = {}, []
 
 
 def collect(key, probabilities):
     COLLECTED[key] = probabilities
+
+
+def counted(sentences):
+    ASKED.append(len(sentences))
+    return class_distribution(vader_compound(sentences))
 
 
 def run_labeller(name, pools=POOLS):
@@ -238,3 +254,54 @@ def test_check_refuses_a_hub_id_that_is_not_at_hand(monkeypatch):
     with pytest.raises(ConfigError, match="cannot load the classifier 'some/thing'") as caught:
         check_labeller("model:some/thing")
     assert "\n" not in str(caught.value)
+
+
+def test_several_labellers_label_together_each_asked_once(classifier, monkeypatch):
+    monkeypatch.setitem(LABELLERS, "vader", Labeller("vader", lambda _: by_function(counted)))
+    name = f"vader,model:{classifier},vader"
+    alone = [run_labeller(one) for one in ("vader", f"model:{classifier}")]
+    ASKED.clear()
+    labelled = run_labeller(name)
+    assert sorted(ASKED) == sorted(len(sentences) for _, sentences in POOLS)
+    for key, sentences in POOLS:
+        expected = agreed([one[key] for one in alone], [2, 1])
+        np.testing.assert_array_equal(labelled[key], expected)
+        assert labelled[key].shape == (len(sentences), len(LABELS))
+        np.testing.assert_allclose(labelled[key].sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("vader", {"vader": 1}),
+        ("vader,lm:a,vader", {"vader": 2, "lm:a": 1}),
+        ("tuned:a,b,lm:c,tuned:a,b", {"tuned:a,b": 2, "lm:c": 1}),  # a comma in a path stays
+        ("model:C:/m,lmx", {"model:C:/m,lmx": 1}),
+        ("vader,vadr", {"vader,vadr": 1}),
+    ],
+)
+def test_commas_part_labellers_where_one_begins(name, members):
+    assert members_of(name) == members
+
+
+def test_several_labellers_are_checked_and_described_as_one(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"got the labeller 'lm:', expected lm:<"):
+        check_labeller("vader,lm:")
+    with pytest.raises(UnknownNameError, match=r"unknown labeller 'vader,vadr'"):
+        check_labeller("vader,vadr")
+    one = find_labeller("vader,lm:x,model:y")
+    assert (one.thresholds, one.libraries) == (LM_THRESHOLDS, ("torch", "transformers"))
+    assert one.ahead == ("pipelines.model_labellers",)
+    german = "Der Hund und die Katze sind nicht im Haus, aber sie haben es gern und mögen das. " * 9
+    assert one.foreign(german) == LABELLERS["vader"].foreign(german) != ""
+    (tmp_path / "a").write_text("1")
+    name = f"vader,tuned:{tmp_path / 'a'}"
+    before = labeller_digest(name)
+    assert labeller_digest("vader,lm:nowhere") == "" != before
+    (tmp_path / "a").write_text("2")
+    assert labeller_digest(name) != before
+    monkeypatch.setitem(LABELLERS, "mine", LABELLERS["vader"])
+    sent = pickler.dumps(BuildConfig(labeller="mine,vader"))
+    monkeypatch.delitem(LABELLERS, "mine")
+    assert pickler.loads(sent).labeller == "mine,vader"  # a worker knows what came with it
+    del LABELLERS["mine"]

@@ -18,6 +18,7 @@ from vaderSentiment.vaderSentiment import (
 from ppt.corpus.sentiment import (
     LABELS,
     PUBLISHED_THRESHOLDS,
+    agreed,
     balance,
     class_distribution,
     in_context,
@@ -273,3 +274,21 @@ def test_context_decides_what_a_sentence_leaves_open():
     sure, unclear = [0.0, 0.9, 0.1, 0.0, 0.0], [0.0, 0.3, 0.4, 0.3, 0.0]
     panned = in_context(np.array([sure, sure, unclear, unclear]), np.array([0, 0, 0, 1]), 1.0)
     assert panned.argmax(1).tolist() == [1, 1, 1, 2], "the last stands in a document of its own"
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), max_size=12), st.integers(1, 3))
+def test_labellers_agree_on_the_scale_of_the_first(rows, weight):
+    first, second = np.array(rows, float).reshape(-1, 2).T / 9
+    one, other = class_distribution(first), class_distribution(second)
+    narrow = spread(1.5 + 0.1 * (other @ np.arange(5)))  # the same order, at another scale
+    found = agreed([one, other], [1, weight])
+    np.testing.assert_allclose(found, agreed([one, narrow], [1, weight]), atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    scale = sorted(one @ np.arange(5))
+    for i, own in enumerate(second):
+        ranks = [place for place, value in enumerate(sorted(second)) if value == own]
+        place = np.mean([scale[rank] for rank in ranks]) if abs(own) <= 0.6 else None
+        if place is not None:
+            right = (one[i] + weight * spread(np.array(place))) / (1 + weight)
+            np.testing.assert_allclose(found[i], right, atol=1e-9)
+    np.testing.assert_allclose(agreed([one, one, one], [1, 1, weight]), one, atol=1e-9)

@@ -47,6 +47,29 @@ def spread(position: Floats) -> Floats:
     return np.maximum(1.0 - np.abs(inside[..., None] - np.arange(len(LABELS))), 0.0)
 
 
+def agreed(
+    members: Sequence[NDArray[np.floating]], weights: Sequence[float]
+) -> NDArray[np.floating]:
+    """Probabilities [N, 5] of several labellers together: the weighted mean, so that a class has
+    much where they agree.
+
+    Models differ in how far apart they place opinions, so the first one sets the scale: the
+    mean classes of each other one, in their order, become those of the first.
+    """
+    classes = np.arange(len(LABELS))
+    sums = np.concatenate([[0.0], np.cumsum(np.sort(members[0] @ classes))])
+    total = weights[0] * members[0]
+    for probabilities, weight in zip(members[1:], weights[1:], strict=True):
+        _, group, counts = np.unique(
+            probabilities @ classes, return_inverse=True, return_counts=True
+        )
+        ends = np.cumsum(counts)
+        places = (sums[ends] - sums[ends - counts]) / counts  # equal ones stay equal
+        total = total + weight * spread(places)[group]
+    mean: NDArray[np.floating] = total / sum(weights)
+    return mean
+
+
 def in_context(
     probabilities: NDArray[np.floating], documents: Indices, weight: float
 ) -> NDArray[np.floating]:
