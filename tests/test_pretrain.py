@@ -142,6 +142,22 @@ def test_what_a_run_trained_before_goes_with_it(place, tmp_path):
         assert f'from_pretrained(backbone, "{found.folder.name}")' in card
 
 
+def test_low_rank_adapters_begin_where_others_ended(place, tmp_path, capsys):
+    one, two, prompt = (tmp_path / name for name in ("one", "two", "prompt"))
+    low_rank = {"trains": "lora", "style": "hard"}
+    assert main(flags(place, one, **low_rank)) == 0
+    assert main(flags(place, two, **low_rank, init=f"checkpoint:{one}", max_steps=1)) == 0
+    ended, begun = (json.loads((run / "result.json").read_text()) for run in (one, two))
+    assert begun["first"]["loss"] == pytest.approx(ended["best"]["loss"], abs=1e-5)
+    assert ended["best"]["loss"] < ended["first"]["loss"]
+    assert not (one / "adapter" / "README.md").exists()  # PEFT's names a folder of this machine
+    line = fails(capsys, flags(place, tmp_path / "no", **low_rank, init="random"))
+    assert "--init: got 'random': it is for --trains=prompt alone" in line
+    assert main(flags(place, prompt, max_steps=1)) == 0
+    line = fails(capsys, flags(place, tmp_path / "no", **low_rank, init=f"checkpoint:{prompt}"))
+    assert "has peft_type PROMPT_TUNING, expected LORA" in line
+
+
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):
     from ppt.training.loop import Loop
 
