@@ -47,7 +47,6 @@ TOKEN_DROPOUT = 0.1
 """One of 0, 0.05 and 0.1, among which the authors of Context Tuning chose (Lu et al. 2025)."""
 
 LORA_RATES = {"adamw": 1e-3, "adafactor": 1e-3}
-LORA_PRETRAINED_RATES = {"adamw": 1e-4, "adafactor": 1e-4}
 FULL_RATES = {"adamw": 2e-5, "adafactor": 1e-3}
 """Adafactor as the T5 papers fine-tune (Raffel et al. 2020)."""
 
@@ -225,7 +224,7 @@ METHODS: dict[str, Method] = {
         trains="lora", style="hard", init=None, rates=LORA_RATES),
     "lora_ppt": _begun(
         "the same from adapters that were pre-trained on the task's format",
-        trains="lora", style="hard", rates=LORA_PRETRAINED_RATES),
+        trains="lora", style="hard", rates=LORA_RATES),
     "fine_tuning": Method(
         "every weight, in float32, hard words",
         trains="everything", style="hard", init=None, rates=FULL_RATES),
