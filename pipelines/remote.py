@@ -8,7 +8,7 @@ alone is told here, in one line.
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
-from pipelines.labelling import find_labeller
+from pipelines.labelling import find_labeller, members_of
 from pipelines.shipping import wheel
 from pipelines.stores import is_local
 from ppt.base.extras import need
@@ -125,7 +125,8 @@ class Remote:
                 "type:nvidia-l4;count:1;install-nvidia-driver."
             )
         if self._in_containers:
-            self._refuse_this_disk(paths, {"--labeller": self.labeller, "--splitter": splitter})
+            models = [("--labeller", name) for name in members_of(self.labeller)]
+            self._refuse_this_disk(paths, [*models, ("--splitter", splitter)])
 
     def _check_job_server(self) -> None:
         if kind(self.runner) == "portable" and not self.given["job_endpoint"]:
@@ -153,14 +154,17 @@ class Remote:
             raise ConfigError(f"--{name}: --package {self.package} is an image; leave one out.")
 
     def _refuse_this_disk(
-        self, paths: Iterable[tuple[str, str]], models: Mapping[str, str]
+        self, paths: Iterable[tuple[str, str]], models: Iterable[tuple[str, str]]
     ) -> None:
         into = "into a store (gs://…, s3://…)"
         lost = [(flag, path, into) for flag, path in paths if is_local(path)]
         if self.package in _NO_IMAGE:
             into = "at the same path of an image, and give that as --package IMAGE"
-            named = ((flag, name.partition(":")[2]) for flag, name in models.items())
-            lost += [(flag, path, into) for flag, path in named if path and Path(path).exists()]
+            named = ((flag, name.partition(":")[2]) for flag, name in models)
+            there = (
+                (flag, path) for flag, path in named if path and Path(path).expanduser().exists()
+            )
+            lost += [(*one, into) for one in there]
         for flag, path, into in lost:
             raise ConfigError(
                 f"{flag}: got {path!r} of this machine's disk, which the workers of "

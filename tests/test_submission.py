@@ -338,6 +338,8 @@ BAD = [
     ((*FLINK, *LOCAL_INPUT), "--input: got 'in/*.jsonl'", False),
     ((*FLINK, "--output", "here"), "--output: got 'here'", False),
     ((*FLINK, "--labeller", f"model:{ROOT}"), "--labeller: got", False),
+    ((*FLINK, "--labeller", f"lm:smollm2-135m,model:{ROOT},vader"), f"--labeller: got '{ROOT}'",
+     False),
     ((*FLINK, "--splitter", f"punkt:{ROOT}"), "--splitter: got", False),
     ((*FLINK, "--save_main_session"), "--save_main_session", False),
     ((*FLINK, "--setup_file", "setup.py"), "--setup_file", False),
