@@ -256,15 +256,16 @@ def test_check_refuses_a_hub_id_that_is_not_at_hand(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_several_labellers_label_together_each_asked_once(classifier, monkeypatch):
+def test_several_labellers_label_together_each_asked_once(classifier, monkeypatch, tmp_path):
+    other = save_classifier(tmp_path / "other", LABELS[::-1])  # of another order
     monkeypatch.setitem(LABELLERS, "vader", Labeller("vader", lambda _: by_function(counted)))
-    name = f"vader,model:{classifier},vader"
-    alone = [run_labeller(one) for one in ("vader", f"model:{classifier}")]
+    name = f"vader,model:{classifier},model:{other},vader"
+    alone = [run_labeller(one) for one in ("vader", f"model:{classifier}", f"model:{other}")]
     ASKED.clear()
     labelled = run_labeller(name)
     assert sorted(ASKED) == sorted(len(sentences) for _, sentences in POOLS)
     for key, sentences in POOLS:
-        expected = agreed([one[key] for one in alone], [2, 1])
+        expected = agreed([one[key] for one in alone], [2, 1, 1])
         np.testing.assert_array_equal(labelled[key], expected)
         assert labelled[key].shape == (len(sentences), len(LABELS))
         np.testing.assert_allclose(labelled[key].sum(axis=1), 1, atol=1e-6)
