@@ -160,11 +160,10 @@ class Remote:
         lost = [(flag, path, into) for flag, path in paths if is_local(path)]
         if self.package in _NO_IMAGE:
             into = "at the same path of an image, and give that as --package IMAGE"
-            named = ((flag, name.partition(":")[2]) for flag, name in models)
-            there = (
-                (flag, path) for flag, path in named if path and Path(path).expanduser().exists()
-            )
-            lost += [(*one, into) for one in there]
+            for flag, name in models:
+                _, _, path = name.partition(":")
+                if path and Path(path).expanduser().exists():
+                    lost.append((flag, path, into))
         for flag, path, into in lost:
             raise ConfigError(
                 f"{flag}: got {path!r} of this machine's disk, which the workers of "
