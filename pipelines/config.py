@@ -180,6 +180,8 @@ class BuildConfig:
         data = asdict(self)
         del data["formats"], data["splitter_source"], data["labeller_digest"]
         examples, read = data.pop("examples"), data.pop("read")
+        if not examples["shares"]:
+            del examples["shares"]  # so that corpora of before the flag are as they were
         data["inputs"] = self.inputs._asdict()
         data["excluded"] = [source._asdict() for source in self.excluded]
         return {**data, **examples, **read}

@@ -205,6 +205,13 @@ class BuildFlags(Command):
         unset=f"{joined(PUBLISHED_THRESHOLDS)}, as published; with lm:, tuned: or several "
         f"{joined(LM_THRESHOLDS)}",
     )
+    sentiment_shares: str | None = flag(
+        "share of a shard's sentences that each class gets, such as 1,5,4,4,2: the labels give the "
+        "order, so that a class is as rare as in the task to come; then equally many are taken",
+        group=EXAMPLES,
+        default=None,
+        unset="as the labels say",
+    )
     document_weight: float = flag(
         "how far the other sentences of its document pull a sentence's label: by so many classes "
         "for each class that they are off the middle in the mean; reviews gain by 0.5",

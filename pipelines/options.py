@@ -18,7 +18,9 @@ def job_of(flags: BuildFlags) -> Job:
     """Flags → a `Job`. Raises PPTError for whatever is wrong with them."""
     examples = FormatOptions(
         mixture=Mixture.parse(flags.unified_mixture),
-        thresholds=_thresholds(flags.sentiment_thresholds, flags.labeller),
+        thresholds=_of_classes(flags, "sentiment_thresholds", 0, 1)
+        or find_labeller(flags.labeller).thresholds,
+        shares=_of_classes(flags, "sentiment_shares", 0.001, 1000) or (),
         **_by_name(flags, FormatOptions),
     )
     names = {"languages": _names(flags.language), "quality": _names(flags.quality)}
@@ -40,16 +42,19 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
-def _thresholds(text: str | None, labeller: str) -> tuple[float, ...]:
-    if text is None:
-        return find_labeller(labeller).thresholds
+def _of_classes(
+    flags: BuildFlags, name: str, least: float, most: float
+) -> tuple[float, ...] | None:
+    """The numbers of a flag with one for each class; None where it is left out."""
+    if (text := getattr(flags, name)) is None:
+        return None
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    if len(values) != len(LABELS) or not all(0 <= value <= 1 for value in values):
+    if len(values) != len(LABELS) or not all(least <= value <= most for value in values):
         raise ConfigError(
-            f"--sentiment_thresholds: got {text!r}, expected {len(LABELS)} numbers from 0 to 1, "
+            f"--{name}: got {text!r}, expected {len(LABELS)} numbers from {least} to {most}, "
             f"for {', '.join(LABELS)}"
         )
     return values

@@ -239,6 +239,7 @@ REFUSED = {
     "part of the mixture twice": (["--unified_mixture", "pair=1,pair=0.5,choice=0.5"], "once"),
     "mixture that does not add up": (["--unified_mixture", "choice=0.5"], "sum to 1"),
     "thresholds": (["--sentiment_thresholds", "0.5,0.5"], "expected 5 numbers"),
+    "a class without a share": (["--sentiment_shares", "1,0,1,1,1"], "5 numbers from 0.001"),
     "negative limit": (["--max_examples_per_document", "-1"], "expected 0"),
     "no shards": (["--num_shards", "0"], "expected 1 or more"),
     "shard size": (["--shard_mb", "0"], "--shard_mb"),

@@ -595,6 +595,24 @@ def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
     assert [row["label"] for row in rows] == labels.tolist()
 
 
+def test_classes_have_the_shares_that_are_asked_for(tmp_path):
+    """Twenty sentences of five scores, all of them good: the worst become terrible."""
+    words = ["cool", "nice", "good", "glad", "love"]
+    told = [
+        f"{name} table of {word} and {name} chairs, {one}."
+        for name, word in zip("ABCD", ("oak", "elm", "ash", "fir"), strict=True)
+        for one in words
+    ]
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": " ".join(told)}])
+    flags = ("--formats", "sentiment", "--validation_fraction", 0, "--sentiment_thresholds",
+             "0,0,0,0,0", "--sentiment_shares", "1,1,1,1,1")  # fmt: skip
+    build("--input", source, "--output", tmp_path / "c", *flags)
+    rows = open_corpus(tmp_path / "c/sentiment").read("train").to_pylist()
+    assert len(rows) == 20
+    for row in rows:
+        assert row["label"] == words.index(row["text_a"].split(", ")[1].rstrip("."))
+
+
 def test_what_lacks_is_told_with_its_real_cause(tmp_path, capsys):
     """Of documents of two sentences all anchors become pairs: more documents would not help."""
     texts = [" ".join(re.findall(r"[^.]+\.", one["text"])[:2]) for one in good_documents(5)]

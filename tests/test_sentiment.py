@@ -21,6 +21,7 @@ from ppt.corpus.sentiment import (
     agreed,
     balance,
     class_distribution,
+    cut,
     in_context,
     keep,
     spread,
@@ -293,3 +294,23 @@ def test_labellers_agree_on_the_scale_of_the_first(rows, weight):
         right = (one[i] + weight * spread(np.array(place))) / (1 + weight)
         np.testing.assert_allclose(found[i], right, atol=1e-9)
     np.testing.assert_allclose(agreed([one, one, one], [1, 1, weight]), one, atol=1e-9)
+
+
+shares = st.lists(st.integers(1, 9), min_size=5, max_size=5)
+
+
+@given(st.lists(st.integers(-9, 9), max_size=40), shares)
+def test_classes_are_cut_by_shares_in_the_order_of_places(places, shares):
+    found = cut(np.array(places, float), shares)
+    ends = [sum(shares[: k + 1]) / sum(shares) for k in range(4)]
+    for place, label in zip(places, found, strict=True):
+        below, same = sum(other < place for other in places), places.count(place)
+        middle = (below + same / 2) / len(places)
+        if min(abs(middle - end) for end in ends) > 1e-9:
+            assert label == sum(middle > end for end in ends)
+
+
+@given(st.integers(1, 40), shares)
+def test_each_class_has_its_share_where_no_places_are_equal(times, shares):
+    places = np.random.default_rng(times).permutation(times * sum(shares)) / 7
+    assert np.bincount(cut(places, shares), minlength=5).tolist() == [times * n for n in shares]

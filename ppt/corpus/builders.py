@@ -35,7 +35,7 @@ from ppt.corpus.options import (
 from ppt.corpus.pool import Pool
 from ppt.corpus.rows import Rows
 from ppt.corpus.sampling import Draw, adjacent, distant, place, wrong_options
-from ppt.corpus.sentiment import LABELS, balance, in_context, keep
+from ppt.corpus.sentiment import LABELS, balance, cut, in_context, keep
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -143,6 +143,8 @@ def sentiment(stock: Stock) -> Rows:
         documents = stock.pool.document[anchors]
         probabilities = in_context(probabilities, documents, stock.options.document_weight)
     label, _, kept = keep(probabilities, stock.options.thresholds)
+    if stock.options.shares:
+        label[kept] = cut(probabilities[kept] @ np.arange(len(LABELS)), stock.options.shares)
     chosen = np.flatnonzero(balance(label, kept, stock.pool.lengths[anchors], bits))
     most = len(LABELS) * int(np.bincount(label[kept], minlength=len(LABELS)).min())
     drops["low_confidence"] += int((~kept).sum())

@@ -73,6 +73,7 @@ class FormatOptions:
     mixture: Mixture = field(default_factory=Mixture)
     thresholds: tuple[float, ...] = PUBLISHED_THRESHOLDS
     document_weight: float = 0.0
+    shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require_known("--adjacency", self.adjacency, ADJACENCIES)

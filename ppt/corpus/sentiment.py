@@ -107,6 +107,17 @@ def keep(
     return labels, confidence, confidence >= np.asarray(thresholds)[labels]
 
 
+def cut(places: NDArray[np.floating], shares: Sequence[float]) -> Labels:
+    """Classes [N] of places [N] on the scale of the classes: the lowest are class 0, and so on up,
+    so that each class has its share of them. Equal places stay in one class, that of their middle.
+    """
+    _, group, counts = np.unique(places, return_inverse=True, return_counts=True)
+    middles = (np.cumsum(counts) - counts / 2) / max(len(places), 1)
+    edges = np.cumsum(shares)[:-1] / np.sum(shares)
+    classes: Labels = np.searchsorted(edges, middles, side="right").astype(np.int8)[group]
+    return classes
+
+
 def balance(labels: Labels, kept: Mask, lengths: Indices, bits: Bits) -> Mask:
     """Choose, of the kept sentences, equally many of each class *and length*: a mask, [N].
 
