@@ -206,11 +206,11 @@ class BuildFlags(Command):
         f"{joined(LM_THRESHOLDS)}",
     )
     sentiment_shares: str | None = flag(
-        "share of a shard's sentences that each class gets, such as 1,5,4,4,2: the labels give the "
-        "order, so that a class is as rare as in the task to come; then equally many are taken",
+        "shares of the classes in the corpus, such as 6,31,26,27,10, if not equal ones: the labels "
+        "give the order of a shard's sentences, and each class is cut from it by its share",
         group=EXAMPLES,
         default=None,
-        unset="as the labels say",
+        unset="equal, of labels as they are",
     )
     document_weight: float = flag(
         "how far the other sentences of its document pull a sentence's label: by so many classes "

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -314,3 +315,13 @@ def test_classes_are_cut_by_shares_in_the_order_of_places(places, shares):
 def test_each_class_has_its_share_where_no_places_are_equal(times, shares):
     places = np.random.default_rng(times).permutation(times * sum(shares)) / 7
     assert np.bincount(cut(places, shares), minlength=5).tolist() == [times * n for n in shares]
+
+
+@given(labelled, shares)
+def test_balance_takes_each_class_by_its_share(columns, parts):
+    labels, kept, order = columns
+    mask = balance(labels, kept, np.full(len(labels), 50), order, parts)
+    assert not (mask & ~kept).any()
+    counts = np.bincount(labels[kept], minlength=5).tolist()
+    unit = min(Fraction(count, part) for count, part in zip(counts, parts, strict=True))
+    assert np.bincount(labels[mask], minlength=5).tolist() == [int(unit * n) for n in parts]

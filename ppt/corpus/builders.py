@@ -35,7 +35,7 @@ from ppt.corpus.options import (
 from ppt.corpus.pool import Pool
 from ppt.corpus.rows import Rows
 from ppt.corpus.sampling import Draw, adjacent, distant, place, wrong_options
-from ppt.corpus.sentiment import LABELS, balance, cut, in_context, keep
+from ppt.corpus.sentiment import EQUAL, LABELS, balance, cut, in_context, keep, most
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -131,7 +131,8 @@ def multiple_choice(stock: Stock) -> Rows:
 def sentiment(stock: Stock) -> Rows:
     """One sentence and its pseudo-label, from the class probabilities of the anchors.
 
-    Kept are labels of enough confidence, then equally many of each class and length;
+    Kept are labels of enough confidence, then equally many of each class and length, or as
+    many as shares of the classes say, by which the labels are cut too;
     without labels there is no confidence in any.
     """
     anchors, drops = stock.anchors()
@@ -143,13 +144,15 @@ def sentiment(stock: Stock) -> Rows:
         documents = stock.pool.document[anchors]
         probabilities = in_context(probabilities, documents, stock.options.document_weight)
     label, _, kept = keep(probabilities, stock.options.thresholds)
-    if stock.options.shares:
-        label[kept] = cut(probabilities[kept] @ np.arange(len(LABELS)), stock.options.shares)
-    chosen = np.flatnonzero(balance(label, kept, stock.pool.lengths[anchors], bits))
-    most = len(LABELS) * int(np.bincount(label[kept], minlength=len(LABELS)).min())
+    shares = stock.options.shares
+    if shares:
+        label[kept] = cut(probabilities[kept] @ np.arange(len(LABELS)), shares)
+    shares = shares or EQUAL
+    chosen = np.flatnonzero(balance(label, kept, stock.pool.lengths[anchors], bits, shares))
+    level = int(most(np.bincount(label[kept], minlength=len(LABELS)), shares).sum())
     drops["low_confidence"] += int((~kept).sum())
-    drops["class_balance"] += int(kept.sum()) - most
-    drops["length_balance"] += most - len(chosen)
+    drops["class_balance"] += int(kept.sum()) - level
+    drops["length_balance"] += level - len(chosen)
     return Rows.even(anchors[chosen], label[chosen], drops).shuffled(bits[chosen])
 
 

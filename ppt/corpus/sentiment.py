@@ -27,6 +27,12 @@ measured (docs/decisions.md)."""
 MATCHED, MOST_BINS = 16, 16
 """Sentences of the smallest class in a bin of lengths; bins at the most."""
 
+EQUAL = (1.0,) * len(LABELS)
+"""Shares of classes of which equally many are taken."""
+
+ROUNDING = 1e-9
+"""How much less than a whole number of rows is one."""
+
 _CENTRE = len(LABELS) // 2
 _CLASSES_PER_UNIT = 1 / 0.3  # one over the distance of two class centres
 
@@ -118,24 +124,34 @@ def cut(places: NDArray[np.floating], shares: Sequence[float]) -> Labels:
     return classes
 
 
-def balance(labels: Labels, kept: Mask, lengths: Indices, bits: Bits) -> Mask:
-    """Choose, of the kept sentences, equally many of each class *and length*: a mask, [N].
+def most(counts: Indices, shares: Sequence[float]) -> Indices:
+    """How many of each class [..., 5] can be taken of `counts` [..., 5], in these shares."""
+    weights = np.asarray(shares) / min(shares)
+    level = (counts / weights).min(-1, keepdims=True) * weights + ROUNDING
+    found: Indices = np.floor(level).astype(np.int64)
+    return found
 
-    Lengths, [N], are parted where they part the smallest class into bins of `MATCHED`, up to
-    `MOST_BINS`; of each bin each class gives as many as the smallest has there. So none at all
+
+def balance(
+    labels: Labels, kept: Mask, lengths: Indices, bits: Bits, shares: Sequence[float] = EQUAL
+) -> Mask:
+    """Choose of the kept sentences as many of each class *and length* as its share says: [N].
+
+    Lengths, [N], are parted where they part the scarcest class into bins of `MATCHED`, up to
+    `MOST_BINS`; of each bin each class gives its share of as many as all can. So none at all
     where one class is empty, and nothing is told of a class by its length. `bits` holds random
     bits for each sentence, [N]; those with the smallest are chosen, and of equal ones the one
     that stands first.
     """
     some = np.flatnonzero(kept)
     counts = np.bincount(labels[some], minlength=len(LABELS))
-    smallest = np.sort(lengths[some[labels[some] == counts.argmin()]])
-    bins = min(max(len(smallest) // MATCHED, 1), MOST_BINS)
-    edges = smallest[np.arange(1, bins) * len(smallest) // bins]
+    scarcest = np.sort(lengths[some[labels[some] == (counts / shares).argmin()]])
+    bins = min(max(len(scarcest) // MATCHED, 1), MOST_BINS)
+    edges = scarcest[np.arange(1, bins) * len(scarcest) // bins]
     cell = np.searchsorted(edges, lengths[some], side="right") * len(LABELS) + labels[some]
-    sizes = np.bincount(cell, minlength=bins * len(LABELS))
+    sizes = np.bincount(cell, minlength=bins * len(LABELS)).reshape(bins, len(LABELS))
     rank = places_in_groups(cell, np.lexsort((bits[some], cell)))
-    level = sizes.reshape(bins, len(LABELS)).min(axis=1)
+    level = most(sizes, shares).ravel()
     mask = np.zeros(len(labels), dtype=np.bool_)
-    mask[some[rank < level[cell // len(LABELS)]]] = True
+    mask[some[rank < level[cell]]] = True
     return mask
