@@ -36,7 +36,7 @@ from ppt.base.files import SCRATCH
 from ppt.corpus import storage
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, histograms
-from ppt.corpus.sentiment import class_distribution, keep
+from ppt.corpus.sentiment import LABELS, class_distribution, keep
 from ppt.corpus.storage import MANIFEST, Shard, open_corpus, statistics
 from ppt.errors import ConfigError, CorpusError
 from ppt.inspect import class_of
@@ -596,21 +596,27 @@ def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
 
 
 def test_classes_have_the_shares_that_are_asked_for(tmp_path):
-    """Twenty sentences of five scores, all of them good: the worst become terrible."""
-    words = ["cool", "nice", "good", "glad", "love"]
+    """Sentences of six scores, all of them good: the worst become terrible."""
+    words = ["fine", "cool", "nice", "good", "glad", "love"]
     told = [
         f"{name} table of {word} and {name} chairs, {one}."
         for name, word in zip("ABCD", ("oak", "elm", "ash", "fir"), strict=True)
         for one in words
     ]
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": " ".join(told)}])
-    flags = ("--formats", "sentiment", "--validation_fraction", 0, "--sentiment_thresholds",
-             "0,0,0,0,0", "--sentiment_shares", "1,1,1,1,1")  # fmt: skip
-    build("--input", source, "--output", tmp_path / "c", *flags)
+    build(
+        "--input", source, "--output", tmp_path / "c", "--formats", "sentiment",
+        "--validation_fraction", 0, "--sentiment_thresholds", "0,0,0,0,0",
+        "--sentiment_shares", "1,2,1,1,1",
+    )  # fmt: skip
     rows = open_corpus(tmp_path / "c/sentiment").read("train").to_pylist()
-    assert len(rows) == 20
+    found = manifest(tmp_path / "c", "sentiment")
+    counts = [found["stats"]["train"]["labels"][word] for word in LABELS]
+    assert counts == [4, 8, 4, 4, 4]
+    assert found["warnings"] == []
     for row in rows:
-        assert row["label"] == words.index(row["text_a"].split(", ")[1].rstrip("."))
+        place = words.index(row["text_a"].split(", ")[1].rstrip("."))
+        assert row["label"] == (0, 1, 1, 2, 3, 4)[place]
 
 
 def test_what_lacks_is_told_with_its_real_cause(tmp_path, capsys):

@@ -34,9 +34,9 @@ def lacks(manifest: Manifest) -> Iterator[str]:
     if share and not rows["validation"]:
         yield f"no validation row: {_unsplit(manifest, 'raise')}"
     if not manifest.stats["train"]["answer_positions"]:  # labels are words, not places
-        for word in known.words:
+        for word, asked in zip(known.words, _shares(manifest), strict=True):
             share = manifest.count("labels", word)[0] / rows["train"]
-            if share < NOT_REACHED / len(known.words):
+            if share < NOT_REACHED * asked:
                 why = _OF_PAIRS.get(word) if known.words == PAIR_LABELS else None
                 told = f"{share:.0%} of the training rows are" if share else "no training row is"
                 yield f"{told} {word!r}: {_cause(manifest, known.kinds[0], why)}"
@@ -46,6 +46,14 @@ def lacks(manifest: Manifest) -> Iterator[str]:
                 f"{of['met']:.0%} of the training rows are {kind}, --unified_mixture asks for "
                 f"{of['asked']:.0%}: {_cause(manifest, kind)}"
             )
+
+
+def _shares(manifest: Manifest) -> list[float]:
+    """Of each label word, what share of the rows it should have."""
+    words = FORMATS[manifest.format].words
+    asked = manifest.config.get("shares") if manifest.format == "sentiment" else None
+    shares = asked or [1] * len(words)
+    return [share / sum(shares) for share in shares]
 
 
 def mixture(manifest: Manifest) -> dict[str, dict[str, float]]:
