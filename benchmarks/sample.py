@@ -13,6 +13,8 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.config import BuildConfig
 from pipelines.files import Bundle, FileSlice
@@ -50,6 +52,7 @@ class Measured:
     packed_many: float
     notes: float
     rows: float
+    unpacked: float
     note_bytes: float
     id_bytes: float
     entry_bytes: float
@@ -81,6 +84,7 @@ TOLD = {
     "packed_many": f"bytes per byte of text: packets for {MANY:,} shards",
     "notes": "bytes per byte of text: notes of how documents relate",
     "rows": "bytes per byte of text: Parquet, four formats",
+    "unpacked": "bytes per byte of text: rows in memory, of the largest format",
     "note_bytes": "bytes: what a shard tells of itself, ids aside",
     "id_bytes": "bytes: what it tells of each document's id",
     "entry_bytes": "bytes: a shard in a manifest", "plan_bytes": "bytes: a shard in the plan",
@@ -99,6 +103,7 @@ class _Stages:
     notes: list[int] = field(default_factory=list)
     entries: list[int] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    unpacked: list[float] = field(default_factory=list)
     ids: int = 0
     rows: int = 0
 
@@ -151,7 +156,10 @@ def built(met: dict[Any, list[bytes]], bars: np.ndarray) -> _Stages:
         ids = len(result.documents.id_hashes)
         to.notes.append(len(result.to_json()) - ids)
         to.ids += ids
-        to.rows += sum(len(data) for name, data in files.items() if name.endswith("parquet"))
+        tables = [data for name, data in files.items() if name.endswith("parquet")]
+        to.rows += sum(map(len, tables))
+        largest = max(pq.read_table(pa.BufferReader(data)).nbytes for data in tables)
+        to.unpacked.append(largest / max(result.documents.characters, 1))
         entries = [of.shard for of in result.formats.values()]
         to.entries += [len(json.dumps(asdict(entry), indent=2)) for entry in entries]
     return to
@@ -191,6 +199,7 @@ def measure(patterns: Sequence[str], megabytes: float) -> Measured:
         packed_few=sum(len(packet) for some in packets for _, packet in some) / text,
         packed_many=sum(divided(some, apart) for some in read_together) / text,
         notes=len(notes) / text, rows=shards.rows / text,
+        unpacked=max(shards.unpacked),
         note_bytes=float(np.mean(shards.notes)), id_bytes=shards.ids / len(sizes),
         entry_bytes=float(np.mean(shards.entries)),
         plan_bytes=len(json.dumps([*files_to_write(apart)])) / len(apart.all_shards()),

@@ -118,7 +118,7 @@ def limits(sample: Measured, flags: argparse.Namespace) -> list[list[object]]:
         "documents' ids": {kind: memory / id_memory * of / 1e9 for kind, of in mean.items()},
         "clusters": {kind: memory / in_clusters * of / 1e9 for kind, of in mean.items()},
         "a shard": dict.fromkeys(mean, MAX_SHARDS * memory / sample.shard_memory / 1e9),
-        "a shard's rows": dict.fromkeys(mean, MAX_SHARDS * MOST_ROWS / ROWS_OF_TEXT / 1e9),
+        "a shard's rows": dict.fromkeys(mean, MAX_SHARDS * MOST_ROWS / sample.unpacked / 1e9),
     }
     order = sorted(met, key=lambda name: min(met[name].values()))
     return [[name, WHERE[name], *(f"{met[name][kind]:,.0f}" for kind in mean)] for name in order]
@@ -131,11 +131,8 @@ WHERE = {
     "documents' ids": "it counts the ids that documents share",
     "clusters": "each worker holds the near duplicates",
     "a shard": "a worker holds it; so large at most, with as many as can be",
-    "a shard's rows": "readers hold 2 GiB of them; of `unified` they are 7 times the text",
+    "a shard's rows": "readers hold 2 GiB of those of a format at the most",
 }
-ROWS_OF_TEXT = 7
-"""Measured on reviews."""
-
 
 # ---- the page
 
