@@ -147,6 +147,7 @@ def test_low_rank_adapters_begin_where_others_ended(place, tmp_path, capsys):
     low_rank = {"trains": "lora", "style": "hard"}
     assert main(flags(place, one, **low_rank)) == 0
     assert main(flags(place, two, **low_rank, init=f"checkpoint:{one}", max_steps=1)) == 0
+    assert "not for" not in capsys.readouterr().err
     ended, begun = (json.loads((run / "result.json").read_text()) for run in (one, two))
     assert begun["first"]["loss"] == pytest.approx(ended["best"]["loss"], abs=1e-5)
     assert ended["best"]["loss"] < ended["first"]["loss"]
@@ -156,6 +157,16 @@ def test_low_rank_adapters_begin_where_others_ended(place, tmp_path, capsys):
     assert main(flags(place, prompt, max_steps=1)) == 0
     line = fails(capsys, flags(place, tmp_path / "no", **low_rank, init=f"checkpoint:{prompt}"))
     assert "has peft_type PROMPT_TUNING, expected LORA" in line
+
+
+@pytest.mark.parametrize("more", [{}, {"trains": "lora", "style": "hard"}])
+def test_what_was_trained_for_another_model_of_that_size_is_told(place, tmp_path, capsys, more):
+    one, other = tmp_path / "one", save_tiny(tmp_path / "other", max_position_embeddings=80)
+    assert main(flags(place, one, **more, max_steps=1)) == 0
+    begun = {"init": f"checkpoint:{one}", "model": other, "max_steps": 1, **more}
+    assert main(flags(place, tmp_path / "two", **begun)) == 0
+    told = capsys.readouterr().err
+    assert f"was trained for {place / 'llama'}, not for {other}." in told
 
 
 def test_an_interrupted_run_goes_on_with_the_same_flags_only(place, tmp_path, capsys, monkeypatch):

@@ -27,8 +27,8 @@ from ppt.prompts.files import Prompt
 from ppt.results.folder import ADAPTERS
 from ppt.results.store import Store
 from ppt.results.trial import Trial
+from ppt.training.kinship import doubts
 from ppt.training.trainables import PromptBank
-from ppt.transfer.library import doubts
 
 
 def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:

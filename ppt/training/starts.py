@@ -8,13 +8,15 @@ import torch
 from ppt.backbones.base import Backbone
 from ppt.base.files import given
 from ppt.corpus.storage import Corpus
+from ppt.errors import note
 from ppt.methods import EXAMPLES
 from ppt.prompts.batches import pack
-from ppt.prompts.files import prompt_folder
+from ppt.prompts.files import open_prompt, prompt_folder
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.soft import Residual, SoftPrompt, Vocabulary, initialiser
 from ppt.training.deep import DeepPrompts, begun, shown_examples
 from ppt.training.examples import head
+from ppt.training.kinship import doubts
 from ppt.training.settings import PretrainConfig
 from ppt.training.trainables import PromptBank, Trainable, lora
 from ppt.training.windows import Reading
@@ -33,11 +35,13 @@ def started(
     length = config.prompt_length if is_prompt else 0
     cure = "lower --prompt_length or --max_length" if is_prompt else "lower --max_length"
     backbone.require_room(length, config.max_length, renderer.width if renderer else 1, cure)
+    name, _, place = config.init.partition(":")
+    before = prompt_folder(given(place)) if name == "checkpoint" else None
+    for doubt in doubts([open_prompt(before)] if before else [], backbone, config.model):
+        note(doubt)
     if is_prompt:
         yield _prompt(config, backbone, renderer, corpus)
         return
-    name, _, place = config.init.partition(":")
-    before = prompt_folder(given(place)) if name == "checkpoint" else None
     with lora(backbone, config.seed, before) as weights:
         yield weights
 

@@ -108,8 +108,8 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
     from ppt.prompts.files import Prompt
     from ppt.results.report import read_results
     from ppt.results.selection import at_shots, distinct, shots_of
+    from ppt.training.kinship import is_for
     from ppt.transfer.comparison import compare, of_other_prompts
-    from ppt.transfer.library import is_for
 
     folder = Path(config.results or USUAL)
     if config.results is None and not (folder / RESULTS).is_file():

@@ -7,15 +7,13 @@ format and style as the method shows the task, backbone as the one that is tuned
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ppt.backbones.base import Backbone
-from ppt.backbones.checks import weights_digest
-from ppt.backbones.sources import base_model
 from ppt.base.files import SCRATCH
 from ppt.corpus.formats import FORMATS
 from ppt.errors import InputError
 from ppt.prompts.files import ADAPTER, CONFIG, FOLDER, Prompt, open_prompt
-from ppt.prompts.foreign import readable, told
+from ppt.prompts.foreign import readable
 from ppt.prompts.patterns import ANSWERS, HARD_WORDS_SINCE, PATTERNS_VERSION, TARGETS
+from ppt.training.kinship import is_for
 
 LETTERS = ANSWERS[0]
 
@@ -47,28 +45,6 @@ def words_changed(prompt: Prompt) -> bool:
     since = HARD_WORDS_SINCE.get(str(prompt.card.get("style")), 0)
     version: int = prompt.card.get("patterns_version") or PATTERNS_VERSION
     return version < since
-
-
-def is_for(prompt: Prompt, model: str) -> bool:
-    """Whether it was trained for that backbone; its name, folder or hub id may tell."""
-    ours = {_name(model), base_model(model)}
-    theirs = {prompt.card[key] for key in ("backbone", "model") if key in prompt.card}
-    return not theirs or bool(ours & {_name(str(name)) for name in theirs})
-
-
-def doubts(prompts: Iterable[Prompt], backbone: Backbone, model: str) -> list[str]:
-    """Notes on prompts that fit `backbone` by their sizes and were trained for other weights.
-
-    Its folder may have been trained on since; of prompts without a card PEFT's config tells.
-    """
-    weights, ours, notes = weights_digest(backbone), {_name(model), base_model(model)}, []
-    for one in prompts:
-        base = "" if one.card else str(one.config.get("base_model_name_or_path") or "")
-        if one.card.get("weights_sha256", weights) != weights:
-            notes.append(f"{one} was trained for {model} when its weights were others.")
-        elif base and _name(base) not in ours:
-            notes.append(f"{one} was trained for {told(base)}, by its {CONFIG}, not for {model}.")
-    return list(dict.fromkeys(notes))
 
 
 def find_prompts(places: Iterable[str]) -> list[Prompt]:
@@ -146,12 +122,3 @@ def described(prompts: Iterable[Prompt]) -> str:
         known = (str(prompt.card.get(key, "?")) for key in ("format", "style", "backbone"))
         told.append(f"{prompt} ({', '.join(known)})")
     return ", ".join(told)
-
-
-def _name(model: str) -> str:
-    """A model's name; of a local folder the one that every spelling of its path shares."""
-    try:
-        place = Path(model).expanduser()
-        return str(place.resolve()) if place.exists() else model
-    except (OSError, RuntimeError):  # too long for a path, the home of nobody
-        return model

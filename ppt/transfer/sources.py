@@ -19,7 +19,7 @@ from ppt.errors import InputError, require_known
 from ppt.prompts.early import EARLY, Early, read_early
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.results.transfer import FROM
-from ppt.transfer.library import is_for
+from ppt.training.kinship import is_for
 from ppt.transfer.similarity import similarities
 
 LONGEST = names.LONGEST - len(FROM)
