@@ -297,6 +297,17 @@ def test_labellers_agree_on_the_scale_of_the_first(rows, weight):
     np.testing.assert_allclose(agreed([one, one, one], [1, 1, weight]), one, atol=1e-9)
 
 
+@given(st.lists(st.tuples(compounds, compounds, st.integers(0, 2)), max_size=12))
+def test_what_one_labeller_does_not_know_is_unknown_and_changes_no_other(rows):
+    first, second, which = np.array(rows, float).reshape(-1, 3).T
+    members = [class_distribution(first), class_distribution(second)]
+    for number, member in enumerate(members):
+        member[which == number] = np.nan
+    found, known = agreed(members, [1, 2]), which == 2
+    assert np.isnan(found[~known]).all()
+    np.testing.assert_array_equal(found[known], agreed([one[known] for one in members], [1, 2]))
+
+
 shares = st.lists(st.integers(1, 9), min_size=5, max_size=5)
 
 

@@ -60,19 +60,23 @@ def agreed(
     much where they agree.
 
     Models differ in how far apart they place opinions, so the first one sets the scale: the
-    mean classes of each other one, in their order, become those of the first.
+    mean classes of each other one, in their order, become those of the first. Where any of them
+    has NaN there is no mean, and the sentence counts for no order.
     """
+    known = np.isfinite(members).all(axis=(0, 2))
+    first, *others = (member[known] for member in members)
     classes = np.arange(len(LABELS))
-    sums = np.concatenate([[0.0], np.cumsum(np.sort(members[0] @ classes))])
-    total = weights[0] * members[0]
-    for probabilities, weight in zip(members[1:], weights[1:], strict=True):
+    sums = np.concatenate([[0.0], np.cumsum(np.sort(first @ classes))])
+    total = weights[0] * first
+    for probabilities, weight in zip(others, weights[1:], strict=True):
         _, group, counts = np.unique(
             probabilities @ classes, return_inverse=True, return_counts=True
         )
         ends = np.cumsum(counts)
         places = (sums[ends] - sums[ends - counts]) / counts  # equal ones stay equal
         total = total + weight * spread(places)[group]
-    mean: NDArray[np.floating] = total / sum(weights)
+    mean: NDArray[np.floating] = np.full(members[0].shape, np.nan)
+    mean[known] = total / sum(weights)
     return mean
 
 
