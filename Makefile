@@ -38,12 +38,12 @@ quickstart: setup
 	$(BIN)/python -m ppt.inspect corpora/sentiment -n 2
 	$(BIN)/python -m ppt.inspect corpora/unified -n 3
 	$(BIN)/python -m ppt.pretrain --format=unified --output_dir=runs/quickstart --overwrite_output_dir \
-		--max_length=128 --per_device_train_batch_size=8 --max_steps=60 --eval_steps=30 \
-		--max_eval_examples=64
+		--max_length=128 --per_device_train_batch_size=8 --max_steps=40 --eval_steps=20 \
+		--max_eval_examples=32
 	$(BIN)/python -m ppt.fewshot --task_file=data/tasks/verdicts/task.yaml \
 		--prompt=runs/quickstart,data/prompts/sentiment-hybrid \
 		--methods=zero_shot,prompt_tuning,hybrid_pretrained,hybrid_ppt,unified_ppt \
-		--seeds=3 --max_steps=16 \
+		--seeds=3 --max_steps=12 \
 		--per_device_train_batch_size=8 --output_dir=results/quickstart --overwrite_output_dir
 	$(BIN)/python -m ppt.report results/quickstart
 	@echo
