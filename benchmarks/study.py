@@ -90,19 +90,16 @@ class Slice:
 
 
 SLICES = (
-    Slice("sst2", "sst2", ("zero_shot", *HYBRID[1:], *LORA[1:]), "8,32"),
-    Slice("sst2", "sst2", PROMPTS, "8"),
-    Slice("sst2", "sst2", (HYBRID[0], LORA[0]), "8"),
-    Slice("sst2", "sst2", PROMPTS, "32"),
-    Slice("sst2", "sst2", (HYBRID[0], LORA[0]), "32"),
-    Slice("sentiment", "sst5", CORE, "8,32"),
+    Slice("sst2", "sst2", CORE, "8", 10),
+    Slice("sst2", "sst2", CORE, "32"),
+    Slice("sentiment", "sst5", CORE, "8", 10),
+    Slice("sentiment", "sst5", CORE, "32"),
     Slice("sst2", "sst2", CORE, "4,16", 10),
     Slice("sst2", "sst2", CORE, "64,256"),
     Slice("sst2", "sst2", ("in_context", *OTHERS), "32"),
     Slice("sentiment", "sst5", CORE, "16,64,256"),
-    Slice("sentiment", "yelp5", CORE, "32"),
     Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, *LORA), "32"),
-    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, *UNIFIED), "32"),
+    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, *UNIFIED, LORA[0]), "32"),
 )
 
 
