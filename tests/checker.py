@@ -385,8 +385,17 @@ class Checker:
         return self.wholes[text]
 
     def check_manifest(self, manifest, rows):
-        """The mixture is what the rows have; the baselines are what the rows give."""
+        """The mixture is what the rows have, and classes their shares; the baselines are what the
+        rows give.
+        """
         kinds = Counter(row["kind"] for row in rows)
+        if manifest["format"] == "sentiment":
+            shares = manifest["config"].get("shares", [1] * len(SENTIMENT))
+            counts = Counter(row["label"] for row in rows)
+            rounded = 16 * len(manifest["shards"]["train"]) * (len(set(shares)) > 1)
+            for label, share in enumerate(shares):
+                if abs(counts[label] - len(rows) * share / sum(shares)) > rounded:
+                    self.fault("shares of classes", dict(counts))
         for kind, of in manifest["mixture"].items():
             if abs(of["met"] - kinds[kind] / max(len(rows), 1)) > 0.001:
                 self.fault("mixture met", of)
