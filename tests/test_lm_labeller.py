@@ -188,6 +188,7 @@ def test_one_process_or_two_give_the_same_bytes(tmp_path):
             "--input", *files, "--output", tmp_path / f"c{workers}", "--num_shards", 2,
             "--formats", "sentiment,unified", "--labeller", name, "--workers", workers,
             "--sentiment_thresholds", ",".join(["0.2"] * 5),  # random answers seldom agree
+            "--max_examples_per_document", 8,
         )  # fmt: skip
     assert digests(tmp_path / "c1") == digests(tmp_path / "c2")
     found = manifest(tmp_path / "c1", "sentiment")

@@ -408,16 +408,16 @@ def test_help_teaches(capsys):
     assert max(map(len, text.split("\n"))) <= 100
 
 
-def test_500_runs_with_long_curves_make_a_small_page(tmp_path):
-    tasks = [*TASKS][:4]
+def test_250_runs_with_long_curves_make_a_small_page(tmp_path):
+    tasks = [*TASKS][:2]
     runs = synthetic_grid(tasks, seeds=5, rates=(1e-4, 1e-3, 1e-2))
-    assert len(runs) >= 500
+    assert len(runs) >= 250
     for run in runs:
         if run["curve"]:
             run["curve"] = [{**run["curve"][i % 17], "step": i} for i in range(100)]
             run["train_curve"] = [{"step": i, "loss": 1 / (1 + i)} for i in range(300)]
     page = html_page(make_report(write_results(tmp_path, runs, predictions=False)))
-    assert len(page.encode()) < 2e6
+    assert len(page.encode()) < 1e6
 
 
 # --- in a browser ----------------------------------------------------------------------
