@@ -37,8 +37,9 @@ def started(
     backbone.require_room(length, config.max_length, renderer.width if renderer else 1, cure)
     name, _, place = config.init.partition(":")
     before = prompt_folder(given(place)) if name == "checkpoint" else None
-    for doubt in doubts([open_prompt(before)] if before else [], backbone, config.model):
-        note(doubt)
+    if before:
+        for doubt in doubts([open_prompt(before)], backbone, config.model):
+            note(doubt)
     if is_prompt:
         yield _prompt(config, backbone, renderer, corpus)
         return
