@@ -41,8 +41,9 @@ Line = dict[str, str | int]
 def shard_digest(found: Records, config: BuildConfig) -> str:
     """Equal digests mean equal files: what lets a rerun keep a finished shard."""
     state = hashlib.blake2b(config.fingerprint().encode(), digest_size=16)
-    for record in (*found.documents, *found.rejects):
-        state.update(repr(record).encode())  # with the sentences, as splitters learn
+    for one in found.documents:  # with the sentences, as splitters learn
+        state.update("\0".join([repr(one._replace(sentences=())), *one.sentences]).encode())
+    state.update(repr(found.rejects).encode())
     state.update(found.repeated.tobytes())
     return state.hexdigest()
 
@@ -62,9 +63,12 @@ class PooledShard:
 
 
 def pool_shard(
-    key: ShardKey, found: Records, config: BuildConfig, excluded: Excluded
+    key: ShardKey, found: Records, digest: str, config: BuildConfig, excluded: Excluded
 ) -> PooledShard:
-    """Drop equal documents and those of too few sentences, and pool the others."""
+    """Drop equal documents and those of too few sentences, and pool the others.
+
+    `digest` is the `shard_digest`.
+    """
     rejected = [reject.as_dict() for reject in found.rejects]
     reasons = Counter[str]()
     for one in found.rejects:
@@ -116,7 +120,7 @@ def pool_shard(
         id_hashes=pack_ids(hash_id(document.id) for document in kept),
     )
     barred = [] if hits is None else list(_barred(kept, hits, excluded))
-    return PooledShard(key, shard_digest(found, config), pool, documents, rejected, barred)
+    return PooledShard(key, digest, pool, documents, rejected, barred)
 
 
 def _barred(kept: Sequence[SplitDocument], hits: Indices, excluded: Excluded) -> Iterator[Line]:

@@ -144,12 +144,13 @@ class PoolShards(beam.DoFn):  # type: ignore[misc]
         key, packets = element[0], list(element[1])
         self._refuse_crowd(key, characters_in(map(self.spool.get, packets)))
         found = decode(map(self.spool.get, packets))
-        finished = self.output.finished_shard(key, shard_digest(found, self.config))
+        digest = shard_digest(found, self.config)
+        finished = self.output.finished_shard(key, digest)
         if finished is not None:
             yield finished, []
             return
         with timed("pool"):
-            shard = pool_shard(key, found, self.config, self._excluded)
+            shard = pool_shard(key, found, digest, self.config, self._excluded)
             sentences = sentences_to_label(shard, self.config)
         yield shard, sentences
 
