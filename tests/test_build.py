@@ -613,6 +613,7 @@ def test_classes_have_the_shares_that_are_asked_for(tmp_path):
     found = manifest(tmp_path / "c", "sentiment")
     counts = [found["stats"]["train"]["labels"][word] for word in LABELS]
     assert counts == [4, 8, 4, 4, 4]
+    assert found["shortcuts"]["sentiment"]["chance"] == 0.333
     assert found["warnings"] == []
     for row in rows:
         place = words.index(row["text_a"].split(", ")[1].rstrip("."))

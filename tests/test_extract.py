@@ -352,6 +352,9 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
          f"{b64encode('朱镕基说。'.encode('gbk')).decode()}\n", "朱镕基说。"),
         ("In article <1@a.b>, X writes:\n|> Old.\n\nYes.\n|yes|", "Yes.\n|yes|"),
         ("No headers here.\n\nAm 3. Mai schrieb Ann:\n> Zitat\n\nGut.", "No headers here.\n\nGut."),
+        ("Yes.\n>From here on\nall is good.", "Yes.\nFrom here on\nall is good."),
+        (">From the start.\n\nX wrote:\n\n>From afar\n\nYes.\n> Old.\n>From old.\n\nNo.\n>From her\n"
+         ">to him.", "From the start.\n\nYes.\n\nNo."),
         ("Yes.\n-----Original Message-----\nFrom: X\n\nOld.", "Yes."),
         ("Yes.\n_______________________________________________\nlist mailing list", "Yes."),
         ("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA1\n\nYes.\n-----BEGIN PGP SIGNATURE-----\n"

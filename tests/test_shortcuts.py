@@ -292,5 +292,7 @@ def test_leaks_of_classes_are_measured_too():
     found = shortcuts(rows_of(600, pair), ("no", "maybe", "yes"))["pair"]
     assert found["overlap"] > 0.95
     assert found["chance"] == 0.333
+    uneven = shortcuts(rows_of(600, pair), ("no", "maybe", "yes"), {"no": 1, "maybe": 2, "yes": 5})
+    assert uneven["pair"]["chance"] == 0.625
     few = shortcuts(rows_of(19, pair), ("no", "maybe", "yes"))
     assert few == {}

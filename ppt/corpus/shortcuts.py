@@ -46,13 +46,19 @@ def measured(manifest: Manifest, read: Callable[[str], bytes]) -> Manifest:
             parts.append(pa.Table.from_batches([next(file.iter_batches(batch_size=left))]))
             left -= len(parts[-1])
     sample = pa.concat_tables(parts) if parts else pa.table({})
-    return replace(manifest, shortcuts=shortcuts(sample, FORMATS[manifest.format].words))
+    words = FORMATS[manifest.format].words
+    return replace(
+        manifest, shortcuts=shortcuts(sample, words, manifest.stats["train"].get("labels"))
+    )
 
 
-def shortcuts(sample: pa.Table, words: Sequence[str]) -> Measured:
+def shortcuts(
+    sample: pa.Table, words: Sequence[str], labels: Mapping[str, int] | None = None
+) -> Measured:
     """By kind of rows: how many were tested, chance, and the accuracy of each baseline.
 
-    `sample` are rows of one format, `words` its label words. Kinds of too few rows are left
+    `sample` are rows of one format, `words` its label words; `labels` counts them in all rows:
+    where they are classes and not as many of each, chance is to say the largest always. Kinds of too few rows are left
     out; `overlap` is, where a row has one text. Numbers have three decimals.
     """
     rows = sample.to_pylist()
@@ -66,6 +72,8 @@ def shortcuts(sample: pa.Table, words: Sequence[str]) -> Measured:
             continue
         choices = {frozenset(row["options"]) for row in found}
         told = (_of_options if len(choices) > 1 else _of_classes)(found, texts, words)
+        if labels and choices == {frozenset()}:
+            told["chance"] = max(labels.values()) / sum(labels.values())
         measured[kind] = {name: round(float(value), 3) for name, value in told.items()}
     return measured
 

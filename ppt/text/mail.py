@@ -39,6 +39,8 @@ LONGEST_PARAMETERS = 2_000
 """Characters of a header that has some; `email` takes time quadratic in them."""
 
 _QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t>])")
+_ESCAPED = ">From "
+"""How mboxes have the writer's own lines that would begin another mail."""
 _WROTE = re.compile(
     r"\b(?:wrote|writes|said|schrieb|a écrit|écrit|escribió|ha scritto|scrisse|escreveu|schreef|"
     r"skrev|napisał|napsal|написал|пише|пишет|写道|書きました)\b.{0,60}$|[:：]$",
@@ -144,7 +146,10 @@ def _written(body: str) -> str:
     in_armour = was_quote = False
     body = body.replace("\r\n", "\n")
     answered = _FORWARDED.search(body)
-    for line in body[: answered.start() if answered else None].split("\n"):
+    lines = body[: answered.start() if answered else None].split("\n")
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith(_ESCAPED) and not (was_quote or _QUOTE.match(after) or _quotes(kept)):
+            line = line.removeprefix(">")
         if armour := _ARMOUR.match(line):
             in_armour = armour[1] == "BEGIN" and armour[2] != "SIGNED MESSAGE"
         elif in_armour or _SIGNED_BY.match(line):
@@ -162,14 +167,24 @@ def _written(body: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
-def _drop_attribution(kept: list[str]) -> None:
-    """Take "On Monday, X wrote:" off the end: the last lines, up to a blank one."""
+def _end(kept: list[str]) -> int:
+    """Of how many lines the last is not blank."""
     end = len(kept)
     while end and not kept[end - 1].strip():
         end -= 1
-    start = end
+    return end
+
+
+def _quotes(kept: list[str]) -> bool:
+    """Whether the last line says that another's words follow."""
+    return bool(end := _end(kept)) and bool(_WROTE.search(kept[end - 1].rstrip()[-200:]))
+
+
+def _drop_attribution(kept: list[str]) -> None:
+    """Take "On Monday, X wrote:" off the end: the last lines, up to a blank one."""
+    start = end = _end(kept)
     while start and end - start < _ATTRIBUTION_LINES and kept[start - 1].strip():
         start -= 1
     is_apart = start == 0 or not kept[start - 1].strip()
-    if start < end and is_apart and _WROTE.search(kept[end - 1].rstrip()[-200:]):
+    if start < end and is_apart and _quotes(kept):
         del kept[start:]
