@@ -58,8 +58,8 @@ def shortcuts(
     """By kind of rows: how many were tested, chance, and the accuracy of each baseline.
 
     `sample` are rows of one format, `words` its label words; `labels` counts them in all rows:
-    where they are classes and not as many of each, chance is to say the largest always. Kinds of too few rows are left
-    out; `overlap` is, where a row has one text. Numbers have three decimals.
+    where they are classes and not as many of each, chance is to say the largest always. Kinds of
+    too few rows are left out; `overlap` is, where a row has one text. Numbers have three decimals.
     """
     rows = sample.to_pylist()
     texts = Texts(rows)

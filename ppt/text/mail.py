@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from email import message_from_string
 from email.message import Message
+from itertools import pairwise
 
 from ppt.text.encoding import is_charset
 from ppt.text.markup import ExtractionError, prose_of_html
@@ -39,8 +40,6 @@ LONGEST_PARAMETERS = 2_000
 """Characters of a header that has some; `email` takes time quadratic in them."""
 
 _QUOTE = re.compile(r"[ \t]*(?:[A-Z]{0,3}>|\|[ \t>])")
-_ESCAPED = ">From "
-"""How mboxes have the writer's own lines that would begin another mail."""
 _WROTE = re.compile(
     r"\b(?:wrote|writes|said|schrieb|a écrit|écrit|escribió|ha scritto|scrisse|escreveu|schreef|"
     r"skrev|napisał|napsal|написал|пише|пишет|写道|書きました)\b.{0,60}$|[:：]$",
@@ -146,10 +145,7 @@ def _written(body: str) -> str:
     in_armour = was_quote = False
     body = body.replace("\r\n", "\n")
     answered = _FORWARDED.search(body)
-    lines = body[: answered.start() if answered else None].split("\n")
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith(_ESCAPED) and not (was_quote or _QUOTE.match(after) or _quotes(kept)):
-            line = line.removeprefix(">")
+    for line in _unescaped(body[: answered.start() if answered else None].split("\n")):
         if armour := _ARMOUR.match(line):
             in_armour = armour[1] == "BEGIN" and armour[2] != "SIGNED MESSAGE"
         elif in_armour or _SIGNED_BY.match(line):
@@ -167,24 +163,25 @@ def _written(body: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
-def _end(kept: list[str]) -> int:
-    """Of how many lines the last is not blank."""
-    end = len(kept)
-    while end and not kept[end - 1].strip():
-        end -= 1
-    return end
-
-
-def _quotes(kept: list[str]) -> bool:
-    """Whether the last line says that another's words follow."""
-    return bool(end := _end(kept)) and bool(_WROTE.search(kept[end - 1].rstrip()[-200:]))
+def _unescaped(lines: list[str]) -> Iterator[str]:
+    """The lines, with "From" where an mbox has ">From" and nothing around it is quoted."""
+    before = ""  # the last that is not blank
+    for line, after in pairwise([*lines, ""]):
+        own = line.startswith(">From ") and not (
+            any(map(_QUOTE.match, (before, after))) or _WROTE.search(before.rstrip()[-200:])
+        )
+        yield line[1:] if own else line
+        before = line if line.strip() else before
 
 
 def _drop_attribution(kept: list[str]) -> None:
     """Take "On Monday, X wrote:" off the end: the last lines, up to a blank one."""
-    start = end = _end(kept)
+    end = len(kept)
+    while end and not kept[end - 1].strip():
+        end -= 1
+    start = end
     while start and end - start < _ATTRIBUTION_LINES and kept[start - 1].strip():
         start -= 1
     is_apart = start == 0 or not kept[start - 1].strip()
-    if start < end and is_apart and _quotes(kept):
+    if start < end and is_apart and _WROTE.search(kept[end - 1].rstrip()[-200:]):
         del kept[start:]
