@@ -51,6 +51,34 @@ POLISH = (
     "Warszawa jest stolicą Polski i największym miastem w kraju. Źródła mówią, że żyło tu wcześniej "
     "mniej ludzi. Późną jesienią pada śnieg i wieje wiatr."
 )
+PASSAGES = {
+    ("cp1252", "iso8859-15", "cp850", "mac-roman"): (
+        "Hier soir, Léa préféra rentrer très tôt ; ses élèves zélés protégèrent le château fermé.",
+        "El niño salió por la mañana y no sabía que una mujer lo esperaba; está en su país, España, después.",
+        "På kvällen gick vi på bio för att se den nya filmen. Den var lång, men skådespelarna var bra.",
+        "Não há razão para preocupação, disse ele; amanhã vão à praia com as crianças e o cão também.",
+        "Über süße Bären: „Größe“ hören Mädchen öfter, würfeln für Käse, grüßen Könige früh.",
+    ),
+    ("cp1250", "iso8859-2", "cp852"): (
+        POLISH,
+        "Včera večer jsme šli do kina na nový film. Byl dlouhý, ale herci hráli skvěle a hudba byla krásná.",
+        "Včera sme išli do kina. Film bol dlhý; neďaleko námestia sa opäť vrátili pešo, čo už nechceš.",
+        "Tegnap este moziba mentünk, hogy megnézzük az új filmet. Hosszú volt, de a zene gyönyörű, nagyszerű.",
+        "Sinoć smo išli u kino. Glumci su igrali odlično, što mi se sviđa; žao mi je, kiša će početi još.",
+    ),
+    ("cp1254", "iso8859-9"): (
+        "Dün akşam yeni filmi görmek için sinemaya gittik. Uzun ve sıkıcıydı, ama oyuncular çok iyiydi.",
+    ),
+    ("cp1257", "iso8859-13"): (
+        "Pēc tam mēs vakariņojām mazā restorānā netālu no laukuma, un mūzika bija skaista, bet gara.",
+    ),
+    ("cp932", "euc-jp", "iso2022-jp"): (
+        "昨日の夜、新しい映画を見に映画館へ行きました。長くて少し退屈でしたが、俳優たちは素晴らしかったです。",
+    ),
+    ("cp949",): ("어제 저녁에 새 영화를 보러 극장에 갔습니다. 길고 조금 지루했지만 배우들은 훌륭했습니다.",),
+    ("cp1255",): ("אתמול בערב הלכנו לקולנוע לראות סרט חדש. הוא היה ארוך ומעט משעמם, אבל השחקנים נהדרים.",),
+    ("cp1253",): ("Χθες το βράδυ πήγαμε στον κινηματογράφο για να δούμε μια νέα ταινία. Ήταν λίγο βαρετή.",),
+}  # fmt: skip
 CHINESE = "今天天气很好，我们一起去公园散步。孩子们在湖边放风筝，老人们在树下下棋。"
 
 
@@ -67,6 +95,14 @@ def test_encodings_are_found(text, codec):
     found, name = decode(text.encode(codec), "auto")
     assert found.removeprefix("\ufeff") == text
     assert encoding.is_known(name)
+
+
+@pytest.mark.parametrize("codec", [name for names in PASSAGES for name in names])
+def test_a_language_keeps_its_letters(codec):
+    """Of encodings that differ in few letters each is read as itself, or as one of the same text."""
+    for text in next(texts for names, texts in PASSAGES.items() if codec in names):
+        data = (f"{text} " * 4).encode(codec, "ignore")
+        assert decode(data, "auto")[0] == data.decode(codec)
 
 
 @pytest.mark.parametrize("data", [b"caf\xe9", "Il a été à l'école".encode("latin-1")])

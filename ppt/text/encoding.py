@@ -1,8 +1,10 @@
 """Bytes → text: UTF-8, an encoding by name, or one found by the kept detector."""
 
 import codecs
-
-from ppt.text.language import language_of_words
+import re
+from collections import Counter
+from contextlib import suppress
+from functools import partial
 
 AUTO = "auto"
 UTF8 = "utf-8"
@@ -14,17 +16,32 @@ DETECTED_BYTES = 100_000
 FEWEST_FOREIGN_BYTES = 16
 """With fewer bytes outside ASCII a record is not guessed at: "café" is taken for UTF-16."""
 
-_WESTERN = "cp1252"
-_ITS_LANGUAGES = {
-    "English", "German", "Dutch", "French", "Spanish", "Portuguese", "Italian", "Swedish",
-    "Danish", "Finnish", "Indonesian",
-}  # fmt: skip
-_ITS_KIN = ("cp125", "iso8859")
-_AS_LIKELY = 0.05
-"""In the detector's "chaos". Of encodings that differ in few letters it takes the first by name,
-so Spanish was cp1250's: "seńor"."""
+_KIN = ("cp125", "iso8859", "latin_1")
+_ALIKE = ("cp1252", "cp1250", "iso8859_2", "cp1254", "cp1257", "cp850", "cp852", "mac_roman")
+"""Encodings of like letters, of which the detector takes the first by name where few differ: so
+Spanish was cp1250's ("seńor"). The earlier is taken where both fit."""
+_LETTERS = (
+    "äöüß", "áäéèëêíïóöúü", "àâæçéèêëîïôœùûüÿ", "áéíñóúü¿¡ªº", "áàâãçéêíóôõúüªº", "àèéìíîòóù",
+    "åäöéü", "æøåéôòó", "áðéíóúýþæö", "àçèéíïóòúü·", "áéíóúàèìòù", "ąćęłńóśźż", "áčďéěíňóřšťúůýž",
+    "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "čćđšž", "ăâîşţ", "âçğıîöşûü\u0307", "ąčęėįšųūž",
+    "āčēģīķļņōŗšūž", "äõöüšž",
+)  # fmt: skip
+"""Letters outside ASCII of German, Dutch, French, Spanish, Portuguese, Italian, Swedish and
+Finnish, Danish and Norwegian, Icelandic, Catalan, Gaelic, Polish, Czech, Slovak, Hungarian,
+Croatian and Slovene, Romanian, Turkish, Lithuanian, Latvian, Estonian."""
+_ANY = frozenset("„“”‚‘’«»–—…§°×€©®™\xa0\xad")
+"""Signs that stand in texts of all."""
+_MOST_FOREIGN = 0.02
+
+_JAPANESE = ("cp932", "euc_jp")
+_HIRAGANA = re.compile("[ぁ-ん]")
+_LEAST_HIRAGANA = 0.15
+"""Of all signs outside ASCII; other texts of two bytes a sign have none, as what they are."""
+_SHIFTS = (b"\x1b$B", b"\x1b$@")
+"""How ISO 2022-JP begins what is not ASCII, in bytes that are."""
 
 _ASCII = bytes(range(128))
+_NO_ASCII = dict.fromkeys(range(128))
 _NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
@@ -71,6 +88,9 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
         return data.decode(encoding), encoding
     if name := by_mark(data):
         return data.decode(name), name
+    if any(shift in data for shift in _SHIFTS):
+        with suppress(UnicodeDecodeError):
+            return data.decode("iso2022_jp"), "iso2022_jp"
     try:
         return data.decode(), UTF8
     except UnicodeDecodeError:
@@ -92,13 +112,40 @@ def _detected(data: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     without = [] if b"\0" in data else _NEED_NULS
-    found = from_bytes(data[:DETECTED_BYTES], cp_exclusion=without)
-    best = found.best()
+    best = from_bytes(data[:DETECTED_BYTES], cp_exclusion=without).best()
     if best is None:
         return None
     name: str = best.encoding
-    if name.startswith(_ITS_KIN) and language_of_words(str(best)) in _ITS_LANGUAGES:
-        likely = (one for one in found if one.chaos <= best.chaos + _AS_LIKELY)
-        if any(_WESTERN in one.could_be_from_charset for one in likely):
-            return _WESTERN
-    return name
+    if b"\0" in data:
+        return name
+    return next(filter(partial(_is_japanese, data), _JAPANESE), "") or _of_one_language(data, name)
+
+
+def _is_japanese(data: bytes, name: str) -> bool:
+    try:
+        signs = data.decode(name)[:DETECTED_BYTES].translate(_NO_ASCII)
+    except UnicodeDecodeError:
+        return False
+    return len(_HIRAGANA.findall(signs)) >= _LEAST_HIRAGANA * len(signs) > 0
+
+
+def _of_one_language(data: bytes, found: str) -> str:
+    """The first encoding in which the letters outside ASCII are those of one language; where they
+    are in none, what was `found`.
+    """
+
+    def foreign(name: str) -> float:
+        try:
+            text = data.decode(name)[:DETECTED_BYTES]
+        except UnicodeDecodeError:
+            return 1.0
+        letters = Counter(text.lower().translate(_NO_ASCII))
+        for sign in _ANY:
+            del letters[sign]
+        known = max(sum(letters[sign] for sign in own) for own in _LETTERS)
+        return (letters.total() - known) / max(letters.total(), 1)
+
+    first = (_ALIKE[0], found) if found.startswith(_KIN) else (found,)
+    shares = {name: foreign(name) for name in (*first, *_ALIKE)}
+    best = min(shares, key=shares.__getitem__)
+    return best if shares[best] <= _MOST_FOREIGN else found

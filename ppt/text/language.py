@@ -82,11 +82,6 @@ def foreign_language(text: str) -> str:
     return language if found[language] > 2 * found["English"] else ""
 
 
-def language_of_words(text: str) -> str:
-    """The language whose commonest words show in `text`, English too; "" if none does."""
-    return _commonest(" ".join(_stretches(text, _GLANCE_CHARS)))[0]
-
-
 def _commonest(sample: str) -> tuple[str, Counter[str]]:
     """The language that shows in a sample, if one does, and how many words of each there are."""
     words = _WORD.findall(sample.lower())
