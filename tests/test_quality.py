@@ -105,6 +105,26 @@ def test_a_language_keeps_its_letters(codec):
         assert decode(data, "auto")[0] == data.decode(codec)
 
 
+@pytest.mark.parametrize(
+    ("data", "codec"),
+    [
+        ('<html><head><meta charset="windows-1250"><p>Žluťoučký kůň', "cp1250"),
+        ("<meta http-equiv=Content-Type content='text/html; charset=Shift_JIS'><p>昨夜", "cp932"),
+        ("<?xml version='1.0' encoding='ISO-8859-1'?><p>“Été”", "cp1252"),
+        ("Subject: x\nContent-Type: text/plain;\n\tcharset=koi8-r\n\nДа.", "koi8-r"),
+        ("Subject: x\nContent-Type: text/plain; charset=us-ascii\n\nÉté.", "cp1252"),
+    ],
+)  # fmt: skip
+def test_pages_and_mails_say_what_they_are_in(data, codec):
+    assert decode(data.encode(codec), "auto") == (data, codec)
+
+
+@pytest.mark.parametrize("name", ["utf-8", "no-such", "undefined", "utf-16"])
+def test_what_a_page_says_is_not_believed_where_it_cannot_be(name):
+    data = f'<meta charset="{name}"><p>{RUSSIAN}'.encode("cp1251", "replace")
+    assert decode(data, "auto")[1] == "cp1251"
+
+
 @pytest.mark.parametrize("data", [b"caf\xe9", "Il a été à l'école".encode("latin-1")])
 def test_too_few_bytes_are_not_guessed_at(data):
     with pytest.raises(UnicodeDecodeError):

@@ -40,6 +40,17 @@ _LEAST_HIRAGANA = 0.15
 _SHIFTS = (b"\x1b$B", b"\x1b$@")
 """How ISO 2022-JP begins what is not ASCII, in bytes that are."""
 
+_DECLARED = re.compile(
+    rb"""(?:<meta\s[^>]{0,200}?charset|<\?xml\s[^>]{0,100}?encoding"""
+    rb"""|^content-type:(?:[^\n]|\n[ \t]){0,200}?charset)\s*=\s*["']?\s*([\w.:-]{1,40})""",
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEAD = 10_000
+"""Bytes among which a page or mail says what it is in."""
+_MEANT = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030",
+          "euc_kr": "cp949", "shift_jis": "cp932"}  # fmt: skip
+"""What programs name → what they write, which is more (WHATWG's Encoding Standard)."""
+
 _ASCII = bytes(range(128))
 _NO_ASCII = dict.fromkeys(range(128))
 _NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
@@ -63,6 +74,14 @@ def is_charset(name: str) -> bool:
     return codec._is_text_encoding and codec.name not in _NO_CHARSETS
 
 
+def meant(charset: str) -> str:
+    """The encoding that a page or mail means by a name. Raises LookupError for none."""
+    if not is_charset(charset):
+        raise LookupError("nobody knows it")
+    name = codecs.lookup(charset).name
+    return _MEANT.get(name, name)
+
+
 def is_known(encoding: str) -> bool:
     """Whether it is `AUTO` or an encoding of text that Python knows."""
     return encoding == AUTO or is_charset(encoding)
@@ -80,9 +99,9 @@ def keeps_lines(encoding: str) -> bool:
 def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
     """The text of `data`, and the encoding that it was in.
 
-    With `AUTO` that is what a byte-order mark says, else UTF-8 if it is that, else what
-    charset-normalizer finds in records with enough bytes outside ASCII. Raises
-    UnicodeDecodeError.
+    With `AUTO` that is what a byte-order mark says, else UTF-8 if it is that, else what a page or
+    mail itself says, else what charset-normalizer finds in records with enough bytes outside
+    ASCII. Raises UnicodeDecodeError.
     """
     if encoding != AUTO:
         return data.decode(encoding), encoding
@@ -94,7 +113,7 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
     try:
         return data.decode(), UTF8
     except UnicodeDecodeError:
-        found = _detected(data)
+        found = _declared(data) or _detected(data)
         if found is None:
             raise
         return data.decode(found), found
@@ -103,6 +122,16 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
 def by_mark(data: bytes | bytearray) -> str:
     """The encoding that a byte-order mark other than UTF-8's tells; "" where there is none."""
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
+
+
+def _declared(data: bytes) -> str | None:
+    """What a page or a mail says that it is in, where it can be read so."""
+    if found := _DECLARED.search(data[:_HEAD]):
+        with suppress(LookupError, UnicodeDecodeError):
+            name = meant(found[1].decode())
+            data.decode(name)
+            return name
+    return None
 
 
 def _detected(data: bytes) -> str | None:

@@ -4,7 +4,6 @@ The message's parts are read by Python's own `email`; what quoting looks like is
 here. Every rule looks at whole lines, once.
 """
 
-import codecs
 import quopri
 import re
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from email import message_from_string
 from email.message import Message
 from itertools import pairwise
 
-from ppt.text.encoding import is_charset
+from ppt.text.encoding import meant
 from ppt.text.markup import ExtractionError, prose_of_html
 
 _HEADER = re.compile(
@@ -25,10 +24,6 @@ _HEADER = re.compile(
 
 _NEXT = re.compile(r"\n\nFrom [^\n]{1,200}:\d\d[^\n]{0,40}\n[\w-]{1,80}: ")
 """What begins another mail in an mbox: its sender and the time, and its headers below."""
-
-_MEANT = {"iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949",
-          "shift_jis": "cp932"}  # fmt: skip
-"""What mail programs name → what they write, which is more (WHATWG's Encoding Standard)."""
 
 _ENCODED = re.compile(r"[\s\"]*([\w-]*)")
 """What a header's first word says; a comment may follow."""
@@ -124,17 +119,15 @@ def _decoded(part: Message) -> str:
         return payload if isinstance(payload, str) else ""
     charset = part.get_content_charset("utf-8")
     try:
-        if not is_charset(charset):
-            raise LookupError("nobody knows it")
-        meant = _MEANT.get(codecs.lookup(charset).name, charset)
-        raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else meant)
+        name = meant(charset)
+        raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else name)
         if transfer == "base64":
             part.replace_header("content-transfer-encoding", transfer)
         data = part.get_payload(decode=True) if transfer == "base64" else quopri.decodestring(raw)
         if not isinstance(data, bytes):
             return ""
         with suppress(UnicodeDecodeError):
-            return data.decode(meant)
+            return data.decode(name)
         return data.decode(charset)
     except (LookupError, ValueError) as error:
         raise ExtractionError(f"the mail's text is not {charset!r}: {error}") from error
