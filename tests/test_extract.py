@@ -230,6 +230,17 @@ def test_front_matter_and_links_of_markdown(raw, expected):
             "<p>私は<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>を読む。</p>",
             "私は漢字を読む。",
         ),
+        (
+            "html",
+            '<p>It rose.<sup class="reference"><a href="#c1">[1]</a></sup> The 5<sup>th</sup> '
+            '<a href="#x">link</a><a href="n.html" role="doc-noteref">2</a> fell.</p>',
+            "It rose. The 5th link fell.",
+        ),
+        (
+            "markdown",
+            "It rose.[^1] `[^a]` fell[^b], [^ so].\n\n[^1]: As is *known*.\n\n[^b]: x",
+            "It rose. [^a] fell, [^ so].\n\nAs is known.",
+        ),
         ("html", "<p>A <del>bad</del> <ins>good</ins> word.</p>", "A good word."),
         ("html", "<p>A <s>bad</s> <strike>bad</strike> word.</p>", "A word."),
         ("markdown", "A ~~bad [old](x) `code`~~ *good* ~ word.", "A  good ~ word."),

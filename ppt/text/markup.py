@@ -35,9 +35,11 @@ _INLINE_TEXT = {"text", "text_special", "code_inline"}
 _LINE_ENDS = {"softbreak", "hardbreak"}
 _NO_PROSE_ELEMENTS = (
     "pre", "code.block", "table", "nav", "form", "svg", "math", "button", "canvas", "del", "s",
-    "strike", "rt", "rp",
+    "strike", "rt", "rp", 'sup:has(> a[href*="#"])', "a[role=doc-noteref]", "a.footnote-ref",
+    "a.footnote-back", "a.footnote-backref", "a.noteref",
 )  # fmt: skip
-"""The last two are how signs are read, which would stand within the words."""
+"""`rt` and `rp` are how signs are read, which would stand within the words, as would the numbers
+of notes, and hide where a sentence ends ("rose.[1] It")."""
 
 _BLOCK = re.compile(
     r"<(?=/?(?:address|article|aside|blockquote|center|details|dialog|dir|div|dl|fieldset|figcaption|"
@@ -101,7 +103,19 @@ def _markdown() -> Any:
 def _inline_markdown() -> Any:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable("strikethrough")
+    parser = MarkdownIt("commonmark").enable("strikethrough")
+    parser.inline.ruler.before("link", "note", _passes_note)
+    return parser
+
+
+_NOTE = re.compile(r"\[\^[^\]\s]{1,40}\](?::[ \t]*)?")
+
+
+def _passes_note(state: Any, _: bool) -> bool:
+    """A rule of the parser: the number of a note, where it is called or stands, is no text."""
+    if found := _NOTE.match(state.src, state.pos):
+        state.pos = found.end()
+    return found is not None
 
 
 def _pieces(content: str) -> list[str]:
