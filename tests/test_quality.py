@@ -125,6 +125,14 @@ def test_what_a_page_says_is_not_believed_where_it_cannot_be(name):
     assert decode(data, "auto")[1] == "cp1251"
 
 
+@pytest.mark.parametrize("text", [FRENCH, RUSSIAN, CHINESE])
+@pytest.mark.parametrize("broken", [b"\xff", b"\xe9", b"\xc3", b"\x93"])
+def test_broken_utf8_is_not_read_as_something_else(text, broken):
+    data = b'<meta charset="latin-1">' + (text * 5).encode() + broken + b" " + (text * 5).encode()
+    with pytest.raises(UnicodeDecodeError):
+        decode(data, "auto")
+
+
 @pytest.mark.parametrize("data", [b"caf\xe9", "Il a été à l'école".encode("latin-1")])
 def test_too_few_bytes_are_not_guessed_at(data):
     with pytest.raises(UnicodeDecodeError):

@@ -52,6 +52,7 @@ _MEANT = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": 
 """What programs name → what they write, which is more (WHATWG's Encoding Standard)."""
 
 _ASCII = bytes(range(128))
+_FOREIGN = bytes(range(128, 256))
 _NO_ASCII = dict.fromkeys(range(128))
 _NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
 _MARKS = {
@@ -101,7 +102,7 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
 
     With `AUTO` that is what a byte-order mark says, else UTF-8 if it is that, else what a page or
     mail itself says, else what charset-normalizer finds in records with enough bytes outside
-    ASCII. Raises UnicodeDecodeError.
+    ASCII. UTF-8 that is broken here and there is nothing else. Raises UnicodeDecodeError.
     """
     if encoding != AUTO:
         return data.decode(encoding), encoding
@@ -113,7 +114,7 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
     try:
         return data.decode(), UTF8
     except UnicodeDecodeError:
-        found = _declared(data) or _detected(data)
+        found = None if _is_broken_utf8(data) else _declared(data) or _detected(data)
         if found is None:
             raise
         return data.decode(found), found
@@ -122,6 +123,13 @@ def decode(data: bytes, encoding: str = UTF8) -> tuple[str, str]:
 def by_mark(data: bytes | bytearray) -> str:
     """The encoding that a byte-order mark other than UTF-8's tells; "" where there is none."""
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
+
+
+def _is_broken_utf8(data: bytes) -> bool:
+    """Whether more signs outside ASCII are UTF-8 than are not: of other encodings few ever are."""
+    text = data.decode(errors="replace")
+    foreign = len(text) - len(data.translate(None, _FOREIGN))
+    return foreign >= 2 * text.count("\ufffd")
 
 
 def _declared(data: bytes) -> str | None:
