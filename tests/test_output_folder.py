@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
-from ppt.base.files import SCRATCH, appearing, owner, sweep, synced, write_atomically, write_synced
+from ppt.base.files import (
+    SCRATCH,
+    appearing,
+    appearing_folder,
+    owner,
+    sweep,
+    synced,
+    write_atomically,
+    write_synced,
+)  # fmt: skip
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.output_folder import CONFIG, LOCK, Kind, locked, require_same
 from ppt.errors import ConfigError, OutputError, PPTError, did_you_mean, first_line
@@ -37,6 +48,16 @@ def holder(folder):
     )  # fmt: skip
     process.first = process.stdout.readline()
     return process
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o644), (0o770, 0o660), (0o700, 0o600)])
+def test_what_libraries_write_may_be_read_by_who_may_read_the_folder(tmp_path, folder, file):
+    """safetensors writes files that nobody but their owner may read."""
+    with appearing_folder(tmp_path / "adapter") as scratch:
+        scratch.mkdir()
+        scratch.chmod(folder)
+        save_file({"a": torch.zeros(1)}, scratch / "model.safetensors")
+    assert (tmp_path / "adapter/model.safetensors").stat().st_mode & 0o777 == file
 
 
 def test_a_second_process_gets_one_line_at_once(tmp_path):

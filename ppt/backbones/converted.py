@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ppt.base.extras import need
-from ppt.base.files import file_digest, writing
+from ppt.base.files import file_digest, share_as_folder, writing
 from ppt.errors import InputError, first_line, note
 
 CONVERSION = 1
@@ -145,6 +145,7 @@ def _next(bar: "tqdm[None]", description: str) -> None:
 
 def _publish(complete: Path, folder: Path) -> None:
     """Rename `complete` to `folder`; where another process was first, its folder stays."""
+    share_as_folder(complete)
     try:
         complete.rename(folder)
     except OSError:

@@ -73,9 +73,17 @@ def appearing_folder(path: Path) -> Iterator[Path]:
     """
     with writing(path, TO_GO_ON), appearing(path) as scratch:
         yield scratch
+        share_as_folder(scratch)
         for file in scratch.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())
+
+
+def share_as_folder(folder: Path) -> None:
+    """Let read the files of a folder who may read it: safetensors' are for their owner alone."""
+    for file in folder.iterdir():
+        with suppress(OSError):  # some disks know no modes
+            file.chmod(folder.stat().st_mode & 0o666)
 
 
 @contextmanager
