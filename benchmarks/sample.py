@@ -22,7 +22,7 @@ from pipelines.gathering import Gathering
 from pipelines.packets import KeyedDocument, Records, decode, encode, pack
 from pipelines.preparing import ReadOptions
 from pipelines.readers import expand, read
-from pipelines.shards import build_shard, pool_shard, sentences_to_label
+from pipelines.shards import build_shard, pool_shard, sentences_to_label, shard_digest
 from pipelines.sinks import files_to_write
 from ppt.corpus.clusters import cluster, edges, link
 from ppt.corpus.exclusion import Excluded
@@ -147,7 +147,8 @@ def built(met: dict[Any, list[bytes]], bars: np.ndarray) -> _Stages:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         found = to.timed("pool", partial(decode, packets))
         found = Records(found.documents, found.rejects, bars)
-        one = to.timed("pool", partial(pool_shard, shard, found, config, Excluded()))
+        digest = to.timed("pool", partial(shard_digest, found, config))
+        one = to.timed("pool", partial(pool_shard, shard, found, digest, config, Excluded()))
         wanted = sentences_to_label(one, config)
         labels = class_distribution(to.timed("label", partial(vader_compound, wanted)))
         files, result = to.timed("build", partial(build_shard, one, config, labels))

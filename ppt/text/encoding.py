@@ -138,7 +138,7 @@ def _declared(data: bytes) -> str | None:
         with suppress(LookupError, UnicodeDecodeError):
             name = meant(found[1].decode())
             data.decode(name)
-            return name
+            return name if keeps_lines(name) else None  # as what it says is in ASCII
     return None
 
 
