@@ -24,7 +24,7 @@ from ppt.base.files import (
     synced,
     write_atomically,
     write_synced,
-)  # fmt: skip
+)
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.output_folder import CONFIG, LOCK, Kind, locked, require_same
 from ppt.errors import ConfigError, OutputError, PPTError, did_you_mean, first_line

@@ -80,10 +80,11 @@ def appearing_folder(path: Path) -> Iterator[Path]:
 
 
 def share_as_folder(folder: Path) -> None:
-    """Let read the files of a folder who may read it: safetensors' are for their owner alone."""
+    """Let whoever may read a folder read its files: safetensors' are for their owner alone."""
+    mode = folder.stat().st_mode & 0o666
     for file in folder.iterdir():
         with suppress(OSError):  # some disks know no modes
-            file.chmod(folder.stat().st_mode & 0o666)
+            file.chmod(mode)
 
 
 @contextmanager

@@ -52,7 +52,6 @@ _MEANT = {"iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": 
 """What programs name → what they write, which is more (WHATWG's Encoding Standard)."""
 
 _ASCII = bytes(range(128))
-_FOREIGN = bytes(range(128, 256))
 _NO_ASCII = dict.fromkeys(range(128))
 _NEED_NULS = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
 _MARKS = {
@@ -128,8 +127,8 @@ def by_mark(data: bytes | bytearray) -> str:
 def _is_broken_utf8(data: bytes) -> bool:
     """Whether more signs outside ASCII are UTF-8 than are not: of other encodings few ever are."""
     text = data.decode(errors="replace")
-    foreign = len(text) - len(data.translate(None, _FOREIGN))
-    return foreign >= 2 * text.count("\ufffd")
+    in_ascii = len(data) - len(data.translate(None, _ASCII))
+    return len(text) - in_ascii >= 2 * text.count("\ufffd")
 
 
 def _declared(data: bytes) -> str | None:
@@ -158,11 +157,16 @@ def _detected(data: bytes) -> str | None:
     return next(filter(partial(_is_japanese, data), _JAPANESE), "") or _of_one_language(data, name)
 
 
-def _is_japanese(data: bytes, name: str) -> bool:
+def _signs(data: bytes, name: str) -> str | None:
+    """The signs outside ASCII of as much as is looked at, in lower case; None if it is not that."""
     try:
-        signs = data.decode(name)[:DETECTED_BYTES].translate(_NO_ASCII)
+        return data.decode(name)[:DETECTED_BYTES].lower().translate(_NO_ASCII)
     except UnicodeDecodeError:
-        return False
+        return None
+
+
+def _is_japanese(data: bytes, name: str) -> bool:
+    signs = _signs(data, name) or ""
     return len(_HIRAGANA.findall(signs)) >= _LEAST_HIRAGANA * len(signs) > 0
 
 
@@ -172,11 +176,10 @@ def _of_one_language(data: bytes, found: str) -> str:
     """
 
     def foreign(name: str) -> float:
-        try:
-            text = data.decode(name)[:DETECTED_BYTES]
-        except UnicodeDecodeError:
+        signs = _signs(data, name)
+        if signs is None:
             return 1.0
-        letters = Counter(text.lower().translate(_NO_ASCII))
+        letters = Counter(signs)
         for sign in _ANY:
             del letters[sign]
         known = max(sum(letters[sign] for sign in own) for own in _LETTERS)
