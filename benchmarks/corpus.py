@@ -9,80 +9,20 @@ Beam's own start-up is counted in, but not in "MB/s while working".
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
-from benchmarks.documents import documents
+from benchmarks.documents import gather, scatter, texts, typographic
+from benchmarks.watching import Cost, watch
 from pipelines.logs import quiet
 from ppt.corpus.formats import FORMATS
 
 SAMPLE_MEGABYTES = 6
 """How much of the documents the slow references read; their cost per MB is even."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of wall clock and CPU over all processes; MB of the launcher, of the largest worker;
-    millions of characters a second from the first document to the last shard.
-    """
-
-    wall: float
-    cpu: float
-    launcher: float
-    worker: float
-    rate: float
-
-
-def watch(command: list[str], folder: str | None = None) -> Cost:
-    """Run a command in `folder` and add up what it and its descendants used.
-
-    They are looked at 20 times a second.
-    """
-    started = time.monotonic()
-    process = psutil.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    cpu: dict[int, float] = {}
-    launcher = worker = 0
-    while process.poll() is None:
-        for each in [process, *_descendants(process)]:
-            try:
-                times, memory = each.cpu_times(), each.memory_info()
-            except psutil.Error:
-                continue
-            cpu[each.pid] = times.user + times.system
-            if each.pid == process.pid:
-                launcher = max(launcher, memory.rss)
-            else:
-                worker = max(worker, memory.rss)
-        time.sleep(0.05)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{process.stderr.read()}")
-    wall = time.monotonic() - started
-    rate = float(re.findall(r"([\d.]+) M/s while", process.stdout.read())[-1])
-    return Cost(wall, sum(cpu.values()), launcher / 1e6, worker / 1e6, rate)
-
-
-def _descendants(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return list(process.children(recursive=True))
-    except psutil.Error:
-        return []
-
-
-def texts(path: str | Path) -> Iterator[str]:
-    """The texts of a JSONL file."""
-    with Path(path).open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)["text"]
 
 
 def part_nltk(path: str) -> None:
@@ -193,58 +133,6 @@ def pipeline(path: Path, folder: Path, formats: str, workers: int, *flags: str) 
         [sys.executable, "-m", "pipelines.build_corpus", "--input", str(path), "--output",
          str(folder), "--formats", formats, "--workers", str(workers), "--overwrite", *flags]
     )  # fmt: skip
-
-
-_OPENING_QUOTE = re.compile(r"""(?<![^\s(\[—-])["']""")
-
-
-def typographic(text: str) -> str:
-    """Curly quotes and dashes for straight ones, as printed books have them."""
-    text = _OPENING_QUOTE.sub(lambda quote: {'"': "“", "'": "‘"}[quote[0]], text.replace("--", "—"))
-    return text.translate({ord('"'): "”", ord("'"): "’"})
-
-
-def gather(
-    patterns: list[str],
-    megabytes: float,
-    path: Path,
-    copies: int = 1,
-    change: Callable[[str], str] = str,
-) -> float:
-    """Write documents as JSONL until `megabytes` of text, then copies of other letters.
-
-    Copies have their letters moved along the alphabet, so that nothing in them
-    is a duplicate of anything. Returns the megabytes of text written.
-    """
-    written = 0.0
-    alphabet = "abcdefghijklmnopqrstuvwxyz"
-    with path.open("w", encoding="utf-8") as file:
-        for copy in range(copies):
-            moved = str.maketrans(alphabet, alphabet[copy:] + alphabet[:copy])
-            for identity, text in documents(
-                patterns, megabytes * 1e6, lambda text, moved=moved: change(text.translate(moved))
-            ):
-                written += len(text) / 1e6
-                row = {"id": f"{identity}-{copy}", "text": text}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return written
-
-
-def scatter(path: Path, folder: Path, number: int) -> float:
-    """Write `number` small files of the paragraphs of a JSONL file, and all as one JSONL beside.
-
-    Returns the megabytes of text.
-    """
-    folder.mkdir()
-    paragraphs = [one for text in texts(path) for one in text.split("\n") if len(one) > 150]
-    written = 0
-    with folder.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
-        for n in range(number):
-            text = f"{paragraphs[n % len(paragraphs)]}\nWith these words ends part {n:b} of it."
-            (folder / f"{n}.txt").write_text(text, encoding="utf-8")
-            file.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
-            written += len(text)
-    return written / 1e6
 
 
 def row(what: str, cpu: float, cost: Cost | None = None) -> None:

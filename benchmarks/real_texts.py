@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.corpus import watch
 from benchmarks.documents import documents
+from benchmarks.watching import watch
 from pipelines.excluding import read_excluded
 from pipelines.logs import quiet
 from ppt.base.markdown import markdown_table

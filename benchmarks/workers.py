@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.corpus import gather
+from benchmarks.documents import gather
 from pipelines.logs import quiet
 
 

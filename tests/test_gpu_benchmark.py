@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import device, gpu
 from ppt.backbones.loading import load_backbone
 from ppt.pretrain import main as pretrain
 from tests.builds import build, good_documents, write_jsonl
@@ -25,7 +25,7 @@ def test_it_checks_measures_and_trains_and_goes_on(tmp_path, monkeypatch):
         "--input", source, "--output", tmp_path / "c", "--formats", "sentence_pair",
         "--validation_fraction", 0.2,
     )  # fmt: skip
-    monkeypatch.setattr(gpu, "clock", lambda step, *_: (step(), 0.5)[1])
+    monkeypatch.setattr(device, "clock", lambda step, *_: (step(), 0.5)[1])
     flags = ["--small", "--model", tmp_path / "m", "--corpora", tmp_path / "c", "--seconds", 3600]
     train = ["--max_steps=3", "--eval_steps=1", "--max_length=48", "--max_eval_examples=8"]
     started = []
@@ -70,8 +70,8 @@ def test_it_needs_little_besides_torch(tmp_path):
 
 def test_a_device_that_computes_other_numbers_is_told(tmp_path, monkeypatch):
     backbone = load_backbone(str(save_tiny(tmp_path / "m")), device="cpu")
-    bench = gpu.Bench(backbone, str(tmp_path / "m"), 2, 4, (2,))
-    right = gpu.scores_and_gradient
+    bench = device.Bench(backbone, str(tmp_path / "m"), 2, 4, (2,))
+    right = device.scores_and_gradient
     calls = []
 
     def wrong(*arguments):
@@ -79,6 +79,6 @@ def test_a_device_that_computes_other_numbers_is_told(tmp_path, monkeypatch):
         calls.append(1)
         return scores + 0.1 * (len(calls) == 2), gradient
 
-    monkeypatch.setattr(gpu, "scores_and_gradient", wrong)
+    monkeypatch.setattr(device, "scores_and_gradient", wrong)
     with pytest.raises(SystemExit, match="other numbers than the CPU"):
-        gpu.check(bench)
+        device.check(bench)
