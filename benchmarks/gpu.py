@@ -7,7 +7,7 @@ against one after another, the share of what the device multiplies at its best, 
 then pre-trains prompts, a part of the time left for each. `--out` gets `gpu.json`, a table in
 `gpu.md` and all runs, unfinished ones too, in `runs.tar`; given as `--runs`, that file lets
 another call go on from there. It needs torch, transformers, peft, safetensors, pyarrow, NumPy
-and what these bring. `--small` runs all of it on a CPU, to see that it works: minutes, by its cores.
+and what these bring. `--small` runs all of it on a CPU, to see that it works: in minutes.
 """
 
 import argparse
