@@ -490,3 +490,29 @@ def test_python_in_memory_gives_the_rows_of_the_command(place, tmp_path):
     cleared = ppt.tune(task, backbone, methods=names, prompts=prompts, shots=6, seeds=2,
                        output_dir=tmp_path / "r", **settings)  # fmt: skip
     assert (cleared.runs, cleared.prompts) == (again.runs, {})
+
+
+def test_what_is_left_as_it_began_is_tested_once_a_grid(place, monkeypatch):
+    scored = []
+
+    def counted(trainable, which, rows, chosen, *rest, **given):
+        scored.append(np.shape(chosen))
+        return score_rows(trainable, which, rows, chosen, *rest, **given)
+
+    monkeypatch.setattr("ppt.fewshot.banks.score_rows", counted)
+    task = ppt.load_task(place / "toy.yaml")
+    backbone = ppt.load_backbone(str(place / "llama"), device="cpu")
+    prompts = [place / "runs-llama" / f"sentiment-{kind}" for kind in ("soft", "hybrid", "lora")]
+    given = {"prompts": prompts, "seeds": 2, "max_steps": 2, "eval_steps": 1, "max_length": 60}
+    names = ["zero_shot", "pretrained", "ppt", "hybrid_ppt", "lora_pretrained", "lora_ppt"]
+    found = ppt.tune(task, backbone, methods=names, shots=[6, 8], learning_rate=1e-9, **given)
+    assert {one.best_step for one in found.runs} == {0}
+    assert scored == [(1, 13)] * len(names), "for two numbers of examples and two seeds"
+    test = {one.method: one.test for one in found.runs}
+    assert test["ppt"].accuracy == test["pretrained"].accuracy
+    assert test["lora_ppt"].accuracy == test["lora_pretrained"].accuracy
+    assert test["ppt"].loss != test["hybrid_ppt"].loss != test["zero_shot"].loss
+    scored.clear()
+    vocabulary = {"methods": ["prompt_tuning"], "shots": 6, "learning_rate": 1e-9}
+    ppt.tune(task, backbone, **vocabulary, **given)
+    assert sum(lanes for lanes, _ in scored) == 2, "each seed begins elsewhere"

@@ -13,14 +13,14 @@ from ppt.backbones.sources import base_model
 from ppt.base.streams import seed_bits
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.grid import Bank
-from ppt.fewshot.lanes import Lane, score_rows, tune
+from ppt.fewshot.lanes import Lane, LaneResult, score_rows, tune
 from ppt.fewshot.loans import Borrowed
 from ppt.fewshot.rows import Finished, adapter_card, prediction_table, result_row
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.sourcing import lent
 from ppt.fewshot.starts import LOWER, Beginning, Loan, Start, started
 from ppt.fewshot.views import Shown, TaskView
-from ppt.methods import find_method
+from ppt.methods import Method, find_method
 from ppt.prompts.batches import join
 from ppt.prompts.early import EARLY, save_early
 from ppt.prompts.files import Prompt
@@ -95,7 +95,7 @@ def run_bank(
         )  # fmt: skip
         seconds = (time.perf_counter() - began) / len(lanes)
         tested = [draws[seed].test for seed, _, _ in places]
-        tests = _test(start, tested, view, config)
+        tests = _test(bench, method, start, tested, view, results)
         if method.calibrated:
             for one, (seed, _, _) in zip(results, places, strict=True):
                 one.scores = _calibrated(one.scores, draws[seed].validation, start, view, config)
@@ -117,20 +117,34 @@ def member_seed(seed: int, member: int) -> int:
 
 
 def _test(
-    start: Start, shown: Sequence[Shown], view: TaskView, config: FewshotConfig
-) -> list[Tensor]:
-    """Test scores [N, L] of each lane; lanes of which nothing is trained are scored once."""
-    sets = {id(one): start.rows(one) for one in shown}
-    sizes = [len(rows) for rows in sets.values()]
-    offsets = dict(zip(sets, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-    chosen = np.stack([offsets[id(one)] + np.arange(len(one.tokens)) for one in shown])
-    once = not start.trainable.parameters(0) and len(sets) == 1
-    which = list(range(1 if once else len(shown)))
-    scores = score_rows(
-        start.trainable, which, join(list(sets.values())), chosen[which], view.words,
-        loss=config.loss, tokens_at_once=config.tokens_at_once,
-    )  # fmt: skip
-    return [scores[0 if once else lane] for lane in range(len(shown))]
+    bench: Workbench, method: Method, start: Start, shown: Sequence[Shown], view: TaskView,
+    results: Sequence[LaneResult],
+) -> list[Tensor]:  # fmt: skip
+    """Test scores [N, L] of each lane; a state that lanes are left in as they began, once a grid.
+
+    Few lanes leave a good start, and test rows are most of what a run reads. Such a state is
+    scored by itself, so that a grid which goes on gets the same digits.
+    """
+
+    def scores(which: Sequence[int]) -> Sequence[Tensor]:
+        sets = {id(shown[lane]): start.rows(shown[lane]) for lane in which}
+        offsets = dict(zip(sets, np.cumsum([0, *map(len, sets.values())]).tolist(), strict=False))
+        chosen = [offsets[id(shown[lane])] + np.arange(len(shown[lane].tokens)) for lane in which]
+        return score_rows(
+            start.trainable, which, join(list(sets.values())), np.stack(chosen), view.words,
+            loss=bench.config.loss, tokens_at_once=bench.config.tokens_at_once,
+        ).unbind()  # fmt: skip
+
+    left = [lane for lane, one in enumerate(results) if one.best.step]
+    found = dict(zip(left, scores(left), strict=True)) if left else {}
+    for lane in range(len(results)):
+        if lane not in found:
+            state = start.trainable.digest(lane)
+            key = id(view), method.training(), id(shown[lane]), state
+            if key not in bench.tested:
+                (bench.tested[key],) = scores([lane])
+            found[lane] = bench.tested[key]
+    return [found[lane] for lane in range(len(results))]
 
 
 def _calibrated(

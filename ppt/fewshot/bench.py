@@ -32,6 +32,8 @@ class Workbench:
     """What targets are known by, by task, shots, seed and length: sources may be of several."""
     mixed: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
     """Prompts [P, H] of mixtures, by what they are trained on."""
+    tested: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
+    """Test scores [N, L] of what was left as it began, by how it is shown and what it is."""
     _views: dict[tuple[object, ...], TaskView] = field(default_factory=dict)
 
     def view(self, task: str, method: Method) -> TaskView:

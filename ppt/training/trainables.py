@@ -6,6 +6,7 @@ same, so K of them score K * B rows in one pass. Weights are in the backbone its
 it was before when the `with` block ends.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,14 @@ class Trainable:
         """Make a lane what it was when `value` was taken."""
         for parameter, kept in zip(self.parameters(lane), value, strict=True):
             parameter.copy_(kept)
+
+    def digest(self, lane: int) -> str:
+        """What tells a lane as it is now from others that begin in the same way."""
+        fixed = [] if self._before is None else [self._before]
+        found = hashlib.sha256()
+        for one in [*fixed, *self.parameters(lane)]:
+            found.update(one.detach().contiguous().view(torch.uint8).cpu().numpy().tobytes())
+        return found.hexdigest()
 
     def state(self) -> dict[str, Tensor]:
         """What a run goes on from, by name; for one lane."""
