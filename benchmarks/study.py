@@ -2,35 +2,38 @@
 
     python -m benchmarks.study --data_dir ../shared/tasks --prompt data/prompts
     python -m benchmarks.study --list          # the slices, and what of them is done
-    python -m benchmarks.study --page          # only write docs/results.md anew
+    python -m benchmarks.study --page          # only write docs/results.md and its plot anew
 
 Slices of `SLICES` run in their order, each a grid of ``python -m ppt.fewshot``, so whoever is
 interrupted goes on; `--slices` chooses, `--seconds` begins no slice after that long. Rows of
-finished runs are kept in benchmarks/study/, and the tables of docs/results.md are made from
+finished runs are kept in benchmarks/study/, and tables and plot of docs/results.md are made from
 these alone: differences are paired by seed, to the twin without a pre-trained start.
 """
 
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppt.base.files import write_atomically
+from ppt.base.files import save_figure, write_atomically
 from ppt.base.markdown import markdown_table
 from ppt.errors import ConfigError, InputError, exit_status
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.methods import METHODS, PRETRAINED
 from ppt.results.lines import read_lines
+from ppt.results.plots import sample_curves
 from ppt.results.report import Results, results_of
 from ppt.results.rows import Row
 from ppt.results.selection import RESULTS
+from ppt.results.style import COLOURS, DASHES, MARKS, Look
 from ppt.results.tables import interval, spread
 from ppt.results.trial import place_of
 
 ROOT = Path(__file__).parents[1]
-KEPT, PAGE = ROOT / "benchmarks/study", ROOT / "docs/results.md"
+KEPT, PAGE, PLOT = ROOT / "benchmarks/study", ROOT / "docs/results.md", ROOT / "docs/study.png"
 BEGIN, END = "<!-- study -->", "<!-- end of study -->"
 
 GRIDS = {
@@ -51,6 +54,12 @@ TWINS = {
     "lora_pretrained": "lora", "lora_ppt": "lora",
 }  # fmt: skip
 """Method with a pre-trained start → the same without."""
+
+CURVES = (
+    ("prompt_tuning", "ppt"), ("hybrid_prompt_tuning", "hybrid_ppt"), ("lora", "lora_ppt"),
+)  # fmt: skip
+"""What is drawn over numbers of examples, in one colour: dashed without a start, then with it;
+zero-shot is dotted."""
 
 MACHINE = ("model", "dtype", "threads", "device", "tokens_at_once")
 """Flags that go on to ppt.fewshot as they are."""
@@ -175,6 +184,32 @@ def _table(rows: Rows, task: str, shots: int) -> str:
     return markdown_table(HEAD, body, 1)
 
 
+def draw() -> None:
+    """Draw the curves of all tasks that were run with several numbers of examples."""
+    grids = [found for found in map(kept, GRIDS) if found]
+    shots = {(run.task, run.shots) for found in grids for run in found.runs}
+    several = Counter(task for task, _ in shots)
+    looks = {
+        name: Look(colour, mark, dash)
+        for pair, colour in zip(CURVES, COLOURS, strict=False)
+        for name, mark, dash in zip(pair, MARKS, DASHES[1::-1], strict=False)
+    } | {"zero_shot": Look(COLOURS[-1], MARKS[2], DASHES[2])}
+    rows = [
+        row for found in grids for row in found.rows()
+        if row.task and several[row.task] > 1 and row.method in looks
+    ]  # fmt: skip
+    if rows:
+        rows.sort(key=lambda row: [*looks].index(row.method))
+        chance = {run.task: run.chance for found in grids for run in found.runs}
+        save_figure(PLOT, sample_curves(rows, chance, looks), dpi=120, facecolor="white")
+
+
+def publish() -> None:
+    """Write page and plot anew from what is kept."""
+    write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
+    draw()
+
+
 def written(text: str) -> str:
     """A page with the tables of now between its marks; raises InputError where it has none."""
     head, begin, rest = text.partition(BEGIN)
@@ -196,7 +231,7 @@ def keep(folder: Path, grid: str) -> None:
     runs |= {place_of(run): run for run in read_lines(folder / RESULTS).runs.values()}
     text = "".join(f"{run.line()}\n" for run in runs.values()).replace(f"{ROOT}/", "")
     write_atomically(KEPT / f"{grid}.jsonl", text.encode())
-    write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
+    publish()
 
 
 def argv_of(part: Slice, flags: argparse.Namespace, folder: Path) -> Iterator[str]:
@@ -227,7 +262,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser.add_argument("--slices", help="numbers from --list, with commas; all if left out")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--list", action="store_true", help="the slices, and what is missing")
-    parser.add_argument("--page", action="store_true", help="only write the page")
+    parser.add_argument("--page", action="store_true", help="only write page and plot")
     for name in MACHINE:
         parser.add_argument(f"--{name}", help="as of ppt.fewshot")
     flags = parser.parse_args(argv)
@@ -236,7 +271,7 @@ def _run(argv: Sequence[str] | None) -> int:
             print(f"{number}: {part} ({missing(part)} of {len(part.runs)} missing)")
         return 0
     if flags.page:
-        write_atomically(PAGE, written(PAGE.read_text(encoding="utf-8")).encode())
+        publish()
         return 0
     known = {str(number): part for number, part in enumerate(SLICES)}
     chosen = flags.slices.split(",") if flags.slices else list(known)

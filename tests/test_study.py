@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import study
+from ppt.results.plots import sample_curves
 from tests.synthetic import synthetic_run
 
 
@@ -12,6 +13,7 @@ from tests.synthetic import synthetic_run
 def rows(tmp_path, monkeypatch):
     """Rows of two methods on sst2, all at 32 shots, as if the study had kept them."""
     monkeypatch.setattr(study, "KEPT", tmp_path)
+    monkeypatch.setattr(study, "PLOT", tmp_path / "study.png")
     monkeypatch.setattr(
         study, "SLICES", (study.Slice("sst2", "sst2", ("prompt_tuning", "ppt", "lora"), "32"),)
     )
@@ -77,6 +79,26 @@ def test_a_slice_is_a_grid_whose_rows_are_kept(rows, tmp_path, monkeypatch):
 def test_the_page_is_that_of_the_rows_kept():
     text = study.PAGE.read_text(encoding="utf-8")
     assert text == study.written(text)
+
+
+def test_curves_are_drawn_of_tasks_with_several_numbers_of_examples(rows, tmp_path, monkeypatch):
+    study.draw()
+    assert not study.PLOT.exists(), "one number of examples is no curve"
+    more = [synthetic_run("sst2", name, 8, 0, 1e-3) for name in ("ppt", "zero_shot", "lora_ppt")]
+    more.append(synthetic_run("rte", "ppt", 8, 0, 1e-3))
+    with (tmp_path / "sst2.jsonl").open("a") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in more)
+    drawn = []
+
+    def seen(rows, chance, looks):
+        drawn.append(({row.task for row in rows}, [*dict.fromkeys(row.method for row in rows)]))
+        assert looks["ppt"].colour == looks["prompt_tuning"].colour != looks["lora_ppt"].colour
+        return sample_curves(rows, chance, looks)
+
+    monkeypatch.setattr(study, "sample_curves", seen)
+    study.draw()
+    assert drawn == [({"sst2"}, ["prompt_tuning", "ppt", "lora_ppt", "zero_shot"])]
+    assert study.PLOT.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_failed_slice_ends_the_study_and_no_row_is_lost(rows, tmp_path, monkeypatch):
