@@ -13,6 +13,7 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -215,7 +216,35 @@ def parquet_of(names):
     return sink.getvalue()
 
 
+PACK = {
+    "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress,
+}  # fmt: skip
+
+
+def streams(compress, damaged=False):
+    """Three packed streams in a row, 90 rows in all; the second `damaged` if asked."""
+    first, second, third = (
+        compress(head + b"".join(b"row %d%d,0\n" % (part, i) for i in range(30)))
+        for part, head in enumerate((b"text,label\n", b"", b""))
+    )
+    half = len(second) // 2
+    middle = second[:half] + bytes([second[half] ^ 255]) + second[half + 1 :]
+    return first + (middle if damaged else second) + third
+
+
+@pytest.mark.parametrize("name", ["gz", "bz2", "xz", "zst"])
+def test_streams_of_a_packed_file_are_read_to_the_last(folder, name):
+    data = streams(PACK[name])
+    assert [row["text"] for _, row in table_of(folder, f"a.csv.{name}", data).rows] == [
+        f"row {part}{i}" for part in range(3) for i in range(30)
+    ]
+
+
 WHOLE = {
+    **{
+        f"damaged.csv.{name}": (streams(PACK[name], damaged=True), f"d.csv.{name} is no whole ")
+        for name in ("gz", "bz2", "xz")  # Zstandard has no checksum unless it is asked for
+    },
     "object.json": ('{"version": 2, "data": [{"text": "a"}]}', "one JSON object with the keys ver"),
     "cut.json": ('[{"text": "a"}, {"te', "is no whole JSON"),
     "deep.json": ("[" * 100_000, "is no whole JSON"),

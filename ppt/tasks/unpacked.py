@@ -5,15 +5,59 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from ppt.errors import InputError, first_line
 
+_CHUNK = 1 << 16
 
-def _zstd(path: Path, _mode: str) -> IO[bytes]:
+
+class _Streams(io.RawIOBase):
+    """What packed streams that stand one after another hold.
+
+    Python's own readers of bzip2 and xz take a damaged one behind the first for the file's end.
+    """
+
+    def __init__(self, path: Path, start: Callable[[], Any]) -> None:
+        self._file, self._start, self._stream = path.open("rb"), start, start()
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, room: Any) -> int:
+        made = b""
+        while not made:
+            data = self._stream.unused_data
+            if not data and (self._stream.eof or self._stream.needs_input):
+                data = self._file.read(_CHUNK)
+                if not data and self._stream.eof:
+                    break
+                if not data:
+                    raise EOFError("it ends within a stream")
+            if self._stream.eof:
+                self._stream = self._start()
+            made = self._stream.decompress(data, len(room))
+        room[: len(made)] = made
+        return len(made)
+
+
+def _bzip2(path: Path) -> IO[bytes]:
+    return io.BufferedReader(_Streams(path, bz2.BZ2Decompressor), _CHUNK)
+
+
+def _xz(path: Path) -> IO[bytes]:
+    return io.BufferedReader(_Streams(path, lzma.LZMADecompressor), _CHUNK)
+
+
+def _zstd(path: Path) -> IO[bytes]:
     """A Zstandard file, of any number of frames, through Arrow."""
     import pyarrow as pa
 
@@ -21,7 +65,7 @@ def _zstd(path: Path, _mode: str) -> IO[bytes]:
 
 
 PACKINGS = {
-    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz", lzma.open),
+    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", _bzip2), ".xz": ("xz", _xz),
     ".zst": ("zstd", _zstd),
 }  # fmt: skip
 """How the names of packed files end, what they are, and how they are opened."""
@@ -70,11 +114,11 @@ def lines(path: Path) -> Iterator[str]:
 @contextmanager
 def opened(path: Path) -> Iterator[IO[Any]]:
     """A file's bytes, unpacked; raises InputError, also for what goes wrong within the block."""
-    kind, start = PACKINGS.get(packing(path), ("", open))
+    kind, start = PACKINGS.get(packing(path), ("", partial(open, mode="rb")))
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"cannot read {path} (it is no file): give another file.")
-        with start(path, "rb") as file:  # type: ignore[operator]
+        with start(path) as file:  # type: ignore[operator]
             yield file
     except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
         if isinstance(error, InputError):
