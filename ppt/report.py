@@ -85,8 +85,7 @@ def _run(argv: Sequence[str] | None) -> None:
     path = Path(flags.output or folder / PAGE)
     images = _similarities(Path(flags.transfer)) if flags.transfer else {}
     page = html_page(report, images).encode("utf-8", "replace")
-    if path != folder / PAGE:
-        _require_page(path, page)
+    _require_page(path, page)
     write_atomically(path, page)
     console = Console()
     for sheet in overviews(report.rows):
@@ -114,11 +113,13 @@ def _similarities(folder: Path) -> dict[str, bytes]:
 
 
 def _require_page(path: Path, page: bytes) -> None:
-    """Refuse to write over what is no page, such as the results themselves."""
+    """Refuse to write over what is no page, such as the results themselves or /dev/stdout."""
+    is_page = not path.exists()
     if path.is_file():
         with path.open("rb") as file:
-            if not page.startswith(file.read(SURE)):
-                raise OutputError(f"{path} is there and is no page: give another --output.")
+            is_page = page.startswith(file.read(SURE))
+    if not is_page:
+        raise OutputError(f"{path} is there and is no page: give another --output.")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -347,7 +348,7 @@ def occupied(folder):
         (empty, [], "holds no finished run"),
         (no_json, [], r"line 1: no JSON"),
         (nothing, [], "cannot read .*results.jsonl: No such file"),
-        (occupied, [], "cannot write .*report.html: Is a directory"),
+        (occupied, [], "report.html is there and is no page"),
         (None, ["--baseline=lora"], r"unknown baseline 'lora'\. Known: ppt\."),
         (None, ["--metric=f1"], "--metric: got 'f1', expected one of accuracy, macro_f1"),
         (None, ["--output=/dev/null/x.html"], "cannot write /dev/null/x.html"),
@@ -378,6 +379,10 @@ def test_a_page_is_written_over_pages_alone(tmp_path, capsys):
     assert "results.jsonl is there and is no page" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert main([str(tmp_path)]) == main([str(tmp_path)]) == 0
+    os.mkfifo(pipe := tmp_path / "pipe")  # as /dev/stdout is, or /dev/null a device
+    assert main([str(tmp_path), f"--output={pipe}"]) == 2
+    assert "pipe is there and is no page" in capsys.readouterr().err
+    assert pipe.is_fifo()
 
 
 def test_an_old_page_stays_when_the_new_one_fails(small, tmp_path, monkeypatch):
