@@ -221,6 +221,10 @@ def test_a_place_of_the_grid_is_never_made_from_two_things(tmp_path):
     words = r"with another prompt, data or program \(or of a version that named runs otherwise\)"
     with pytest.raises(OutputError, match=words):
         ResultStore(tmp_path).missing([other])
+    store.add([row_of(other)], {other.id: part_of(other)})  # as of two files put together
+    for known in (one, other):
+        with pytest.raises(OutputError, match=words):
+            ResultStore(tmp_path).missing([known])
 
 
 def as_folder(path):

@@ -358,6 +358,14 @@ def test_unlike_runs_are_not_chosen_among(name):
         selected([run(rate=1e-3), run(rate=1e-4, **{name: "other"})])
 
 
+@pytest.mark.parametrize("rate", [1e-3, None])
+def test_runs_of_one_place_that_differ_in_what_is_not_told_are_not_chosen_among(rate):
+    """Two grids in one file, of other steps or data: nothing of a run but its id tells."""
+    words = f"2 runs with the learning rate {rate}; expected one of each: keep one grid"
+    with pytest.raises(InputError, match=words):
+        selected([run(rate=rate), run(rate=rate, run="other")])
+
+
 def test_one_start_from_other_tasks_may_be_told_with_other_last_digits():
     one, two = "sources:rte=0.871,cb=0.502", "sources:rte=0.870,cb=0.502"
     runs = [run(rate=1e-3, init=one), run(rate=1e-4, init=two)]

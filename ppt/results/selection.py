@@ -77,6 +77,12 @@ def _check_alike(candidates: Sequence[Run]) -> None:
             f"{cell}: {len(candidates)} runs, one without validation scores; expected all with"
             " them, as the choice is theirs: remove the others from results.jsonl."
         )
+    rates = distinct(candidates, "learning_rate")
+    if len(rates) < len(candidates):
+        raise InputError(
+            f"{cell}: {len(candidates)} runs with the learning rate {', '.join(map(str, rates))};"
+            " expected one of each: keep one grid in a results folder."
+        )
     for name in ("model", "format", "style", "init"):
         values = distinct(candidates, name)
         if len(values) > 1 and not any(_all_begin(values, how) for how in (CHECKPOINT, LENT)):

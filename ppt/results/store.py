@@ -8,6 +8,7 @@ last line that a full disk cut off is removed with the next, and its trial made 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,9 +69,11 @@ class ResultStore(Store):
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a row; raises OutputError where one was made from other things."""
-        known = {place_of(run): id_ for id_, run in self.runs.items()}
+        known: dict[tuple[Any, ...], set[str]] = {}
+        for id_, run in self.runs.items():
+            known.setdefault(place_of(run), set()).add(id_)
         for one in trials:
-            if known.get(place_of(one), one.id) != one.id:
+            if known.get(place_of(one), set()) - {one.id}:
                 raise OutputError(
                     f"{self._path} has {one.task}, {one.method}, {one.shots} shots, seed"
                     f" {one.seed} with another prompt, data or program (or of a version that named"
