@@ -210,6 +210,26 @@ def test_parts_of_objects_are_columns(folder):
     )
 
 
+TWO = [
+    ({"o": {"text": ["a", "b"]}, "o.text": ["c"]}, "o.text"),
+    ({"o.x.y": "a", "o": {"x": {"y": "b"}, "z": 1}}, "o.x.y"),
+    ({"caf\xe9": "a", "cafe\u0301": "b"}, "caf\xe9"),
+    ({"o": {"caf\xe9": "a", "cafe\u0301": "b"}}, "o.caf\xe9"),
+]
+
+
+@pytest.mark.parametrize(("row", "name"), TWO)
+def test_two_columns_of_one_name_are_no_row(folder, row, name):
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row]), sink)
+    tables = [table_of(folder, "a.jsonl", json.dumps(row)), readers.rows_table("here", [row])]
+    if "o" in row:  # Parquet's own columns are refused as a whole
+        tables.append(table_of(folder, "a.parquet", sink.getvalue()))
+    for table in tables:
+        ((_, bad),) = table.rows
+        assert bad == BadRow("broken_line", f"the key {name!r} stands twice")
+
+
 def parquet_of(names):
     sink = io.BytesIO()
     pq.write_table(pa.table([[1]] * len(names), names=names), sink)

@@ -70,10 +70,8 @@ class Table:
         if inner := [name for name in self.columns if name.startswith(f"{column}.")]:
             return f"{column!r} of {self.source} holds objects: name one part, {listed(inner)}."
         near = did_you_mean(column[:100], self.columns[:100])
-        return (
-            f"{self.source} has no column {column!r:.100}.{near} Its columns:"
-            f" {listed(self.columns)}."
-        )
+        known = listed(self.columns)
+        return f"{self.source} has no column {column!r:.100}.{near} Its columns: {known}."
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
@@ -151,15 +149,15 @@ def read_hub(
 
 def rows_table(source: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Rows in memory as a table; raises InputError where one is no mapping by names."""
-    rows = list(rows)
-    for number, row in enumerate(rows):
+    placed = [(f"row {number}", row) for number, row in enumerate(rows)]
+    for place, row in placed:
         if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
             raise InputError(
-                f"{source}, row {number}: got {row!r:.80}, expected a mapping by the names of"
+                f"{source}, {place}: got {row!r:.80}, expected a mapping by the names of"
                 " columns, such as {'text': 'Good.', 'label': 1} (of a DataFrame"
                 " to_dict('records') gives them)."
             )
-    return _table(source, ((f"row {number}", row) for number, row in enumerate(rows)), None)
+    return _table(source, placed, None)
 
 
 def _table(
@@ -183,17 +181,18 @@ def _table(
     return Table(told, tuple(named), kept, "; ".join(notes))
 
 
-def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _flat(row: Mapping[str, Any]) -> Mapping[str, Any] | BadRow:
     """A row with names in NFC, whose columns of objects have their parts as columns: ``a.b``."""
-    if all(map(str.isascii, row)) and not any(isinstance(own, Mapping) for own in row.values()):
-        return row
-    made: dict[str, Any] = {}
-    for name, value in zip(map(normalise, row), row.values(), strict=True):
+    plain = all(map(str.isascii, row)) and not any(isinstance(own, Mapping) for own in row.values())
+    return row if plain else _object([*_parts(row)])
+
+
+def _parts(row: Mapping[str, Any], whole: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
         if isinstance(value, Mapping) and value:
-            made |= _flat({f"{name}.{part}": own for part, own in value.items()})
+            yield from _parts(value, f"{whole}{name}.")
         else:
-            made[name] = value
-    return made
+            yield normalise(f"{whole}{name}"), value
 
 
 def _json_rows(path: Path, kind: str) -> Placed:
@@ -234,7 +233,7 @@ def _array(path: Path, kind: str) -> list[Any] | None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any] | BadRow:
-    """A JSON object; of two values of one key nobody knows which is meant."""
+    """An object or row; of two values of one key nobody knows which is meant."""
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
