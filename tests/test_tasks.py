@@ -25,7 +25,7 @@ from ppt.tasks.cells import BadRow
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
 from ppt.tasks.loading import content_id, load_rows, without_duplicates
 from ppt.tasks.readers import read_table
-from ppt.tasks.rows import REASONS
+from ppt.tasks.rows import FIRST, REASONS
 from ppt.tasks.spec import Columns, Files, Hub, Label, Rows, Task, letters
 from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
 from ppt.tasks.user_file import load_task_file
@@ -665,6 +665,12 @@ def test_a_label_that_is_a_text_too_would_tell_the_answer(side):
         Columns(**{"text_a": ("x",), side: ("x", "y"), "label": "y"})
 
 
+@pytest.mark.parametrize("part", ["text_a", "text_b", "options"])
+def test_a_column_that_is_named_twice_is_a_slip(part):
+    with pytest.raises(ConfigError, match=rf"^columns: {part} has a column twice \(x, z, x\)"):
+        Columns(**{"text_a": ("a",), part: ["x", "z", "x"]})
+
+
 def test_own_patterns_replace_every_style_of_their_layout_only():
     task = task_of(Path("a.csv"), patterns={"cloze": "{text_a}: {mask}!"})
     row = {"text_a": "Tea", "text_b": None, "options": None, "label": 0}
@@ -772,6 +778,17 @@ def test_answers_counted_from_nought_are_no_numbers_from_one(tmp_path):
     ]
     with pytest.raises(ConfigError, match=r"counts from 0: write answer: index\.$"):
         rows_of(tmp_path, rows, **choice("number"))
+
+
+@pytest.mark.parametrize(("is_so", "said"), [("number", "index"), ("index", "number")])
+def test_one_bad_row_does_not_shift_the_answers_of_all_others(tmp_path, is_so, said):
+    counted = [1, 2, 3, 3, 2, 0] if is_so == "number" else [0, 1, 2, 0, 3]
+    data = rows_of(tmp_path, quiz(counted), **choice(is_so))
+    assert [row["label"] for row in data.train] == [n - FIRST[is_so] for n in counted[:-1]]
+    (reject,) = data.rejects
+    assert reject.reason == "unknown_label"
+    with pytest.raises(ConfigError, match=rf"write answer: {is_so}\.$"):
+        rows_of(tmp_path, quiz(counted), **choice(said))
 
 
 @pytest.mark.parametrize(("answers", "kept"), [([1, 1], 2), ([0, 3, 1], 2), ([-1, 2, 0], 2)])

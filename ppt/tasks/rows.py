@@ -55,7 +55,8 @@ def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
 def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | None:
     """What fits a choice's label column better than `Task.answer`, if that is a number.
 
-    Numbers from 1 never are 0 and may be as many as there are options; from 0 the reverse.
+    Numbers from 1 never are 0 and may be as many as there are options; from 0 the reverse. Of
+    columns that have both, as one bad row is enough for, what more rows say counts.
     """
     if task.answer not in FIRST:
         return None
@@ -69,7 +70,7 @@ def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | No
         ends["index"] += value == "0"
         ends["number"] += value == str(count)
     (other,) = FIRST.keys() - {task.answer}
-    return other if ends[other] and not ends[task.answer] else None
+    return other if ends[other] > ends[task.answer] else None
 
 
 def _field(fields: Mapping[str, Any], name: str) -> Any:

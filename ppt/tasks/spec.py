@@ -87,8 +87,11 @@ class Columns:
     def __post_init__(self) -> None:
         for part in ("text_a", "text_b", "options"):
             names = getattr(self, part)  # a text is one name, and no list of letters
-            names = (names,) if isinstance(names, str) else names
-            object.__setattr__(self, part, tuple(map(normalise, names)))
+            names = tuple(map(normalise, (names,) if isinstance(names, str) else names))
+            if len({*names}) < len(names):
+                told = f"{part} has a column twice ({', '.join(names):.200}): name each once"
+                raise ConfigError(f"columns: {told}.")
+            object.__setattr__(self, part, names)
         for part in ("label", "id"):
             object.__setattr__(self, part, normalise(getattr(self, part)))
         if self.label in (*self.text_a, *self.text_b):
