@@ -829,6 +829,15 @@ def test_the_right_option_that_stands_twice_has_its_own_reason(tmp_path):
     assert "stands twice" in REASONS["doubled_option"]
 
 
+def test_rows_whose_letter_stands_for_one_of_two_equal_options_are_told(tmp_path):
+    options = ["on 2", "on 22", "on  22", "on 2"]  # as in a row of RACE
+    rows = [{"q": f"{right}?", "o": options, "a": right} for right in "AB"]
+    rows.append({"q": "Which?", "o": ["x", "x", "y"], "a": "C"})
+    data = rows_of(tmp_path, rows, **choice("letter"))
+    assert not data.rejects
+    assert data.report().endswith("; 2 have the right option twice: the other counts as wrong")
+
+
 def test_parts_of_objects_are_options(tmp_path):
     rows = [{"q": "?", "o": {"text": ["a", "b"], "label": ["A", "B"]}, "a": "B"}]
     columns = Columns(("q",), options=("o.text",), label="a")

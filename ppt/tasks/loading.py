@@ -19,7 +19,7 @@ from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
 from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
-from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, to_example
+from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, right_is_doubled, to_example
 from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
 
@@ -154,6 +154,9 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
     notes = {split: [table.note] if table.note else [] for split, table in tables.items()}
     if again := len(test) - len({content_id(row) for row in test}):
         notes[TEST].append(f"{again:,} repeat the texts of another, and are kept")
+    for split, rows in ((TRAIN, train), (TEST, test)):
+        if twice := sum(map(right_is_doubled, rows)):
+            notes[split].append(f"{twice:,} have the right option twice: the other counts as wrong")
     if task.is_choice and len({row["label"] for row in train}) == 1 < len(train):
         letter = task.words[train[0]["label"]]
         notes[TRAIN].append(

@@ -157,6 +157,12 @@ def _label(task: Task, raw: Any, options: Sequence[str] | None, names: Sequence[
     return shown.index(value)
 
 
+def right_is_doubled(row: Example) -> bool:
+    """Whether the right option of a row stands at another letter too."""
+    options = [fold_whitespace(option) for option in row["options"] or ()]
+    return bool(options) and options.count(options[row["label"]]) > 1
+
+
 def content_id(row: Example) -> str:
     """20 hex digits that are equal for texts and options of equal content."""
     digest = hashlib.blake2b(digest_size=10)
