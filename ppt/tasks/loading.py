@@ -188,9 +188,7 @@ def without_duplicates(
     for key, (_, row) in zip(keys, train, strict=True):
         groups.setdefault(key, []).append(row)
     torn = {key for key, same in groups.items() if len({row["label"] for row in same}) > 1}
-    first = {
-        key: min(same, key=lambda one: (one["id"], one["text_a"])) for key, same in groups.items()
-    }
+    first = {key: min(same, key=_spelling) for key, same in groups.items()}
     kept, rejects = [], []
     for key, (place, row) in zip(keys, train, strict=True):
         if key in tested:
@@ -204,6 +202,11 @@ def without_duplicates(
             continue
         rejects.append(RowReject(TRAIN, place, reason, row["text_a"][:_SHOWN]))
     return kept, rejects
+
+
+def _spelling(row: Example) -> tuple[str, str, str, Sequence[str]]:
+    """What equal rows are told apart by."""
+    return row["id"], row["text_a"], row["text_b"] or "", row["options"] or ()
 
 
 def _examples(
