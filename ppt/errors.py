@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable
+from types import UnionType
 
 USAGE_EXIT_CODE = 2
 LONGEST_PATH = 200
@@ -67,6 +68,12 @@ def require_known(kind: str, name: str, known: Collection[str]) -> None:
     """Refuse a `name` that is none of the `known`; raises UnknownNameError."""
     if name not in known:
         raise unknown_name(kind, name, known)
+
+
+def require_kind(what: str, value: object, kind: type | UnionType, words: str) -> None:
+    """Refuse a value from Python that is of another kind; raises ConfigError."""
+    if not isinstance(value, kind):
+        raise ConfigError(f"{what}: got {brief(value)}, expected {words}.")
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: Callable[[str], str] = repr) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppt.errors import InputError, UnknownNameError
-from ppt.tasks.splits import BALANCES, Split, deal, draw, subset
+from ppt.tasks.splits import BALANCES, Split, deal, draw, draw_all, subset
 
 
 def ids_of(labels):
@@ -182,3 +182,12 @@ def test_a_subset_is_the_same_rows_in_any_order(ids, limit):
 def test_a_subset_of_all_is_all():
     assert subset(5, None, ids_of(range(5))) == [0, 1, 2, 3, 4]
     assert subset(300, 100, ids_of(range(300))) != list(range(100))
+
+
+@pytest.mark.parametrize("seed", [1.5, "0", None, np.float64(2), 2**127, -(2**200)])
+def test_what_is_no_seed_is_told(seed):
+    """1.5 was seed 1, "0" was 0, and numbers without end were a traceback."""
+    ids = list("abcd")
+    for drawn in (lambda: draw([0, 1, 0, 1], 2, seed, ids), lambda: draw_all(seed, ids)):
+        with pytest.raises(InputError, match=r"^got the seed .*: expected a whole number of 127"):
+            drawn()

@@ -675,7 +675,7 @@ def test_a_label_that_is_a_text_too_would_tell_the_answer(side):
 
 @pytest.mark.parametrize("part", ["text_a", "text_b", "options"])
 def test_a_column_that_is_named_twice_is_a_slip(part):
-    with pytest.raises(ConfigError, match=rf"^columns: {part} has a column twice \(x, z, x\)"):
+    with pytest.raises(ConfigError, match=rf"^columns: {part} has one twice, \('x', 'z', 'x'\)"):
         Columns(**{"text_a": ("a",), part: ["x", "z", "x"]})
 
 

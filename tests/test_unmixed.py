@@ -1,6 +1,7 @@
 """Runs of other data, prompts or backbones never stand in one table; Python's face of grids."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ppt.errors import ConfigError, CorpusError, InputError, UnknownNameError
 from ppt.fewshot.__main__ import main
 from ppt.results.figures import save_plots
 from ppt.results.report import read_results
-from ppt.tasks.spec import Columns, Files, Label, Rows, Task
+from ppt.tasks.spec import Columns, Files, Label, Rows, Task, letters
 from tests.few import CONTEXT, toy_adapter, toy_place, toy_task
 from tests.tiny import save_tiny
 from tests.toys import toy_corpus
@@ -188,13 +189,22 @@ def test_what_is_no_task_backbone_or_rows_is_told_in_one_line(llama):
         (lambda: save_plots("plots", (), "exe"), "unknown suffix 'exe'. Known: png, svg"),
         (lambda: ppt.load_task([task]), r"task: got \[Task"),
         (lambda: Task("a", "topic", labels, Columns("text"), rows), r"source: got \[\{"),
-        (lambda: Label("a", "a", 5), "label 'a': word: got 5, no text"),
+        (lambda: Label("a", "a", 5), "label 'a': word: got 5, expected text"),
+        (lambda: replace(task, labels={"0": "bad"}), r"labels: got \{'0': 'bad'\}, expected a tup"),
+        (lambda: replace(task, labels={*labels}), r"labels: got \{Label\("),
+        (lambda: replace(task, labels=("bad", "good")), r"labels: got 'bad', expected Label\("),
+        (lambda: replace(task, columns="text"), "columns: got 'text', expected Columns"),
+        (lambda: replace(task, patterns={"suffix": None}), "pattern suffix: got None, expected"),
+        (lambda: Columns(("text", 1)), "columns: text_a: got 1, expected the name of a column"),
+        (lambda: Columns("text", label=None), "columns: label: got None, expected the name"),
+        (lambda: letters(-1), "letters: got -1, expected 2 to 16"),
+        (lambda: letters("4"), "letters: got '4', expected 2 to 16"),
     ):
         with pytest.raises((ConfigError, UnknownNameError), match=words):
             call()
-    for wrong in ("text", ("a", 0), {0: "a"}):
+    for wrong in (["text"], [("a", 0)], [{0: "a"}], None, 5):
         with pytest.raises(InputError, match=r"row 0: got .*, expected a mapping by the names"):
-            ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows([wrong])))
+            ppt.load_task(Task("a", "sentiment", labels, Columns("text"), Rows(wrong)))
 
 
 def test_an_empty_path_is_not_the_folder_at_hand(place, llama, monkeypatch):

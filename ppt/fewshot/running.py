@@ -17,7 +17,7 @@ from ppt.base.files import given, write_atomically
 from ppt.base.flags import from_values, to_json
 from ppt.base.output_folder import CONFIG, locked
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError, brief, note
+from ppt.errors import ConfigError, note, require_kind
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
@@ -70,8 +70,7 @@ def tune(
     """
     several = _several(tasks)
     for one in several:
-        if not isinstance(one, TaskData):
-            raise ConfigError(f"tasks: got {brief(one)}, expected what ppt.load_task gives.")
+        require_kind("tasks", one, TaskData, "what ppt.load_task gives")
     require_distinct([one.task.name for one in several])
     known = {one.task.name: one for one in several}
     which = [f"{seed}," for seed in _several(seeds)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ppt.base.files import given
-from ppt.errors import ConfigError, brief
+from ppt.errors import ConfigError, require_kind
 from ppt.tasks.loading import TaskData, load_rows
 from ppt.tasks.spec import Task
 from ppt.tasks.table import named_task
@@ -31,6 +31,5 @@ def load_task(task: Task | Path | str, data_dir: Path | str | None = None) -> Ta
     if isinstance(task, Path) or (isinstance(task, str) and task.endswith(SUFFIXES)):
         return load_task_file(task)
     found = named_task(task) if isinstance(task, str) else task
-    if not isinstance(found, Task):
-        raise ConfigError(f"task: got {brief(found)}, expected a name, a YAML file or a Task.")
+    require_kind("task", found, Task, "a name, a YAML file or a Task")
     return load_rows(found, None if data_dir is None else given(data_dir))

@@ -149,7 +149,8 @@ def read_hub(
 
 def rows_table(source: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Rows in memory as a table; raises InputError where one is no mapping by names."""
-    placed = [(f"row {number}", row) for number, row in enumerate(rows)]
+    several = rows if isinstance(rows, Iterable) else [rows]
+    placed = [(f"row {number}", row) for number, row in enumerate(several)]
     for place, row in placed:
         if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
             raise InputError(

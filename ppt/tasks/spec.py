@@ -5,7 +5,6 @@ YAML (`ppt.tasks.user_file`); `ppt.tasks.loading` reads its rows.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from ppt.base.names import check_name
 from ppt.base.text import normalise
 from ppt.corpus.formats import Form, pattern_text
-from ppt.errors import ConfigError, require_known
+from ppt.errors import ConfigError, require_kind, require_known
 from ppt.prompts.patterns import (
     LAYOUTS,
     LETTERS,
@@ -59,8 +58,7 @@ class Label:
     def __post_init__(self) -> None:
         for part in ("name", "word"):
             text = getattr(self, part)
-            if not isinstance(text, str):
-                raise ConfigError(f"label {self.value!r:.60}: {part}: got {text!r:.60}, no text.")
+            require_kind(f"label {self.value!r:.60}: {part}", text, str, "text")
             object.__setattr__(self, part, normalise(text))
         object.__setattr__(self, "value", label_value(self.value))
 
@@ -86,14 +84,12 @@ class Columns:
 
     def __post_init__(self) -> None:
         for part in ("text_a", "text_b", "options"):
-            names = getattr(self, part)  # a text is one name, and no list of letters
-            names = tuple(map(normalise, (names,) if isinstance(names, str) else names))
+            names = _names(part, getattr(self, part))
             if len({*names}) < len(names):
-                told = f"{part} has a column twice ({', '.join(names):.200}): name each once"
-                raise ConfigError(f"columns: {told}.")
+                raise ConfigError(f"columns: {part} has one twice, {names!r:.99}: name each once.")
             object.__setattr__(self, part, names)
         for part in ("label", "id"):
-            object.__setattr__(self, part, normalise(getattr(self, part)))
+            object.__setattr__(self, part, *_names(part, (getattr(self, part),)))
         if self.label in (*self.text_a, *self.text_b):
             raise ConfigError(
                 f"columns: {self.label!r} is the label and stands in a text too, which would tell"
@@ -113,6 +109,15 @@ class Columns:
         """
         whole, _, part = self.options[0].rpartition(".") if len(self.options) == 1 else ("",) * 3
         return f"{whole}.label" if part == "text" else ""
+
+
+def _names(part: str, given: Any) -> tuple[str, ...]:
+    """Columns by name; a text is one name, and no list of letters."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    names = tuple(given) if several else (given,)
+    for name in names:
+        require_kind(f"columns: {part}", name, str, "the name of a column")
+    return tuple(map(normalise, names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +177,11 @@ class Task:
 
     def __post_init__(self) -> None:
         check_name(self.name, "name")
-        if not isinstance(self.source, Hub | Files | Rows):
-            raise ConfigError(f"source: got {self.source!r:.60}, expected Rows, Files or a Hub.")
+        require_kind("source", self.source, Hub | Files | Rows, "Rows, Files or a Hub")
+        require_kind("columns", self.columns, Columns, "Columns")
+        require_kind("labels", self.labels, list | tuple, "a tuple of Label")
+        for label in self.labels:
+            require_kind("labels", label, Label, "Label(value, name, word)")
         self._form(unified=False)
         require_known("balance", self.balance, BALANCES)
         require_known("answer", self.answer, ANSWERS)
@@ -183,13 +191,13 @@ class Task:
                 f" what the column of a {self.format} task holds."
             )
         for part in ("value", "name", "word", "title"):
-            counts = Counter(getattr(label, part) for label in self.labels)
-            for text, count in counts.items():
-                if count > 1:
-                    named = ", ".join(
-                        repr(label.name) for label in self.labels if getattr(label, part) == text
-                    )
-                    raise ConfigError(f"the labels {named} have one {part}, {text!r}: change one.")
+            alike: dict[str, list[str]] = {}
+            for label in self.labels:
+                alike.setdefault(getattr(label, part), []).append(repr(label.name))
+            for text, named in alike.items():
+                if len(named) > 1:
+                    told = f"the labels {', '.join(named)} have one {part}, {text!r}"
+                    raise ConfigError(f"{told}: change one.")
         if self.is_choice != bool(self.columns.options):
             raise ConfigError(
                 f"format {self.format} {'needs' if self.is_choice else 'takes no'} options:"
@@ -270,6 +278,7 @@ class Task:
     def _check_pattern(self, key: str, text: str) -> None:
         known = {prefix + one: one for prefix in ("", "unified_") for one in LAYOUTS}
         require_known("pattern", key, known)
+        require_kind(f"pattern {key}", text, str, "text")
         pattern = parse_pattern(text, known[key])
         lettered = self.is_choice or key.startswith("unified")
         if lettered != pattern.lettered:
@@ -286,4 +295,6 @@ class Task:
 
 def letters(count: int) -> tuple[Label, ...]:
     """The labels of a choice of up to `count` options."""
+    if count not in range(2, len(LETTERS) + 1):
+        raise ConfigError(f"letters: got {count!r:.60}, expected 2 to {len(LETTERS)}.")
     return tuple(Label(letter, letter, letter) for letter in LETTERS[:count])

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
+from ppt.base.flags import LONGEST
 from ppt.base.streams import seed_bits
 from ppt.errors import InputError, require_known
 
@@ -58,7 +59,7 @@ def draw(
     """
     require_known("balance", balance, BALANCES)
     if not isinstance(shots, Integral) or shots < 1:
-        raise InputError(f"got {shots} shots: expected a whole number, 1 or more.")
+        raise InputError(f"got {shots!r:.60} shots: expected a whole number, 1 or more.")
     ranking = _ranking(seed, ids)
     known = sorted({*labels, *range(len(names))})
     ranked: dict[int, list[int]] = {label: [] for label in known}
@@ -117,7 +118,13 @@ def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> li
 
 
 def _ranking(seed: int, ids: Sequence[str]) -> list[int]:
-    """The rows in the random order of a seed; raises InputError where an id stands twice."""
+    """The rows in the random order of a seed; raises InputError for what is none, and where an id
+    stands twice.
+    """
+    if not isinstance(seed, Integral) or int(seed).bit_length() > LONGEST:
+        raise InputError(
+            f"got the seed {seed!r:.60}: expected a whole number of {LONGEST} bits at most."
+        )
     twice = [identity for identity, count in Counter(ids).items() if count > 1]
     if twice:
         raise InputError(
