@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ppt.base.arrays import Indices
 from ppt.base.extras import left_out
+from ppt.base.files import require_file
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.terminal import plain_console
 from ppt.corpus.formats import FORMATS
@@ -162,6 +163,7 @@ def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
         raise CorpusError(f"no folder {folder}: a build that rejected something has made one")
     for path in paths:
         try:
+            require_file(path)
             with path.open(encoding="utf-8") as file:
                 for text in file:
                     line = json.loads(text)

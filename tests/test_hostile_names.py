@@ -293,6 +293,10 @@ def test_rejects_that_no_build_wrote_are_shown_or_one_error(tmp_path, capsys):
         (place / "a.jsonl").write_text(json.dumps(line) + "\n")
         assert inspect([str(place)]) == 2
         assert "has a line that no build wrote" in capsys.readouterr().err
+    os.mkfifo(place / "b.jsonl")  # it would never end
+    (place / "a.jsonl").unlink()
+    assert inspect([str(place)]) == 2
+    assert "b.jsonl has a line that no build wrote (it is no file)" in capsys.readouterr().err
 
 
 def test_a_results_file_that_is_none_is_not_waited_for(tmp_path):
