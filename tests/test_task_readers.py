@@ -292,6 +292,13 @@ def test_what_cannot_be_read_is_said_in_one_line(folder, name):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("kind", [*readers.KINDS, "csv.gz", "jsonl.xz", "json.zst", "parquet.bz2"])
+def test_a_pipe_is_not_waited_for(folder, kind):
+    os.mkfifo(path := folder / f"endless.{kind}")
+    with pytest.raises(InputError, match="it is no file"):
+        read_table(path)
+
+
 # --- bounds
 
 

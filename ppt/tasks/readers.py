@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ppt.base.files import require_file
 from ppt.base.pages import LargePageError, batches
 from ppt.base.text import normalise
 from ppt.errors import InputError, did_you_mean, first_line, visible
@@ -265,6 +266,7 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
 
     number, left = 0, MAX_BYTES
     try:
+        require_file(path)
         with io.BytesIO(whole(path, MAX_BYTES)) if packed else path.open("rb") as source:
             for batch in batches(source, rows=1024):
                 _require_distinct(path, batch.schema.names)
@@ -281,12 +283,12 @@ def _parquet_rows(path: Path, *, packed: bool) -> Placed:
         raise
     except LargePageError as error:
         raise InputError(f"{path}: {error}.") from None
-    except OSError as error:
-        if not error.errno:
-            raise _no_parquet(path, error) from None
-        raise InputError(f"cannot read {path} ({error.strerror}): give another file.") from None
-    except (pa.ArrowException, ValueError, OverflowError, KeyError, TypeError) as error:
-        raise _no_parquet(path, error) from None
+    except (OSError, pa.ArrowException, ValueError, OverflowError, KeyError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno:
+            why = f"cannot read {path} ({error.strerror}): give another file."
+        else:
+            why = f"{path} is no whole Parquet file ({first_line(error)}): write it again."
+        raise InputError(why) from None
 
 
 def _size(value: Any) -> int:
@@ -294,7 +296,3 @@ def _size(value: Any) -> int:
     if isinstance(value, dict | list):
         return 8 + sum(map(_size, value.values() if isinstance(value, dict) else value))
     return len(value) if isinstance(value, str | bytes) else 8
-
-
-def _no_parquet(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is no whole Parquet file ({first_line(error)}): write it again.")
