@@ -77,6 +77,34 @@ def test_damage_is_left_to_arrow(data):
         assert Pages(io.BytesIO(whole)).largest(0) <= pages.MOST
 
 
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_values_of_lists_are_counted(version, dictionary):
+    """Equal values take next to nothing packed, and 8 bytes each in memory."""
+    lists = pa.array([[0] * 1000] * 500, pa.list_(pa.int64()))
+    table = pa.table({"x": lists, "y": [1] * 500, "z": [{"in": [1.5] * 10}] * 500})
+    how = {"data_page_version": version, "use_dictionary": dictionary, "compression": "zstd"}
+    for page in (1 << 20, 1000):
+        found = Pages(written(table, data_page_size=page, write_batch_size=100, **how))
+        for name, values in (("x", 1000), ("y", 1), ("z", 10)):
+            assert found.row(0, [name]) == max(found.largest(0, [name]), 8) * values
+        assert found.row(0) == max(found.row(0, [name]) for name in "xyz")
+
+
+def test_lists_that_unpack_to_much_are_read_few_rows_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(pages, "MOST", 1 << 20)
+    rows = pa.table({"text": ["a"] * 40, "x": [[0] * 50_000] * 40})
+    file = written(rows, compression="zstd")
+    assert len(file.getvalue()) < 3000
+    found = [batch.num_rows for batch in pages.batches(file)]
+    assert sum(found) == 40
+    assert max(found) <= 2  # 400 kB each
+    longer = rows.set_column(1, "x", [[[0] * 200_000] * 40])
+    pq.write_table(longer, tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(InputError, match=r"a\.parquet: a row of lists unpacks to 1 MiB, expected"):
+        read_table(tmp_path / "a.parquet")
+
+
 LONG = "A text without end " * 200_000
 TOLD = "a page unpacks to 3 MiB, expected at most 1: write the file with smaller pages"
 

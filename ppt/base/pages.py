@@ -21,6 +21,9 @@ MOST: Final = 512 << 20
 MOST_ROWS: Final = 2 << 30
 """Bytes of a table's rows."""
 
+VALUE: Final = 8
+"""Bytes of a value of a list, at least: Arrow's, or those of its place in a list of Python's."""
+
 _MAGIC, _HEADER = b"PAR1", 16 << 20
 """Page headers hold statistics too; Arrow reads none that is longer."""
 
@@ -31,10 +34,11 @@ Wanted = dict[int, tuple[int, "Wanted"]]
 
 _COLUMN: Final[Wanted] = {3: (_LIST, {}), 7: (_I64, {}), 9: (_I64, {}), 11: (_I64, {})}
 """path_in_schema, total_compressed_size, data_page_offset, dictionary_page_offset"""
-_FOOTER: Final[Wanted] = {4: (_LIST, {1: (_LIST, {3: (_STRUCT, _COLUMN)})})}
-"""row_groups → columns → meta_data"""
-_PAGE: Final[Wanted] = {2: (_I32, {}), 3: (_I32, {})}
-"""uncompressed_page_size, compressed_page_size"""
+_FOOTER: Final[Wanted] = {4: (_LIST, {1: (_LIST, {3: (_STRUCT, _COLUMN)}), 3: (_I64, {})})}
+"""row_groups → columns → meta_data; num_rows"""
+_VALUES: Final[tuple[int, Wanted]] = (_STRUCT, {1: (_I32, {})})
+_PAGE: Final[Wanted] = {2: (_I32, {}), 3: (_I32, {}), 5: _VALUES, 8: _VALUES}
+"""uncompressed_page_size, compressed_page_size, num_values of a page of data of either version"""
 
 _DEEPEST, _LONGEST = 16, 63
 """Structs in structs; bits of a number."""
@@ -63,27 +67,49 @@ class Pages:
 
         These are named as at the top level; None: all. Raises LargePageError of more than `MOST`.
         """
-        largest = 0
+        return max((size for size, _ in self._chunks(group, columns)), default=0)
+
+    def row(self, group: int, columns: Collection[str] | None = None) -> int:
+        """The bytes that an average row of a group may take in any of the columns.
+
+        Of lists it has several values, each as large as a page at most, and `VALUE` bytes at
+        least, however little they take packed. Raises LargePageError as `largest` does.
+        """
+        chunks = self._chunks(group, columns)
+        for _, values in chunks:
+            _require(VALUE * values, "a row of lists unpacks", "write the file without them")
+        return max((max(size, VALUE) * max(values, 1) for size, values in chunks), default=0)
+
+    def _chunks(self, group: int, columns: Collection[str] | None) -> list[tuple[int, int]]:
+        """Of each column the bytes of its largest page, and the values of an average row."""
+        chunks = []
         for found in self._groups[group : group + 1]:
             for meta in (one.get(3, {}) for one in found.get(1, ())):
                 starts = [place for place in (meta.get(9, 0), meta.get(11, 0)) if place > 0]
                 if starts and (columns is None or _name(meta) in columns):
-                    sizes = self._sizes(min(starts), min(starts) + meta.get(7, 0))
-                    largest = max([largest, *sizes])
+                    pages = [*self._pages(min(starts), min(starts) + meta.get(7, 0))]
+                    values = sum(count for _, count in pages)
+                    largest = max((size for size, _ in pages), default=0)
+                    chunks.append((largest, -(-values // max(found.get(3, 0), 1))))
         self._file.seek(0)
-        if largest > MOST:
-            raise LargePageError(
-                f"a page unpacks to {largest >> 20} MiB, expected at most {MOST >> 20}: write the"
-                " file with smaller pages"
-            )
-        return largest
+        for size, _ in chunks:
+            _require(size, "a page unpacks", "write the file with smaller pages")
+        return chunks
 
-    def _sizes(self, place: int, stop: int) -> Iterator[int]:
+    def _pages(self, place: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The bytes and values of each page; of a dictionary's no values."""
         with suppress(IndexError, _NoThriftError):
             while place < stop:
                 size, header = _page(self._file, place)
-                yield header.get(2, 0)
+                values = header.get(5, {}).get(1, 0) + header.get(8, {}).get(1, 0)
+                yield header.get(2, 0), max(values, 0)
                 place += size + max(header.get(3, 0), 0)
+
+
+def _require(size: int, what: str, cure: str) -> None:
+    if size > MOST:
+        told = f"{what} to {size >> 20} MiB, expected at most {MOST >> 20}"
+        raise LargePageError(f"{told}: {cure}")
 
 
 def bounded_table(
@@ -113,7 +139,7 @@ def batches(
 ) -> Iterator["pa.RecordBatch"]:
     """All rows, up to `rows` at a time, and so few that none takes much memory.
 
-    Of a value there may be a copy a row, as a dictionary keeps it once. Raises LargePageError,
+    Of a value there may be many copies, as a dictionary keeps it once. Raises LargePageError,
     and what Arrow raises.
     """
     import pyarrow.parquet as pq
@@ -121,7 +147,7 @@ def batches(
     pages = Pages(file)
     table = pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
     for group in range(table.num_row_groups):
-        at_once = max(1, min(rows, MOST // max(pages.largest(group, columns), 1)))
+        at_once = max(1, min(rows, MOST // max(pages.row(group, columns), 1)))
         yield from table.iter_batches(at_once, [group], columns, use_threads=False)
 
 
