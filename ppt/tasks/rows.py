@@ -32,6 +32,8 @@ _SHOWN = 80
 LONGEST_LIST = 100_000
 """Characters of a list of options that is written as text."""
 
+STRAY = 10
+
 FIRST = {"index": 0, "number": 1}
 """What the first option's number is, for the answers that are numbers."""
 
@@ -56,7 +58,8 @@ def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | No
     """What fits a choice's label column better than `Task.answer`, if that is a number.
 
     Numbers from 1 never are 0 and may be as many as there are options; from 0 the reverse. Of
-    columns that have both, as one bad row is enough for, what more rows say counts.
+    columns that have both, a few bad rows count for nothing beside `STRAY` times as many others;
+    where 0 is often, it may stand for no answer.
     """
     if task.answer not in FIRST:
         return None
@@ -70,7 +73,7 @@ def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | No
         ends["index"] += value == "0"
         ends["number"] += value == str(count)
     (other,) = FIRST.keys() - {task.answer}
-    return other if ends[other] > ends[task.answer] else None
+    return other if ends[other] > STRAY * ends[task.answer] else None
 
 
 def _field(fields: Mapping[str, Any], name: str) -> Any:
