@@ -260,6 +260,12 @@ def test_streams_of_a_packed_file_are_read_to_the_last(folder, name):
     ]
 
 
+def test_streams_of_xz_may_be_padded(folder):
+    """By zeros, in fours, as its format has it; one part may hold nothing else."""
+    data = b"".join(lzma.compress(b) + bytes(1 << 17) for b in (b"text,label\na,0\n", b"b,1\n"))
+    assert [row["text"] for _, row in table_of(folder, "a.csv.xz", data).rows] == ["a", "b"]
+
+
 WHOLE = {
     **{
         f"damaged.csv.{name}": (streams(PACK[name], damaged=True), f"d.csv.{name} is no whole ")

@@ -35,18 +35,24 @@ class _Streams(io.RawIOBase):
     def readinto(self, room: Any) -> int:
         made = b""
         while not made:
-            data = self._stream.unused_data
-            if not data and (self._stream.eof or self._stream.needs_input):
-                data = self._file.read(_CHUNK)
-                if not data and self._stream.eof:
-                    break
-                if not data:
-                    raise EOFError("it ends within a stream")
+            data = self._packed()
             if self._stream.eof:
-                self._stream = self._start()
+                break
             made = self._stream.decompress(data, len(room))
         room[: len(made)] = made
         return len(made)
+
+    def _packed(self) -> bytes:
+        """What the stream goes on with; behind its end, what the next begins with."""
+        data = b""
+        if self._stream.eof:
+            data = self._stream.unused_data.lstrip(b"\0")  # xz may be padded by zeros
+            while not data and (more := self._file.read(_CHUNK)):
+                data = more.lstrip(b"\0")
+            self._stream = self._start() if data else self._stream
+        elif self._stream.needs_input and not (data := self._file.read(_CHUNK)):
+            raise EOFError("it ends within a stream")
+        return data
 
 
 def _bzip2(path: Path) -> IO[bytes]:
