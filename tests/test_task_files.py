@@ -483,6 +483,11 @@ MISTAKES = {
         TRAIN,
         "line 11: pattern: expected text, in quotation marks",
     ),
+    "a line break that is none": (
+        YAML + "pattern: 'Text: {text_a}\\nOf the kind {mask}'\n",
+        TRAIN,
+        "line 11: pattern: got a backslash and n, expected a line break: set the text in double",
+    ),
     "unquoted pattern": (
         YAML + "pattern: {text_a} is {mask}\n",
         TRAIN,

@@ -233,6 +233,11 @@ def _patterns(keys: Keys) -> dict[str, str]:
             given = _both(given)
         if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
             raise ConfigError(f"line {keys.lines[key]}: {key}: expected text, in quotation marks.")
+        if any("\\n" in text for text in given.values()):  # YAML takes it so in ' or in none
+            raise ConfigError(
+                f"line {keys.lines[key]}: {key}: got a backslash and n, expected a line break: set"
+                " the text in double quotation marks."
+            )
         patterns |= {prefix + layout: _to_mask(text) for layout, text in given.items()}
     return patterns
 
