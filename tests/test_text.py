@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 import unicodedata
 
 import numpy as np
@@ -109,6 +110,22 @@ def test_normalising_twice_is_normalising_once(text):
     assert normalise(once).lstrip("\ufeff") == once.lstrip("\ufeff")
     assert unicodedata.is_normalized("NFC", once)
     assert "\r" not in once
+
+
+MARKS = st.sampled_from("\u0301\u0316\u0334\u0345\u0f73\u0f71\u0344\u094d\u093e\u200d≠—é가")
+
+
+@given(st.lists(st.tuples(MARKS, MARKS, st.sampled_from([1, 3, 150])), max_size=6))
+def test_long_runs_of_marks_are_in_canonical_order(runs):
+    text = "".join("aé" + (one + other) * many for one, other, many in runs)
+    assert normalise(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_letter_with_countless_marks_is_normalised_in_linear_time():
+    text = "a" + "\u0301\u0316" * 100_000  # a minute and more, if each mark is moved past all
+    started = time.process_time()
+    assert normalise(text) == "á" + "\u0316" * 100_000 + "\u0301" * 99_999
+    assert time.process_time() - started < 10
 
 
 @given(texts)
