@@ -6,13 +6,12 @@ with ``--supplement english``; the README beside them says from what.
 """
 
 import glob
-import gzip
+import io
 import json
 import os
 import shutil
 import string
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ppt.base.output_folder import locked
 from ppt.base.text import normalise
 from ppt.corpus.records import REASONS, UnusableError, refuse_twice, sound
 from ppt.errors import InputError, exit_status, visible
+from ppt.tasks.unpacked import opened, packing
 from ppt.text.extract import AUTO, NONE, extractor_for
 from ppt.text.punkt import PunktParameters
 from ppt.text.sentences import PUNKT_FILES, TRAINED, save_punkt, train_punkt
@@ -92,24 +92,20 @@ def texts(patterns: Sequence[str], field: str) -> Iterator[str]:
 
 
 def _texts_of(path: str, field: str) -> Iterator[str]:
-    plain = path.lower().removesuffix(".gz")
-    opener = gzip.open if path.lower() != plain else open
+    plain = path.lower().removesuffix(packing(Path(path)))
     markup = extractor_for(AUTO, os.path.splitext(plain)[1])  # noqa: PTH122
     if markup != NONE:
         raise InputError(
             f"--input: {path} is {markup} and no plain text; --splitter {TRAINED} of "
             "pipelines.build_corpus learns from the prose of it"
         )
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as file:
-            if not plain.endswith((".jsonl", ".ndjson", ".json")):
-                yield normalise(_sound(file.read(), path))
-                return
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield normalise(_text_in(line, field, f"{path}, line {number}"))
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise InputError(f"--input: cannot read {path}: {error}") from error
+    with opened(Path(path)) as packed, io.TextIOWrapper(packed, "utf-8-sig") as file:
+        if not plain.endswith((".jsonl", ".ndjson", ".json")):
+            yield normalise(_sound(file.read(), path))
+            return
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield normalise(_text_in(line, field, f"{path}, line {number}"))
 
 
 def _text_in(line: str, field: str, place: str) -> str:
@@ -148,7 +144,8 @@ class PunktFlags(Command):
     GROUPS: ClassVar[tuple[str, ...]] = (INPUT, LEARNING)
 
     input: tuple[str, ...] = flag(
-        "files or quoted glob patterns: .jsonl with a text field, or plain text; also .gz",
+        "files or quoted glob patterns: .jsonl with a text field, or plain text; packed (.gz, "
+        ".zst, .bz2, .xz) or not",
         group=INPUT,
         metavar="PATTERN",
     )

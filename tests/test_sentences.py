@@ -1,7 +1,9 @@
 """Sentence splitting: NLTK is the oracle of every Punkt boundary; fixed examples for the rest."""
 
+import bz2
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import cloudpickle
 import nltk
 import pytest
+import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.tokenize.punkt import (
@@ -492,7 +495,17 @@ def test_the_command_reads_byte_order_marks_and_tells_of_damaged_gzip(tmp_path, 
     assert command.main(["--input", str(marked), "--output", str(tmp_path / "o")]) == 0
     assert "dr" in load_punkt(tmp_path / "o").abbrev_types
     assert command.main(["--input", str(damaged), "--output", str(tmp_path / "p")]) == 2
-    assert f"cannot read {damaged}: Error -3" in capsys.readouterr().err
+    assert f"{damaged} is no whole gzip file (Error -3" in capsys.readouterr().err
+
+
+def test_the_command_reads_what_labelled_data_may_be_packed_as_and_waits_for_no_pipe(tmp_path):
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.compress("Ein Täxt.".encode()))
+    (tmp_path / "b.jsonl.BZ2").write_bytes(bz2.compress(b'{"text": "One."}\n{"text": "Two."}\n'))
+    assert [*command.texts([str(tmp_path / "*")], "text")] == ["Ein Täxt.", "One.", "Two."]
+    os.mkfifo(tmp_path / "c.txt")
+    run = [sys.executable, "-m", "pipelines.train_punkt", "--output=o", "--input", tmp_path / "*"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60)  # could wait for ever
+    assert (done.returncode, "c.txt (it is no file)" in done.stderr) == (2, True), done.stderr
 
 
 def test_training_needs_a_folder_and_shows_no_sign_that_steers_a_terminal(tmp_path, capsys):
