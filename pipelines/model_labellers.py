@@ -25,15 +25,17 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from numpy.typing import NDArray
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
+from ppt.backbones.checks import require_known_tokens, require_numbers
 from ppt.backbones.labeller import LMLabeller
-from ppt.backbones.sources import find_model, read_config, require_safetensors
+from ppt.backbones.loading import prepare_tokenizer, prepared_device, read_model
+from ppt.backbones.sources import find_model, read_config
 from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError, first_line, note, visible
+from ppt.prompts.encoder import Encoder
 from ppt.transfer.teacher import TunedLabeller
 
 Pool = Sequence[str]
@@ -65,16 +67,28 @@ class Classifier:
     order: list[int]
 
     @classmethod
-    def load(cls, name: str) -> "Classifier":
-        """Load the classifier and its tokenizer; it takes the GPU if there is one."""
-        order, folder = class_order(name), find_model(name)
-        require_safetensors(folder, name)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, config=read_config(folder), trust_remote_code=False, use_safetensors=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.to(device).eval(), tokenizer, order)
+    def load(cls, name: str, device: str | None = None) -> "Classifier":
+        """Load the classifier and its tokenizer; it takes the GPU if there is one. Raises PPTError
+        where it lacks something or cannot label.
+        """
+        order, folder, where = class_order(name), find_model(name), prepared_device(device)
+        kind = AutoModelForSequenceClassification
+        model, tokenizer = read_model(kind, folder, name, read_config(folder), "classifier's")
+        require_numbers(model, name)
+        prepare_tokenizer(tokenizer)
+        require_known_tokens(tokenizer, model.get_input_embeddings().num_embeddings, name)
+        ends_texts = tokenizer.pad_token_id in Encoder.of(tokenizer).end
+        if model.config.pad_token_id is None and not ends_texts:
+            model.config.pad_token_id = tokenizer.pad_token_id  # decoders look before the padding
+        classifier = cls(model.to(where).eval(), tokenizer, order)
+        try:
+            classifier.probabilities(["a", "a " * MAX_TOKENS])
+        except Exception as error:  # whatever foreign model code may raise
+            raise ConfigError(
+                f"the classifier {name!r} cannot label two sentences, one of {MAX_TOKENS} tokens"
+                f" ({first_line(error)}): take another."
+            ) from error
+        return classifier
 
     def probabilities(self, sentences: Sequence[str]) -> Probabilities:
         """Class probabilities [N, 5], from batches of sentences of like length."""
@@ -145,9 +159,9 @@ def one_thread() -> Iterator[None]:
 def check(kind: str, model: str) -> None:
     """Raise PPTError where `model` can be no labeller of its kind.
 
-    Of a classifier the configuration tells. Another model is loaded and labels a sentence: only
-    so does it show whether it can be served, and an embedded backbone is expanded before
-    workers ask for it.
+    It is loaded and labels a sentence: only so does it show whether it can be served, and an
+    embedded backbone is expanded before workers ask for it. A classifier whose weights are not
+    here is known by its configuration.
     """
     if kind != "model":
         KINDS[kind].load(model, device="cpu").probabilities(["It was fine."])
@@ -156,8 +170,8 @@ def check(kind: str, model: str) -> None:
     if _order_of(names) is None:
         told = f"--labeller model:{visible(model)} calls its classes {visible(', '.join(names))}"
         note(f"{told}, which are taken in this order for {', '.join(LABELS)}")
-    if any(Path(model).glob("*.bin")):
-        require_safetensors(Path(model), model)
+    if any(any(Path(model).expanduser().glob(f"*.{kind}")) for kind in ("bin", "safetensors")):
+        Classifier.load(model, device="cpu")
 
 
 def class_order(model: str) -> list[int]:

@@ -471,6 +471,20 @@ def test_other_tokens_that_the_model_does_not_know_are_refused():
         initialiser("text:[SEP]", asked)((2, 32), torch.Generator())
 
 
+@pytest.mark.parametrize("config", ["T5Config", "GemmaConfig"])
+def test_a_folder_without_its_tokenizer_is_refused(tmp_path, config):
+    """Of these transformers makes one of special tokens alone, to which all words are unknown."""
+    tiny_model("t5").save_pretrained(tmp_path)
+    if config == "GemmaConfig":
+        tiny_model("llama").save_pretrained(tmp_path)
+        edited = json.loads((tmp_path / "config.json").read_text()) | {
+            "model_type": "gemma", "architectures": ["GemmaForCausalLM"],
+        }  # fmt: skip
+        (tmp_path / "config.json").write_text(json.dumps(edited))
+    with pytest.raises(ConfigError, match=r"the tokenizer of .* knows no words: save the model's"):
+        load_backbone(tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize("family", ["cohere", "t5"])
 def test_an_unknown_scale_of_the_logits_is_noticed(family, monkeypatch):
     monkeypatch.setattr(scoring, "LOGIT_SCALES", {})

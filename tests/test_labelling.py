@@ -1,6 +1,7 @@
 """`pipelines.labelling`: names, VADER and classifiers in a real Beam pipeline; no network."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 import transformers
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
+from safetensors.torch import load_file, save_file
 
 from pipelines.config import BuildConfig
 from pipelines.labelling import (
@@ -25,9 +27,9 @@ from pipelines.labelling import (
     make_labeller,
     members_of,
 )
-from pipelines.model_labellers import SCALES, PoolHandler, class_order
+from pipelines.model_labellers import SCALES, Classifier, PoolHandler, class_order
 from ppt.corpus.sentiment import LABELS, LM_THRESHOLDS, agreed, class_distribution
-from ppt.errors import ConfigError, UnknownNameError
+from ppt.errors import ConfigError, PPTError, UnknownNameError
 from ppt.text.vader import vader_compound
 
 WORDS = ["a", "good", "bad", "film", "and", "then", "some", "more", "words", "follow", "."]
@@ -166,7 +168,9 @@ def test_sentences_go_through_the_model_in_batches_of_like_length(classifier, mo
     monkeypatch.setattr(transformers.BertForSequenceClassification, "forward", spy)
     monkeypatch.setattr("pipelines.model_labellers.BATCH_SIZE", 4)
     handler = PoolHandler("model", str(classifier))
-    [result] = handler.run_inference([POOLS[0][1]], handler.load_model())
+    model = handler.load_model()
+    shapes.clear()
+    [result] = handler.run_inference([POOLS[0][1]], model)
     assert result.example == POOLS[0][1]
     assert result.inference.shape == (10, 5)
     assert [rows for rows, _ in shapes] == [4, 4, 2]
@@ -184,6 +188,7 @@ def test_a_pool_is_a_batch_of_its_own_in_beam(classifier, monkeypatch):
 
     monkeypatch.setattr(transformers.BertForSequenceClassification, "forward", spy)
     run_labeller(f"model:{classifier}")
+    assert calls.pop(0) == 2  # the probe, as it is loaded
     assert sorted(calls) == [3, 10]  # one pass a pool, none for the empty one
 
 
@@ -225,6 +230,81 @@ def test_columns_follow_the_names(tmp_path, classifier):
 def test_check_accepts_a_classifier_without_its_weights(classifier, tmp_path):
     (tmp_path / "config.json").write_bytes((classifier / "config.json").read_bytes())
     check_labeller(f"model:{tmp_path}")
+
+
+def edited_weights(change):
+    def edit(folder):
+        path = folder / "model.safetensors"
+        weights = load_file(path)
+        change(weights)
+        save_file(weights, path, {"format": "pt"})
+
+    return edit
+
+
+def without_tokenizer(folder):
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def edited_config(**fields):
+    def edit(folder):
+        path = folder / "config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+    return edit
+
+
+FEWER_WORDS = {"bert.embeddings.word_embeddings.weight": torch.zeros(9, 32)}
+SHORT = {"bert.embeddings.position_embeddings.weight": torch.zeros(16, 32)}
+
+
+# What is done to a classifier's folder, and what the one line must say.
+@pytest.mark.parametrize(
+    ("harms", "told"),
+    [
+        ([edited_weights(lambda all_: all_.pop("classifier.weight"))], "lacks 1 of its weights"),
+        ([edited_weights(lambda all_: all_["classifier.weight"].fill_(torch.nan))], "has NaN or"),
+        ([edited_config(hidden_size=16)], "weights of other shapes"),
+        ([lambda folder: os.truncate(folder / "model.safetensors", 500)], "cannot read the weigh"),
+        ([without_tokenizer], "the tokenizer of .* knows no words"),
+        ([edited_weights(lambda all_: all_.update(FEWER_WORDS)), edited_config(vocab_size=9)],
+         "the model has 9 embeddings"),
+        ([edited_weights(lambda all_: all_.update(SHORT)),
+          edited_config(max_position_embeddings=16)], "cannot label two sentences"),
+    ],
+)  # fmt: skip
+def test_check_refuses_a_classifier_that_cannot_label(harms, told, tmp_path):
+    folder = save_classifier(tmp_path / "model")
+    for harm in harms:
+        harm(folder)
+    for refused in (check_labeller, lambda name: Classifier.load(name.partition(":")[2])):
+        with pytest.raises(PPTError, match=told) as caught:
+            refused(f"model:{folder}")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ends_texts", [False, True])
+def test_a_decoder_without_a_token_to_pad_with_labels_as_it_does_alone(tmp_path, ends_texts):
+    folder = save_classifier(tmp_path / "model")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    end = "[SEP]" if ends_texts else "[MASK]"
+    tokenizer.eos_token, tokenizer.pad_token, tokenizer.padding_side = end, None, "left"
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=16, n_embd=32, n_layer=2, n_head=4, initializer_range=1.0, num_labels=5,
+        bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    transformers.GPT2ForSequenceClassification(config).save_pretrained(folder)
+    if ends_texts:  # it would be taken for padding, and the label read before it
+        with pytest.raises(ConfigError, match=r"cannot label two sentences.*padding"):
+            check_labeller(f"model:{folder}")
+        return
+    check_labeller(f"model:{folder}")
+    labelled = run_labeller(f"model:{folder}", POOLS[:1])["one"]
+    alone = one_at_a_time(folder, POOLS[0][1])
+    np.testing.assert_allclose(labelled, alone, rtol=1e-4, atol=1e-6)
 
 
 def test_check_refuses_another_number_of_classes(tmp_path):

@@ -36,8 +36,8 @@ def adapt(backbone: Backbone, advice: str) -> None:
     as expected, or users get `advice`. That takes milliseconds, and holds for model types and
     releases of transformers yet to come.
     """
-    require_numbers(backbone)
-    require_known_tokens(backbone)
+    require_numbers(backbone.model, backbone.name)
+    require_known_tokens(backbone.tokenizer, backbone.vocab_size, backbone.name)
     ids = torch.arange(1, 13, device=backbone.device) * 37 % backbone.vocab_size
     near, texts, pairs = backbone._embed(ids[:3]), ids[3:11].view(2, 4), ids[8:].view(2, 2)
     prompt = (near + near.roll(1, 0)) / 2
@@ -72,29 +72,37 @@ def adapt(backbone: Backbone, advice: str) -> None:
         )
 
 
-def require_numbers(backbone: Backbone) -> None:
+def require_numbers(model: Any, name: str) -> None:
     """Refuse weights with NaN or infinite values."""
-    for name, weight in backbone.model.named_parameters():
+    for place, weight in model.named_parameters():
         if not bool(weight.sum(dtype=torch.float32).isfinite()):
             raise ConfigError(
-                f"the model {backbone.name!r} has NaN or infinite values in {name}: fetch or save"
+                f"the model {name!r} has NaN or infinite values in {place}: fetch or save"
                 " it again, or take another."
             )
 
 
-def require_known_tokens(backbone: Backbone) -> None:
-    """Refuse a tokenizer that gives ids of which the model has no embedding.
+def require_known_tokens(tokenizer: Any, vocab_size: int, name: str) -> None:
+    """Refuse a tokenizer that gives ids of which the model has no embedding, and one that knows no
+    words, as transformers makes where the files of a tokenizer are missing.
 
     Special tokens that no text of ours can hold may lie outside.
     """
-    encoder = Encoder.of(backbone.tokenizer)
+    encoder, vocabulary = Encoder.of(tokenizer), tokenizer.get_vocab()
+    no_words = {*encoder.special, tokenizer.unk_token_id}
+    words = (token for token, number in vocabulary.items() if number not in no_words)
+    if not any(any(map(str.isalnum, token)) for token in words):
+        raise ConfigError(
+            f"the tokenizer of {name!r} knows no words: save the model's own beside it, with"
+            " tokenizer.save_pretrained(FOLDER)."
+        )
     given = {*encoder.start, *encoder.end}
-    for token, number in backbone.tokenizer.get_vocab().items():
+    for token, number in vocabulary.items():
         unused = number in encoder.special and number not in given
-        if number >= backbone.vocab_size and not unused:
+        if number >= vocab_size and not unused:
             raise ConfigError(
-                f"the tokenizer of {backbone.name!r} has the token {token!r} of id {number}, but"
-                f" the model has {backbone.vocab_size} embeddings: take the tokenizer that it was"
+                f"the tokenizer of {name!r} has the token {token!r} of id {number}, but"
+                f" the model has {vocab_size} embeddings: take the tokenizer that it was"
                 " trained with, or save the model with as many (resize_token_embeddings)."
             )
 

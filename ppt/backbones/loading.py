@@ -63,32 +63,44 @@ def load_backbone(
     """
     name, where = str(name), prepared_device(device, threads)
     require_known("dtype", str(dtype), [*DTYPES, "auto"])
-    from transformers import AutoTokenizer
-
     folder = find_model(name)
     with _clear("config.json", name):
         if not (folder / "config.json").is_file():
             raise OSError("there is none.")
         config = read_config(folder)
-    family = family_of(config)
-    with _clear("the tokenizer", name):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    require_safetensors(folder, name)
-    kind = DTYPES.get(dtype) or _best_dtype(where)
-    with _clear("the weights", name), without_bars():
-        model, report = family.auto_class(config).from_pretrained(
-            folder, config=config, dtype=kind, attn_implementation=attention,
-            output_loading_info=True, trust_remote_code=False, use_safetensors=True,
-            ignore_mismatched_sizes=True,
-        )  # fmt: skip
+    model, tokenizer = read_model(
+        family_of(config).auto_class(config), folder, name, config,
+        dtype=DTYPES.get(dtype) or _best_dtype(where), attn_implementation=attention,
+    )  # fmt: skip
+    with _clear("the weights", name):
         model = model.to(where)
-    _require_whole(report, name)
     backbone = as_backbone(model, tokenizer, name)
     backbone.aim_at(target)
     return backbone
 
 
-def _require_whole(report: Mapping[str, Any], name: str) -> None:
+def read_model(
+    auto_class: Any, folder: Path, name: str, config: Any, head: str = "language-model", **how: Any
+) -> tuple[Any, Any]:
+    """A model of transformers and its tokenizer, from a folder that has all of both.
+
+    `head` is what the weights must end in, `how` goes to `from_pretrained`. Raises InputError.
+    """
+    from transformers import AutoTokenizer
+
+    with _clear("the tokenizer", name):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    require_safetensors(folder, name)
+    with _clear("the weights", name), without_bars():
+        model, report = auto_class.from_pretrained(
+            folder, config=config, output_loading_info=True, trust_remote_code=False,
+            use_safetensors=True, ignore_mismatched_sizes=True, **how,
+        )  # fmt: skip
+    _require_whole(report, name, head)
+    return model, tokenizer
+
+
+def _require_whole(report: Mapping[str, Any], name: str, head: str) -> None:
     """Refuse weights that a model lacks or has in other shapes; tell of those that it passes over.
 
     Each is of another config.json than the weights are: fewer layers, another size.
@@ -103,7 +115,7 @@ def _require_whole(report: Mapping[str, Any], name: str) -> None:
         missing = sorted(report["missing_keys"])
         raise InputError(
             f"model {name!r} lacks {len(missing)} of its weights, such as {missing[0]}: it may be"
-            " a model for another task: take one with a language-model head."
+            f" a model for another task: take one with a {head} head."
         )
     if more := sorted(report["unexpected_keys"]):
         told = f"model {name!r} has no place for {len(more)} of the weights in its folder"
@@ -186,13 +198,20 @@ def as_backbone(model: Any, tokenizer: Any, name: str = "", **own: Any) -> Backb
     Where rows of a model cannot share a prompt's states they do not, and a note on stderr
     says so. Raises ConfigError where its scores would not be exact either way.
     """
+    prepare_tokenizer(tokenizer)
+    return family_of(model.config)(model, tokenizer, name, **own)
+
+
+def prepare_tokenizer(tokenizer: Any) -> None:
+    """Let a tokenizer pad on the right, with whatever it has, and give a text the same tokens
+    each time.
+    """
     if tokenizer.pad_token_id is None and tokenizer.eos_token:
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "right"  # the prompt stands right before the text
+    tokenizer.padding_side = "right"  # a prompt stands right before the text
     pieces: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
     if getattr(pieces, "dropout", None):
         pieces.dropout = None  # of BPE, which trains models: a text would be other tokens each time
-    return family_of(model.config)(model, tokenizer, name, **own)
 
 
 def family_of(config: Any) -> type[Backbone]:
