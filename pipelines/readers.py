@@ -9,6 +9,7 @@ one that takes the text and the id out of a record.
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from pipelines.flags import AUTO
 from pipelines.parquet import Row, rows
 from pipelines.preparing import ReadOptions, byte_ends, part_end, prepared
 from ppt.base.text import cut
-from ppt.corpus.records import Document, Reject, UnusableError, document_text
+from ppt.corpus.records import Document, Reject, UnusableError, at_returns, document_text, in_one
 from ppt.errors import ConfigError, InputError, require_known
 from ppt.text.encoding import by_mark, keeps_lines
 from ppt.text.extract import EXTRACTORS
@@ -162,8 +163,12 @@ def _whole(part: FileSlice, options: ReadOptions) -> Records:
         yield start, unusable
 
 
-def _lines(part: FileSlice, options: ReadOptions) -> Records:
-    """Each line is a record, without its end; blank ones are none.
+def _lines(
+    part: FileSlice,
+    options: ReadOptions,
+    records: Callable[[bytes], Iterator[tuple[int, bytes]]] = in_one,
+) -> Records:
+    """Each line is a record, without its end, or several `records`; blank ones are none.
 
     A line cut off by damage is dropped: the reject of the damage stands for it.
     """
@@ -183,8 +188,9 @@ def _lines(part: FileSlice, options: ReadOptions) -> Records:
                 if start <= offset < stop:
                     if size > limit:
                         yield offset, UnusableError("too_long", f"a line of {size} bytes")
-                    elif line and not line.isspace():
-                        yield offset, line.removesuffix(b"\r").removeprefix(_BOM)
+                    else:
+                        for at, record in records(line):
+                            yield offset + at, record.removeprefix(_BOM)
                 offset += size + 1
                 size = 0
             if offset >= stop:
@@ -227,7 +233,7 @@ FORMATS = {
         fields.of_text,
         can_be_sliced=False,
     ),
-    "lines": Format((".lines",), _lines, fields.of_text),
+    "lines": Format((".lines",), partial(_lines, records=at_returns), fields.of_text),
     # JSON may write a character as \uXXXX.
     "jsonl": Format(
         (".jsonl", ".ndjson", ".json"), _lines, fields.of_json, char_bytes=6, other_bytes=1 << 20

@@ -150,6 +150,7 @@ def test_every_record_is_a_document_or_a_reject_with_its_reason(tmp_path):
     pq.write_table(pa.table({"text": ["row", None]}), tmp_path / "e.parquet")
     pq.write_table(pa.table({"body": ["row"]}), tmp_path / "f.parquet")
     (tmp_path / "g.parquet").write_bytes(b"PAR1 nothing")
+    (tmp_path / "h.lines").write_bytes(b"four\rfive\r\r\n")  # an old Mac's
     rejects: list[Reject] = []
     paths = find_documents(f"{tmp_path}/*.*")
     texts = list(documents(paths, "text", rejects.append))
@@ -164,7 +165,7 @@ def test_every_record_is_a_document_or_a_reject_with_its_reason(tmp_path):
     places = {one.reason: one.offset for one in rejects if one.source == "a.jsonl"}
     assert places["not_a_string"] == len(good)
     ours = [text for text in texts if text not in ("one", "two")]
-    assert sorted(ours) == ["a book\n\nof two paragraphs", "row", "three"]
+    assert sorted(ours) == ["a book\n\nof two paragraphs", "five", "four", "row", "three"]
     assert texts.count("one") > 2  # what stood before the damage is kept
 
 

@@ -272,6 +272,13 @@ def test_a_document_pulls_its_sentences_by_what_the_others_of_it_say(rows, weigh
     np.testing.assert_allclose(found.sum(1), 1)
 
 
+def test_what_a_labeller_does_not_know_says_nothing_of_its_document():
+    probabilities = np.array([[0, 0, 1, 0, 0], [np.nan] * 5, [0, 0, 0, 0, 1]], float)
+    found = in_context(probabilities, np.array([7, 7, 7]), 0.5)
+    np.testing.assert_allclose(found[[0, 2]], [[0, 0, 0, 1, 0], [0, 0, 0, 0, 1]])
+    assert np.isnan(found[1]).all()
+
+
 def test_context_decides_what_a_sentence_leaves_open():
     sure, unclear = [0.0, 0.9, 0.1, 0.0, 0.0], [0.0, 0.3, 0.4, 0.3, 0.0]
     panned = in_context(np.array([sure, sure, unclear, unclear]), np.array([0, 0, 0, 1]), 1.0)

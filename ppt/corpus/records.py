@@ -5,6 +5,7 @@ them later can be told with its reason and position.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 REASONS = {
@@ -67,11 +68,28 @@ class UnusableError(Exception):
 
 
 def refuse_twice(line: str, field: str) -> None:
-    """Refuse a JSON object with two values of `field`: Python would drop the first in silence."""
-    if line.count(f'"{field}"') > 1:
+    """Refuse a JSON object with two values of `field`: Python would drop the first in silence.
+
+    A name that is not found may be written with escapes.
+    """
+    if line.count(f'"{field}"') != 1:
         names = [name for name, _ in json.loads(line, object_pairs_hook=list)]
         if names.count(field) > 1:
             raise UnusableError("invalid_json", f"{field!r} stands twice")
+
+
+def in_one(line: bytes) -> Iterator[tuple[int, bytes]]:
+    """A line as the record that it is, and its place in it; of a blank one nothing."""
+    if line and not line.isspace():
+        yield 0, line.removesuffix(b"\r")
+
+
+def at_returns(line: bytes) -> Iterator[tuple[int, bytes]]:
+    """What carriage returns part in a line, as `in_one`: old Macs' files have no line feeds."""
+    at = 0
+    for part in line.split(b"\r"):
+        yield from ((at, whole) for _, whole in in_one(part))
+        at += len(part) + 1
 
 
 def document_text(value: object, field: str) -> str:

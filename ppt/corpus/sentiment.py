@@ -87,11 +87,14 @@ def in_context(
 
     By `weight` classes for each class that these are off the middle in the mean: a reviewer who
     pans a film meant an unclear sentence so. `documents` [N] are numbers of documents; where a
-    sentence is the only one nothing is known. What lies beyond the last class stays there.
+    sentence is the only one nothing is known; one that has NaN says nothing of the others. What
+    lies beyond the last class stays there.
     """
     classes = np.arange(len(LABELS))
     own = probabilities @ (classes - _CENTRE)
-    count = np.bincount(documents)[documents]
+    known = np.isfinite(own)
+    own = np.where(known, own, 0)
+    count = np.bincount(documents, known)[documents]
     others = np.bincount(documents, own)[documents] - own
     pull = weight * others / np.maximum(count - 1, 1)
     moved: NDArray[np.floating] = np.einsum(

@@ -11,12 +11,20 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ppt.base.pages import LargePageError, batches
 from ppt.base.streams import seed_bits
-from ppt.corpus.records import Reject, UnusableError, document_text, refuse_twice
+from ppt.corpus.records import (
+    Reject,
+    UnusableError,
+    at_returns,
+    document_text,
+    in_one,
+    refuse_twice,
+)
 from ppt.errors import InputError, first_line
 from ppt.tasks.unpacked import MAX_BYTES, PACKINGS, opened, packing, whole
 
@@ -117,15 +125,17 @@ def _kind(path: Path) -> str:
     return path.name.lower().removesuffix(packing(path)).rpartition(".")[2]
 
 
-def _lines(path: Path, _field: str) -> Records:
-    """A record a line, blank ones aside."""
+def _lines(
+    path: Path, _field: str, split: Callable[[bytes], Iterator[tuple[int, bytes]]] = in_one
+) -> Records:
+    """A record a line, or several by `split`; blank ones aside."""
     offset = 0
     with opened(path) as file:
         while line := file.readline(LONGEST + 1):
             if len(line) > LONGEST:
                 yield offset, _TOO_LONG
-            elif not line.isspace():
-                yield offset, line
+            else:
+                yield from ((offset + at, part) for at, part in split(line))
             offset += len(line)
             while len(line) > LONGEST and not line.endswith(b"\n"):
                 line = file.readline(LONGEST + 1)
@@ -182,8 +192,8 @@ def _is_text(kind: Any) -> bool:
 
 
 READERS: dict[str, Callable[[Path, str], Records]] = {
-    "jsonl": _lines, "ndjson": _lines, "json": _lines, "lines": _lines, "txt": _whole,
-    "text": _whole, "parquet": _rows,
+    "jsonl": _lines, "ndjson": _lines, "json": _lines, "txt": _whole, "text": _whole,
+    "lines": partial(_lines, split=at_returns), "parquet": _rows,
 }  # fmt: skip
 """How names end → what cuts such a file into records."""
 
