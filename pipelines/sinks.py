@@ -175,8 +175,9 @@ class Output:
         try:
             plan = json.loads(data or "{}")
             files = set(plan.get("files", ()))
-            for part in {part for file in files for part in file.split("/")}:
-                check_name(part, "a file of the plan")  # nothing outside is ours
+            for folder, name in (file.split("/") for file in files):
+                for part in (folder, name):
+                    check_name(part, "a file of the plan")  # nothing outside is ours
             return files, str(plan.get("fingerprint", ""))
         except (ValueError, AttributeError, TypeError) as error:
             raise OutputError(
