@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import zstandard
 
+from pipelines.stores import told_plainly
 from ppt.base.text import document_number
 from ppt.corpus.records import Reject
 from ppt.corpus.repeats import STANDING
@@ -183,12 +184,14 @@ class Spool:
     folder: str | None = None
 
     def put(self, packets: Sequence[bytes]) -> list[Packet]:
-        """Hand packets over. All of one call share a file, so that files stay few."""
+        """Hand packets over. All of one call share a file, so that files stay few. Raises
+        OutputError.
+        """
         if self.folder is None:
             return [(packet, 0, len(packet)) for packet in packets]
         name = uuid.uuid4().hex
         spooled: list[Packet] = []
-        with (Path(self.folder) / name).open("wb") as file:
+        with told_plainly(self.folder), (Path(self.folder) / name).open("wb") as file:
             for packet in packets:
                 spooled.append((name, file.tell(), len(packet)))
                 file.write(packet)

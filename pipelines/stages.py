@@ -43,7 +43,6 @@ from pipelines.shards import (
     shard_digest,
 )
 from pipelines.sinks import EXCLUDED_ROWS, Output
-from pipelines.stores import told_plainly
 from ppt.corpus.exclusion import Excluded
 from ppt.corpus.manifest import Manifest
 from ppt.errors import InputError
@@ -110,10 +109,9 @@ class ReadAndSplit(beam.DoFn):  # type: ignore[misc]
             "standings": divided(standings, "key", parts),
         }
         data = [encode(records) for records in found.shards.values()]
-        with told_plainly(self.spool.folder or ""):
-            packets = iter(
-                self.spool.put([*data, *(one for note in notes.values() for one in note.values())])
-            )
+        packets = iter(
+            self.spool.put([*data, *(one for note in notes.values() for one in note.values())])
+        )
         for shard, records in found.shards.items():
             numbers = np.array([one.number for one in records.documents], dtype=np.uint64)
             yield shard, next(packets), numbers.tobytes()

@@ -1,11 +1,13 @@
 """Bad input through the whole pipeline: each kind is refused at once, or kept aside and counted."""
 
+import errno
 import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -301,6 +303,24 @@ def test_two_builds_do_not_write_to_one_folder(tmp_path, capsys):
     holder.communicate()
     assert "another process is writing" in capsys.readouterr().err
     build("--input", source, "--output", tmp_path / "c")
+
+
+@pytest.mark.parametrize("step", range(1, 7))  # what is read; how documents relate, in parts
+def test_a_disk_that_is_full_at_any_packet_is_one_line(tmp_path, capsys, monkeypatch, step):
+    source = write_jsonl(tmp_path / "in.jsonl", GOOD)
+    opened, made = Path.open, []
+
+    def full(path, *args, **kwargs):
+        if path.parent.name == "spool" and args == ("wb",):
+            made.append(path)
+            if len(made) == step:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    build("--input", source, "--output", tmp_path / "c", "--formats", "sentence_pair", expect=2)
+    assert len(made) == step
+    assert "spool: the disk is full: free some space and run the same" in capsys.readouterr().err
 
 
 @pytest.mark.promise("disk")
