@@ -59,6 +59,17 @@ def test_words_are_runs_of_letters_and_digits_whatever_stands_beside_them(texts)
     assert len(set(names.values())) == len(names)
 
 
+def test_signs_that_nobody_sees_part_no_words():
+    seen = [" ".join(report(random.Random(1), 9)), "❤ it", ""]
+    for sign in ("\u00ad", "\u200b", "\u2060", "\ufe0f", "\u202e"):
+        found = words_of([sign.join(text) + sign for text in seen])
+        right = words_of(seen)
+        assert (found.hashes == right.hashes).all()
+        assert (found.starts == right.starts).all()
+    soft = "\u00ad".join(seen[0])  # as web pages have it: one text, which is kept once
+    assert ids([seen[0], " ".join(report(random.Random(2), 9)), soft]) == [0, 1, 0]
+
+
 def test_words_do_not_depend_on_how_the_text_is_cut_to_hash_it(monkeypatch):
     texts = [" ".join(report(random.Random(n), 9)) for n in range(4)]
     texts += ["", *(sign * 70 for sign in "abcdef"), "x" * 300]

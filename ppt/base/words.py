@@ -30,6 +30,13 @@ _SPACELESS = (
 )  # fmt: skip
 """Thai and Lao, Myanmar, Khmer, kana, and Han."""
 
+UNSEEN = (
+    (0xAD, 0xAE), (0x34F, 0x350), (0x61C, 0x61D), (0x180B, 0x1810), (0x200B, 0x2010),
+    (0x202A, 0x202F), (0x2060, 0x2070), (0xFE00, 0xFE10), (0xFEFF, 0xFF00),
+)  # fmt: skip
+"""What stands in words and is not seen, as a soft hyphen, so that it parts none."""
+_GONE = np.uint32(1 << 30)
+
 
 @dataclass(frozen=True)
 class Words:
@@ -78,12 +85,14 @@ def words_of(texts: Sequence[str]) -> Words:
     hashes, places = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for start, block in _blocks("\n".join(texts)):
         folded = _signs().take(_codes(block), mode="clip")
+        seen = np.flatnonzero(folded != _GONE)
+        folded = folded[seen]
         alone = folded >= _ALONE
         begins = folded != 0
         begins[1:] &= (folded[:-1] == 0) | alone[1:] | alone[:-1]
         found = np.flatnonzero(begins)
         hashes.append(_polynomials(folded, found))
-        places.append(found + start)
+        places.append(seen[found] + start)
     starts = np.searchsorted(np.concatenate(places), firsts)
     return Words(np.concatenate(hashes), starts)
 
@@ -127,7 +136,7 @@ def _polynomials(signs: NDArray[np.uint32], starts: Indices) -> Bits:
 
 @cache
 def _signs() -> NDArray[np.uint32]:
-    """Code of a sign → that of its lower case; 0 for what stands between words."""
+    """Code of a sign → that of its lower case; 0 for what stands between words, `_GONE` unseen."""
     signs = np.zeros(_KNOWN, dtype=np.uint32)
     for code in range(_KNOWN - 1):
         sign = chr(code)
@@ -136,4 +145,6 @@ def _signs() -> NDArray[np.uint32]:
     for first, end in _SPACELESS:
         known = signs[first:end]
         known[known > 0] |= _ALONE
+    for first, end in UNSEEN:
+        signs[first:end] = _GONE
     return signs

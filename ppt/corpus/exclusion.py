@@ -16,7 +16,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ppt.base.arrays import Bits, Indices, Mask
-from ppt.base.words import Words, words_of
+from ppt.base.words import UNSEEN, Words, words_of
 
 GRAM_WORDS = 13
 WHOLE_WORDS = 8
@@ -30,20 +30,15 @@ _TREEBANK = re.compile(
 """Treebanks, and SST with them, part "n't" from its verb and "cannot", "gonna" or "'tis" in two,
 and write "-lrb-" for a bracket."""
 
-_UNSEEN = (
-    (0xAD, 0xAE), (0x34F, 0x350), (0x61C, 0x61D), (0x180B, 0x1810), (0x200B, 0x2010),
-    (0x202A, 0x202F), (0x2060, 0x2070), (0xFE00, 0xFE10), (0xFEFF, 0xFF00),
-)  # fmt: skip
-
 _LETTERS = str.maketrans(
-    dict.fromkeys((code for first, end in _UNSEEN for code in range(first, end)), "")
+    dict.fromkeys((code for first, end in UNSEEN for code in range(first, end)), "")
     | {
         sign: normalize("NFKC", sign)
         for sign in map(chr, (*range(0xFB00, 0xFB07), *range(0xFF01, 0xFF5F)))
     }
     | {"’": "'", "\u02bc": "'", "ς": "σ"}
 )
-"""What stands in words and is not seen, as a soft hyphen; ligatures, other forms of letters."""
+"""What is not seen; ligatures, other forms of letters."""
 
 
 @dataclass(frozen=True)
