@@ -170,6 +170,7 @@ class Source:
         self.texts, self.standing = {}, defaultdict(list)
         for identity, raw in documents:
             text = unicodedata.normalize("NFC", raw.removeprefix("\ufeff"))
+            text = text.replace("\u2028", "\n").replace("\u2029", "\n\n")
             text = text.replace("\r\n", "\n").replace("\r", "\n")
             folded = " ".join(text.split()).encode()
             key = hashlib.blake2b(folded, digest_size=16).hexdigest()[:16]

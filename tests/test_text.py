@@ -109,7 +109,14 @@ def test_normalising_twice_is_normalising_once(text):
     once = normalise(text)
     assert normalise(once).lstrip("\ufeff") == once.lstrip("\ufeff")
     assert unicodedata.is_normalized("NFC", once)
-    assert "\r" not in once
+    assert not {"\r", "\u2028", "\u2029"} & {*once}
+
+
+def test_lines_and_paragraphs_of_unicode_end_as_others_do():
+    assert (
+        normalise("A heading\u2029A line,\u2028a line.\u2029")
+        == "A heading\n\nA line,\na line.\n\n"
+    )
 
 
 MARKS = st.sampled_from("\u0301\u0316\u0334\u0345\u0f73\u0f71\u0344\u094d\u093e\u200d≠—é가")

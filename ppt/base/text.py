@@ -52,12 +52,15 @@ _RUN_IN_SAMPLE, _RUN = re.compile(_NO_WORD + "{8}"), re.compile(_NO_WORD + f"{{{
 
 
 def normalise(text: str) -> str:
-    """NFC, line feeds as line ends, no byte-order mark at the start."""
+    """NFC, line feeds as line ends, two between Unicode's paragraphs, no byte-order mark at the
+    start.
+    """
     text = text.removeprefix("\ufeff")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isascii():
         return text
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n\n")
     if _RUN_IN_SAMPLE.search(text[::_STEP]):
         text = _RUN.sub(_in_canonical_order, text)
     return unicodedata.normalize("NFC", text)
