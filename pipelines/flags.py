@@ -155,7 +155,7 @@ class BuildFlags(Command):
     )
     splitter: str = flag(
         "punkt:english, punkt:LANGUAGE or FOLDER, punkt:train (learn from the input itself), "
-        "regex:zh, regex:ja, lines",
+        "regex:zh, regex:ja, regex:stops (of Hindi, Arabic, Urdu…), lines",
         group=SENTENCES,
         default="punkt:english",
     )

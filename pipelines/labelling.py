@@ -173,7 +173,11 @@ def find_labeller(name: str) -> Labeller:
     return known
 
 
-_SPLITTERS = {"Chinese": "regex:zh", "Japanese": "regex:ja"}
+_SPLITTERS = {"Chinese": "regex:zh", "Japanese": "regex:ja"} | dict.fromkeys(
+    ("Arabic", "Armenian", "Bengali", "Devanagari", "Ethiopic", "Gujarati", "Gurmukhi", "Khmer",
+     "Myanmar", "Oriya"), "regex:stops",
+)  # fmt: skip
+"""Language or script → the splitter that its sentences call for."""
 
 
 def refuse_foreign(name: str, foreign: Mapping[str, int], documents: int, most: float) -> None:

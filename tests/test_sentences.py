@@ -295,13 +295,36 @@ def test_japanese(text, expected):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "वह डॉ. शर्मा से मिला। क्या वह ठीक है? उसने कहा, “मैं आता हूँ।” फिर\nवह सो गया",
+            ["वह डॉ. शर्मा से मिला।", "क्या वह ठीक है?", "उसने कहा, “मैं आता हूँ।”", "फिर वह सो गया"],
+        ),
+        (
+            "رأى د. أحمد 3.5 منها. هل رأيته؟ قال: «انتهى الدرس.» ثم عاد!",
+            ["رأى د. أحمد 3.5 منها.", "هل رأيته؟", "قال: «انتهى الدرس.»", "ثم عاد!"],
+        ),
+        ("وہ گھر گیا۔کیا تم آؤ گے؟ ہاں۔", ["وہ گھر گیا۔", "کیا تم آؤ گے؟", "ہاں۔"]),
+        ("ሰላም ነው። እንዴት ነህ፧ ደህና።", ["ሰላም ነው።", "እንዴት ነህ፧", "ደህና።"]),
+        ("Նա գնաց։ Ես մնացի։", ["Նա գնաց։", "Ես մնացի։"]),
+        ("शीर्षक\n \nपहला। दूसरा", ["शीर्षक", "पहला।", "दूसरा"]),
+    ],
+)
+def test_stops_of_other_scripts(text, expected):
+    assert get_splitter("regex:stops")(text) == expected
+
+
+@pytest.mark.parametrize("splitter", ["regex:ja", "regex:stops"])
+@pytest.mark.parametrize(
     "text",
-    ["。" * 100_000, 'a."' * 30_000, "中.'" * 30_000, "中。\"'" * 25_000, ")" * 100_000,
+    ["。" * 100_000, "!" * 200_000 + "x", "." * 200_000 + "x", "।)" * 90_000, "\n " * 90_000,
+     'a."' * 30_000, "中.'" * 30_000, "中。\"'" * 25_000, ")" * 100_000,
      "中!))))" * 15_000, ("a." + " " * 500) * 200, "中.)" * 30_000],
 )  # fmt: skip
-def test_scripts_are_split_in_linear_time(text):
+def test_scripts_are_split_in_linear_time(text, splitter):
     start = time.process_time()
-    get_splitter("regex:ja")(text)
+    get_splitter(splitter)(text)
     assert time.process_time() - start < 2
 
 
@@ -325,6 +348,8 @@ def test_bounds_of_length_are_the_splitters_own():
 def test_the_splitter_that_a_text_calls_for():
     assert sentences.better_splitter(CHINESE_STORY, 1) == "regex:zh"
     assert sentences.better_splitter("吾輩は猫である。名前はまだ無い。", 1) == "regex:ja"
+    assert sentences.better_splitter("वह आया। वह गया।", 1) == "regex:stops"
+    assert sentences.better_splitter("वह आया। वह गया।", 2) == ""
 
 
 def test_lines():

@@ -4,6 +4,7 @@ import copy
 import gzip
 import json
 import os
+import random
 import re
 import resource
 import subprocess
@@ -170,6 +171,29 @@ def test_nothing_is_told_of_a_corpus_that_lacks_nothing(tmp_path):
     build("--input", ROOT / "data/documents/*.jsonl", "--output", tmp_path / "c")
     for name in ("sentence_pair", "multiple_choice", "sentiment"):
         assert manifest(tmp_path / "c", name)["warnings"] == []
+
+
+HINDI = ("राम", "सीता", "घर", "नदी", "पेड़", "किताब", "शहर", "गाँव", "रास्ता", "दोस्त")
+
+
+@pytest.mark.parametrize("splitter", ["punkt:english", "regex:stops"])
+def test_sentences_that_run_together_are_told(tmp_path, splitter):
+    draw = random.Random(0)
+    texts = [
+        " ".join(
+            f"{' '.join(draw.sample(HINDI, 5))} {d} {n} {'गया?' if n % 4 == 3 else 'आया।'}"
+            for n in range(12)
+        )
+        for d in range(30)
+    ]
+    source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in texts])
+    build("--input", source, "--output", tmp_path / "c", "--formats", "sentence_pair",
+          "--validation_fraction", 0.2, "--splitter", splitter)  # fmt: skip
+    data = manifest(tmp_path / "c")
+    right = splitter == "regex:stops"
+    assert data["sentences"]["read"] == 30 * (12 if right else 3)
+    told = "sentences run together: most documents call for --splitter regex:stops"
+    assert data["warnings"] == ([] if right else [told])
 
 
 CHINESE = "".join(f"第{n}只船在清晨离开港口驶向远方的岛屿运送{n}箱货物。" for n in range(9))

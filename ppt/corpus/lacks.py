@@ -21,8 +21,17 @@ _OF_PAIRS = dict(zip(PAIR_LABELS, _CURES, strict=True))
 """Label of a pair → the drop that it is short for."""
 
 
-def lacks(manifest: Manifest) -> Iterator[str]:
-    """A line for each: rows at all, a validation split, a label word, a share of the mixture."""
+def lacks(manifest: Manifest) -> list[str]:
+    """A line for each: rows at all, a validation split, a label word, a share of the mixture.
+
+    Whole texts as sentences fill a corpus too, so stops of another script are told in any case.
+    """
+    found, advice = [*_lacking(manifest)], splitter_advice(manifest.documents)
+    told = "regex:" not in advice or any(advice in line for line in found)
+    return found if told else [f"sentences run together: {advice}", *found]
+
+
+def _lacking(manifest: Manifest) -> Iterator[str]:
     known, rows = FORMATS[manifest.format], manifest.rows
     share = manifest.config["validation_fraction"]
     if not rows["train"] and rows["validation"]:

@@ -1,13 +1,18 @@
-"""Sentences of scripts that put no spaces between words: Chinese and Japanese.
+"""Sentences of scripts whose stops are their own.
 
-Their own full stops end a sentence wherever they stand. A half-width stop does so where its
-neighbours are of such a script: "3.5", "Node.js" and "a?b=1" go on. Closing quotes and
-brackets behind a stop belong to the sentence; a straight quote closes where one is open.
+Chinese and Japanese put no spaces between words. Their own full stops end a sentence wherever
+they stand. A half-width stop does so where its neighbours are of such a script: "3.5",
+"Node.js" and "a?b=1" go on. Closing quotes and brackets behind a stop belong to the sentence;
+a straight quote closes where one is open.
+
+Of others (`split_stops`) a danda, Urdu's full stop or their like ends a sentence wherever it
+stands, and periods do so only in texts that have none of these: in Hindi they abbreviate.
 """
 
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 
 from ppt.base.text import fold_whitespace
 
@@ -44,6 +49,33 @@ split_chinese = partial(_split, goes_on_after_quotes=False)
 
 split_japanese = partial(_split, goes_on_after_quotes=True)
 """The same, but 「走れ。」と言った is one sentence: a particle goes on after a quotation."""
+
+
+FULL_STOPS = "।॥۔։።။។"
+"""Those of Devanagari and its kin, Urdu, Armenian, Ethiopic, Burmese and Khmer."""
+
+_BEHIND_STOPS = rf"[\"'{re.escape(_CLOSING)}]*+"
+_ASKED = rf"(?<![!?؟፧…])[!?؟፧…]++{_BEHIND_STOPS}(?=\s|$)"
+_PERIODS = rf"(?<!\.)(?<!\b\w)\.++{_BEHIND_STOPS}(?=\s|$)"
+"""A period behind a single letter is of an abbreviation, as in Arabic "د."."""
+
+_OWN_ENDS = re.compile(rf"[{FULL_STOPS}]++{_BEHIND_STOPS}|{_ASKED}")
+_ENDS = re.compile(rf"{_ASKED}|{_PERIODS}")
+_PARAGRAPHS = re.compile(r"\n\s*\n")
+
+
+def split_stops(text: str) -> list[str]:
+    """Split after the stops of scripts with spaces and without capitals, such as Devanagari's.
+
+    Closing signs stay with the sentence; blank lines part sentences too.
+    """
+    ends = _OWN_ENDS if any(map(text.__contains__, FULL_STOPS)) else _ENDS
+    found = (
+        fold_whitespace(part[start:stop])
+        for part in _PARAGRAPHS.split(text)
+        for start, stop in pairwise([0, *(end.end() for end in ends.finditer(part)), len(part)])
+    )
+    return [sentence for sentence in found if sentence]
 
 
 def _spans(line: str, goes_on_after_quotes: bool) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Sentence splitters by name, and learning, saving and loading Punkt's parameters.
 
-`ppt.text.punkt` does the splitting for most languages, `ppt.text.scripts` for Chinese and
-Japanese. NLTK is imported (0.3 s) only to learn parameters and to find its installed
+`ppt.text.punkt` does the splitting for most languages, `ppt.text.scripts` for those with stops
+of their own. NLTK is imported (0.3 s) only to learn parameters and to find its installed
 languages.
 """
 
@@ -17,7 +17,7 @@ from ppt.base.files import appearing, write_synced
 from ppt.base.text import fold_whitespace
 from ppt.errors import ConfigError, InputError, OutputError, unknown_name
 from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
-from ppt.text.scripts import split_chinese, split_japanese
+from ppt.text.scripts import FULL_STOPS, split_chinese, split_japanese, split_stops
 
 __all__ = [
     "TRAINED",
@@ -36,7 +36,8 @@ Splitter = Callable[[str], list[str]]
 """Normalised document text → its sentences in order, white space folded, none empty."""
 
 SPLITTERS = (
-    "punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "regex:ja", "lines",
+    "punkt:english", "punkt:<language>", "punkt:<folder>", "regex:zh", "regex:ja", "regex:stops",
+    "lines",
 )  # fmt: skip
 TRAINED = "punkt:train"
 """The splitter that `pipelines.build_corpus` learns from its input."""
@@ -106,6 +107,8 @@ def better_splitter(text: str, n_sentences: int) -> str:
     """The splitter that `text` calls for, where it was split into suspiciously few; else ""."""
     if sum(map(text.count, "。！？")) >= 2 * n_sentences:
         return "regex:ja" if _KANA.search(text) else "regex:zh"
+    if sum(map(text.count, f"{FULL_STOPS}؟")) >= 2 * n_sentences:
+        return "regex:stops"
     lines = sum(1 for line in text.split("\n") if line and not line.isspace())
     if lines > n_sentences and sum(map(text.count, ".!?。！？")) < lines / 2:
         return "lines"
@@ -124,6 +127,7 @@ def _folded(parts: Iterable[str]) -> list[str]:
 _PLAIN: dict[str, Splitter] = {
     "regex:zh": split_chinese,
     "regex:ja": split_japanese,
+    "regex:stops": split_stops,
     "lines": split_lines,
 }
 """Splitters without parameters."""
