@@ -23,6 +23,7 @@ from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main as fewshot
 from ppt.inspect import main as inspect
 from ppt.pretrain import main as pretrain
+from ppt.report import SURE
 from ppt.report import main as report
 from ppt.results.folder import PAGE
 from ppt.text.sentences import PUNKT_FILES, load_punkt
@@ -287,7 +288,7 @@ def test_a_report_killed_at_any_step_ends_as_if_it_had_not_been(
     grid, reported, tmp_path, step, call
 ):
     shutil.copytree(grid, tmp_path / "r")
-    old = b"the page of before"
+    old = reported[PAGE][:SURE] + b"of before"
     (tmp_path / "r" / PAGE).write_bytes(old)
     argv = [str(tmp_path / "r")]
     killed_at(step, call, report, argv)
