@@ -85,14 +85,14 @@ def words_of(texts: Sequence[str]) -> Words:
     hashes, places = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for start, block in _blocks("\n".join(texts)):
         folded = _signs().take(_codes(block), mode="clip")
-        seen = np.flatnonzero(folded != _GONE)
-        folded = folded[seen]
+        seen = np.flatnonzero(folded != _GONE) if (folded == _GONE).any() else None
+        folded = folded if seen is None else folded[seen]
         alone = folded >= _ALONE
         begins = folded != 0
         begins[1:] &= (folded[:-1] == 0) | alone[1:] | alone[:-1]
         found = np.flatnonzero(begins)
         hashes.append(_polynomials(folded, found))
-        places.append(seen[found] + start)
+        places.append((found if seen is None else seen[found]) + start)
     starts = np.searchsorted(np.concatenate(places), firsts)
     return Words(np.concatenate(hashes), starts)
 
