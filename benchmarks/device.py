@@ -18,14 +18,9 @@ from ppt.training.replay import Replay
 from ppt.training.trainables import PromptBank
 
 PROMPT, TOKENS, LANES = 100, 64, 20
-
-
 BATCHES = (16, 64, 256)
-
-
 SIZES = {"small": (2, 4, (2, 4)), "full": (LANES, PROMPT, BATCHES)}
 """Setting → K lanes, P prompt tokens, B rows."""
-
 
 Numbers = dict[str, float]
 

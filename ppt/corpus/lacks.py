@@ -27,7 +27,8 @@ def lacks(manifest: Manifest) -> list[str]:
     Whole texts as sentences fill a corpus too, so stops of another script are told in any case.
     """
     found, advice = [*_lacking(manifest)], splitter_advice(manifest.documents)
-    told = "regex:" not in advice or any(advice in line for line in found)
+    by_script = _better_splitter(manifest.documents).startswith("regex:")
+    told = not by_script or any(advice in line for line in found)
     return found if told else [f"sentences run together: {advice}", *found]
 
 
@@ -78,10 +79,13 @@ def mixture(manifest: Manifest) -> dict[str, dict[str, float]]:
 
 def splitter_advice(documents: Mapping[str, Any]) -> str:
     """Which splitter most documents call for; "" where the one that was used is right."""
-    for splitter, count in documents["better_splitter"].items():
-        if 2 * count > documents["read"]:
-            return f"most documents call for --splitter {splitter}"
-    return ""
+    splitter = _better_splitter(documents)
+    return f"most documents call for --splitter {splitter}" if splitter else ""
+
+
+def _better_splitter(documents: Mapping[str, Any]) -> str:
+    counts = documents["better_splitter"].items()
+    return next((name for name, count in counts if 2 * count > documents["read"]), "")
 
 
 def _unsplit(manifest: Manifest, change: str) -> str:

@@ -33,6 +33,7 @@ LONGEST_LIST = 100_000
 """Characters of a list of options that is written as text."""
 
 STRAY = 10
+"""Of so many answers that show where numbers begin one may be a mistake."""
 
 FIRST = {"index": 0, "number": 1}
 """What the first option's number is, for the answers that are numbers."""
