@@ -26,8 +26,6 @@ Part = tuple[int, Packet]
 """The number of a part, and rows of an array that belong to it."""
 
 Placed = tuple[ShardKey, Packet]
-
-
 Waiting = tuple[ShardKey, Packet, bytes]
 """A packet of documents, whose shard it is were they all alone, and their numbers."""
 

@@ -18,6 +18,7 @@ _PLACES = {
     "TASKS": "tasks.table",
     "train_prompt": "training.pretraining",
     "tune": "fewshot.running",
+    "load_classifier": "fewshot.labelling",
     "METHODS": "methods",
     "read_results": "results.report",
     "PPTError": "errors",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ppt.errors import PPTError as PPTError
     from ppt.errors import TrainingError as TrainingError
     from ppt.errors import UnknownNameError as UnknownNameError
+    from ppt.fewshot.labelling import load_classifier as load_classifier
     from ppt.fewshot.running import tune as tune
     from ppt.methods import METHODS as METHODS
     from ppt.prompts.files import load_prompt as load_prompt

@@ -13,6 +13,7 @@ COMMANDS = {
     "ppt.pretrain": "a corpus and a frozen model → a pre-trained prompt, or LoRA",
     "ppt.adapt": "raw documents and a model → a model that continues text",
     "ppt.fewshot": "few examples of a task → prompts tuned from their starts",
+    "ppt.predict": "new rows and what was tuned → the rows with their labels",
     "ppt.report": "results of few-shot tuning → one page of tables and plots",
     "ppt.transfer": "a library of prompts → which starts help which tasks",
 }

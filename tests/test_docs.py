@@ -17,6 +17,7 @@ from ppt.base.output_folder import CONFIG
 from ppt.fewshot.settings import FewshotConfig
 from ppt.inspect import InspectConfig
 from ppt.methods import METHODS
+from ppt.predict import PredictConfig
 from ppt.report import ReportConfig
 from ppt.results.folder import FILES, FOLDERS
 from ppt.results.selection import RESULTS
@@ -33,6 +34,7 @@ COMMANDS = {
     "ppt.pretrain": PretrainConfig,
     "ppt.adapt": AdaptConfig,
     "ppt.fewshot": FewshotConfig,
+    "ppt.predict": PredictConfig,
     "ppt.report": ReportConfig,
     "ppt.transfer": TransferConfig,
 }

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = "bin" if os.name == "posix" else "Scripts"
 
 HELP = ("ppt-build-corpus", "ppt-train-punkt", "ppt-inspect", "ppt-pretrain", "ppt-fewshot",
-        "ppt-report", "ppt-adapt", "ppt-transfer")  # fmt: skip
+        "ppt-report", "ppt-adapt", "ppt-transfer", "ppt-predict")  # fmt: skip
 
 TINY = "--model=model --max_steps=2 --prompt_length=4 --max_length=96 --device=cpu"
 STEPS = (
@@ -40,12 +40,13 @@ STEPS = (
         " --methods=zero_shot,prompt_tuning,ppt --max_test_examples=20 --output_dir=results"
     ),
     "ppt-report results",
+    "ppt-predict results --input=verdicts/test.jsonl --output=labelled.csv --device=cpu",
     "ppt-transfer runs --model=model",
 )
 LEFT = (
     "corpora/unified/manifest.json", "punkt/abbrev_types.txt", "runs/tiny/result.json",
     "runs/tiny/prompt/adapter_model.safetensors", "results/results.md", "results/report.html",
-    "transfer/transfer.md",
+    "labelled.csv",     "transfer/transfer.md",
 )  # fmt: skip
 REFUSED = {
     f"ppt-pretrain --format=sentiment {TINY} --output_dir=runs/new --tensorboard=true":

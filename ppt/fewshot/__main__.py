@@ -4,7 +4,6 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ppt.base.extras import is_there
 from ppt.base.flags import parse
@@ -57,6 +56,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     check_folder(folder, config, overwrite=config.overwrite_output_dir)
     tasks = load_tasks(config)
     with quick_imports(argv):  # torch comes in here
+        from ppt.fewshot.bench import asked_backbone
         from ppt.fewshot.running import missing_of, plan_grid, run_trials
         from ppt.fewshot.shelving import add_to_library
         from ppt.results.store import open_store
@@ -71,7 +71,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
     if missing:
         import_models(argv)
-        run_trials(config, load(config), tasks, chosen, missing, store, progress=True)
+        run_trials(config, asked_backbone(config), tasks, chosen, missing, store, progress=True)
     store.write_predictions()
     for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):
         print(f"in the library: {place}")
@@ -97,23 +97,6 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
         for shots in config.shots_of(data.all_shots):
             data.few_shot(shots, seed=0)  # so that too few rows are told before anything runs
     return loaded
-
-
-def load(config: FewshotConfig) -> Any:
-    """The backbone. On a CPU in bfloat16 plain attention takes a third less time a step."""
-    import torch
-
-    from ppt.backbones.loading import load_backbone
-
-    on_cpu = config.device == "cpu" or (config.device is None and not torch.cuda.is_available())
-    return load_backbone(
-        config.model,
-        device=config.device,
-        dtype=config.dtype,
-        threads=config.threads,
-        attention="eager" if on_cpu and config.dtype == "bfloat16" else None,
-        target=config.target,
-    )
 
 
 def tell(folder: Path, told: Sequence[str]) -> None:

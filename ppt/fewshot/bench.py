@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.loading import load_backbone
 from ppt.fewshot.loans import Borrowed
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.views import TaskView
@@ -48,3 +50,19 @@ class Workbench:
             limits = config.max_length, config.max_test_examples, config.answers
             self._views[key] = TaskView.of(data, method, self.backbone, *limits)
         return self._views[key]
+
+
+def asked_backbone(config: FewshotConfig) -> Backbone:
+    """The backbone that the flags name.
+
+    On a CPU in bfloat16 plain attention takes a third less time a step.
+    """
+    on_cpu = config.device == "cpu" or (config.device is None and not torch.cuda.is_available())
+    return load_backbone(
+        config.model,
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        attention="eager" if on_cpu and config.dtype == "bfloat16" else None,
+        target=config.target,
+    )

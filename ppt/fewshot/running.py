@@ -21,12 +21,13 @@ from ppt.errors import ConfigError, note, require_kind
 from ppt.fewshot.banks import rehearse, run_bank
 from ppt.fewshot.bench import Workbench
 from ppt.fewshot.choosing import Choices, choose_methods
+from ppt.fewshot.classifier import kept_prompts
 from ppt.fewshot.grid import banks, content_digest
 from ppt.fewshot.rows import summary
 from ppt.fewshot.settings import FewshotConfig
 from ppt.fewshot.shelving import add_to_library, check_library
 from ppt.methods import METHODS, PRETRAINED, family, find_method
-from ppt.prompts.files import Prompt, open_prompt
+from ppt.prompts.files import Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import MODEL, REJECTS, check_folder, require_same_model
 from ppt.results.report import Results, results_of
@@ -41,9 +42,13 @@ from ppt.transfer.library import find_prompts
 
 @dataclass(frozen=True)
 class Tuning(Results):
-    """Results, and the tuned prompts of each run by its id: one, or those of an ensemble."""
+    """Results, and the tuned prompts of each run by its id: one, or those of an ensemble.
+
+    `config` are the flags that they came of.
+    """
 
     prompts: Mapping[str, tuple[Prompt, ...]] = field(default_factory=dict)
+    config: FewshotConfig | None = None
 
 
 @torch_as_usual()
@@ -138,18 +143,12 @@ def _tuned(
     if folder:
         add_to_library(config, folder, runs, chosen)
     results = results_of(runs, (*notes, *store.notes))
-    return Tuning(results.runs, results.notes, kept | _on_disk(store, runs))
+    return Tuning(results.runs, results.notes, kept | _on_disk(store, runs), config)
 
 
 def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
-    """The prompts of runs that a results folder keeps, but for those that were cleared away."""
-    found = {}
-    for run in runs:
-        if store.folder is None or run.adapter is None:
-            continue
-        place = store.folder / run.adapter
-        places = (one for one in sorted(place.glob("member-*")) or [place] if one.is_dir())
-        found[run.run] = tuple(one for one in map(open_prompt, places) if one.card)
+    """The prompts of runs that a results folder keeps."""
+    found = {run.run: kept_prompts(store.folder, run) for run in runs if store.folder is not None}
     return {run: prompts for run, prompts in found.items() if prompts}
 
 

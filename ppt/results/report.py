@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ppt.base.extras import cure, is_there
+from ppt.base.extras import cure, is_there, need
 from ppt.base.files import given
-from ppt.errors import ConfigError, InputError
+from ppt.errors import InputError
 from ppt.results.lines import read_lines
 from ppt.results.predictions import Examples, example_runs, examples_of, read_predictions
 from ppt.results.rows import BASELINE, Row, find_baseline, result_rows
@@ -46,10 +46,9 @@ class Results:
 
         Raises ConfigError where pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ModuleNotFoundError as error:
-            raise ConfigError("to_pandas() needs pandas, got none: pip install pandas.") from error
+        need("pandas", "to_pandas()")
+        import pandas as pd
+
         return pd.DataFrame([run.flat() for run in self.runs])
 
 

@@ -2,10 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from ppt.errors import InputError, visible
+from ppt.errors import ConfigError, InputError, visible
 from ppt.methods import METHODS, family
 from ppt.results.run import Run
 
@@ -36,6 +36,49 @@ def selected(runs: Iterable[Run]) -> tuple[Run, ...]:
 def best_validated(runs: Sequence[Run]) -> Run:
     """Of runs on one task the one with the best validation scores."""
     return min(runs, key=_rank)
+
+
+def chosen_run(
+    runs: Iterable[Run],
+    kept: Container[str] = (),
+    task: str | None = None,
+    method: str | None = None,
+    shots: int | None = None,
+    seed: int | None = None,
+    run: str | None = None,
+) -> Run:
+    """The one run that is meant: of those that fit and that can label rows the one with the most
+    examples, then the best validation scores.
+
+    What those of the ids `kept` have tuned is in memory. Raises ConfigError where none fits, or
+    several tasks do.
+    """
+    asked = {"task": task, "method": method, "shots": shots, "seed": seed, "run": run}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    fitting = [one for one in runs if all(getattr(one, name) == asked[name] for name in asked)]
+    told = ", ".join(f"--{name}={value}" for name, value in asked.items()) or "all"
+    if not fitting:
+        raise ConfigError(f"got {told}, of which the results have no run: leave some out.")
+    able = [one for one in fitting if one.run in kept or one.adapter or is_bare(one)]
+    if not able:
+        raise ConfigError(
+            f"got {told}, of which no run leaves what labels rows ({listed(fitting, 'method')}):"
+            " expected one of zero_shot, or one that keeps a tuned prompt or LoRA adapter."
+        )
+    if len(distinct(able, "task")) > 1:
+        raise ConfigError(f"the results are of {listed(able, 'task')}: give one of them as --task.")
+    most = max(one.shots for one in able)
+    return best_validated([one for one in able if one.shots == most])
+
+
+def is_bare(run: Run) -> bool:
+    """Whether its method needs nothing but the backbone and the task's own words."""
+    return METHODS.get(family(run.method)) == METHODS["zero_shot"]
+
+
+def listed(runs: Iterable[Run], name: str) -> str:
+    """The values of a field, for a message."""
+    return ", ".join(map(str, distinct(runs, name)))
 
 
 def at_shots(runs: Iterable[Run], shots: int) -> tuple[Run, ...]:

@@ -262,11 +262,11 @@ def _require_own_ids(column: str, rows: Sequence[tuple[str, Example]], table: Ta
         places[row["id"]] = place
 
 
-def file_tables(files: Files, quoting: str | None = None) -> Iterator[tuple[str, Table]]:
-    """The splits of files and their raw rows; `quoting` is for CSV and TSV."""
-    yield TRAIN, read_table(files.train, MAX_ROWS, quoting)
+def file_tables(files: Files) -> Iterator[tuple[str, Table]]:
+    """The splits of files and their raw rows."""
+    yield TRAIN, read_table(files.train, MAX_ROWS, files.quoting)
     if files.test is not None:
-        yield TEST, read_table(files.test, quoting=quoting)
+        yield TEST, read_table(files.test, quoting=files.quoting)
 
 
 def _tables(task: Task, data_dir: Path | None) -> Iterator[tuple[str, Table]]:

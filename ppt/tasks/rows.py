@@ -41,18 +41,41 @@ FIRST = {"index": 0, "number": 1}
 
 def to_example(task: Task, fields: Mapping[str, Any]) -> Example:
     """A record as an `Example` with an `id`; raises UnusableError."""
-    columns = task.columns
-    row: dict[str, Any] = {
-        "text_a": _text(fields, columns.text_a),
-        "text_b": _text(fields, columns.text_b) if columns.text_b else None,
-        "options": _options(fields, columns.options, len(task.labels)) if task.is_choice else None,
-    }
-    names = option_list(fields.get(columns.option_names))
-    row["label"] = _label(task, _field(fields, columns.label), row["options"], names)
+    columns, row = task.columns, shown(task, fields)
+    value, answers = label_value(_field(fields, columns.label)), known_answers(task, fields, row)
+    row["label"] = _label(value, answers)
     row["id"] = content_id(row)
     if columns.id:
         row["id"] = _string(label_value(_field(fields, columns.id)), columns.id)
     return row
+
+
+def shown(task: Task, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record shows of itself: an `Example` without label and id; raises UnusableError."""
+    columns = task.columns
+    return {
+        "text_a": _text(fields, columns.text_a),
+        "text_b": _text(fields, columns.text_b) if columns.text_b else None,
+        "options": _options(fields, columns.options, len(task.labels)) if task.is_choice else None,
+    }
+
+
+def known_answers(task: Task, fields: Mapping[str, Any], row: Example) -> list[str]:
+    """What a record's label column holds for each of its labels, in their order.
+
+    Of a choice one for each option. A row may call its options itself: letters in one, 1 to 4
+    in the next.
+    """
+    options = row["options"]
+    known = [label.value for label in task.labels]
+    if task.answer == "letter":
+        names = option_list(fields.get(task.columns.option_names))
+        known = [*(LETTERS if names is None else map(label_value, names))]
+    elif task.answer in FIRST:
+        known = [str(number + FIRST[task.answer]) for number in range(len(task.labels))]
+    elif task.answer == "option" and options is not None:
+        known = [option.strip() for option in options]
+    return known if options is None else known[: len(options)]
 
 
 def advised_answer(task: Task, records: Iterable[Mapping[str, Any]]) -> str | None:
@@ -138,27 +161,14 @@ def option_list(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _label(task: Task, raw: Any, options: Sequence[str] | None, names: Sequence[Any] | None) -> int:
-    """The number of the label that the column's value stands for.
-
-    `names` are what the row itself calls its options, if it does: letters in one, 1 to 4 in
-    the next.
-    """
-    value = label_value(raw)
-    known = [label.value for label in task.labels]
-    if task.answer == "letter":
-        known = list(LETTERS if names is None else map(label_value, names))
-    elif task.answer in FIRST:
-        known = [str(number + FIRST[task.answer]) for number in range(len(task.labels))]
-    elif task.answer == "option" and options is not None:
-        known = [option.strip() for option in options]
-    shown = known[: len(options)] if options is not None else known
-    if shown.count(value) > 1:
+def _label(value: str, answers: list[str]) -> int:
+    """The number of the label that the column's `value` stands for."""
+    if answers.count(value) > 1:
         raise UnusableError("doubled_option", f"{value!r:.{_SHOWN}}")
-    if value not in shown:
-        told = f"{value!r:.{_SHOWN}}, expected one of {shown!r:.{3 * _SHOWN}}"
+    if value not in answers:
+        told = f"{value!r:.{_SHOWN}}, expected one of {answers!r:.{3 * _SHOWN}}"
         raise UnusableError("unknown_label", told)
-    return shown.index(value)
+    return answers.index(value)
 
 
 def right_is_doubled(row: Example) -> bool:

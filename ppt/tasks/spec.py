@@ -141,6 +141,8 @@ class Files:
 
     train: Path
     test: Path | None = None
+    quoting: str | None = None
+    """Of CSV and TSV: what quotation marks are (`ppt.tasks.cells.QUOTINGS`)."""
 
     def __post_init__(self) -> None:
         for part in ("train", "test"):
@@ -257,8 +259,7 @@ class Task:
                 f"task {self.name} has {len(self.labels)} labels, and the unified form letters for"
                 f" {len(LETTERS)}: take a prompt of another format."
             )
-        names = (label.name for label in self.labels)
-        return Verbalizer(dict(zip(names, LETTERS, strict=False)))
+        return Verbalizer({one.name: sign for one, sign in zip(self.labels, LETTERS, strict=False)})
 
     def examples(self, rows: Iterable[Example], unified: bool = False) -> list[Example]:
         """Rows as the pattern shows them: unified, the label words are the options (A. bad …).
@@ -271,9 +272,8 @@ class Task:
         return [{**row, "options": options} for row in rows]
 
     def _form(self, unified: bool, *, by_text: bool = False) -> Form:
-        pair = bool(self.columns.text_b)
         view = "texts" if by_text else "unified" if unified else "plain"
-        return task_form(self.format, self.language, pair=pair, view=view)
+        return task_form(self.format, self.language, pair=bool(self.columns.text_b), view=view)
 
     def _check_pattern(self, key: str, text: str) -> None:
         known = {prefix + one: one for prefix in ("", "unified_") for one in LAYOUTS}

@@ -52,8 +52,9 @@ def load_task_file(path: Path | str) -> TaskData:
     path = Path(path)
     try:
         keys = _read(path)
-        files = Files(*(_file(keys, key, path) for key in (TRAIN, TEST) if key in keys))
-        tables = dict(file_tables(files, _quoting(keys)))
+        places = {key: _file(keys, key, path) for key in (TRAIN, TEST) if key in keys}
+        files = Files(**places, quoting=_quoting(keys))
+        tables = dict(file_tables(files))
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
     except PPTError as error:

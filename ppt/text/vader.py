@@ -30,45 +30,20 @@ def vader_compound(sentences: Sequence[str]) -> Floats:
 # VADER's numbers, as the package has them. A *booster* ("very", "barely") strengthens or
 # weakens the lexicon words that follow it.
 _NEGATED = -0.74
-
-
 _STRESSED = 1.25  # "never so good"
-
-
 _SHOUTED = 0.733
-
-
 _FADING = (1.0, 0.95, 0.9)  # what is left of a booster one, two and three words on
-
-
 _BEFORE_BUT, _AFTER_BUT = 0.5, 1.5
-
-
 _EXCLAIMED = tuple(0.292 * marks for marks in range(5))
-
-
 _ASKED = (0.0, 0.0, 0.18 * 2, 0.18 * 3, 0.96)
-
-
 _ALPHA = 15
-
-
 _REACH = len(_FADING)
-
-
 _LONGEST_EMOTICON = 2  # letters; a token with no more keeps the signs around them
-
-
 _SECOND_PLANE = "\U00010000"
-
-
 _STRESSING = frozenset({"so", "this"})
-
 
 # Where a phrase may stand around a lexicon word at 0; the first idiom found counts.
 _IDIOM_SPANS = ((0, 3), (0, 2), (-1, 1), (-2, 1), (-2, 0), (-3, 0), (-3, -1))
-
-
 _BOOSTER_SPANS = ((-3, 0), (-3, -1), (-2, 0))
 
 

@@ -1,0 +1,199 @@
+"""A run that ended, as a classifier of rows without labels: what few-shot tuning was for."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from ppt.backbones.base import Backbone
+from ppt.base.extras import need
+from ppt.errors import ConfigError, InputError
+from ppt.fewshot.lanes import score_rows
+from ppt.fewshot.predictions import Predictions, predict
+from ppt.fewshot.settings import FewshotConfig
+from ppt.fewshot.starts import Beginning, Start, started
+from ppt.fewshot.views import Shown, TaskView
+from ppt.methods import PRETRAINED, find_method
+from ppt.prompts.batches import pack
+from ppt.prompts.files import Prompt, open_prompt
+from ppt.prompts.patterns import Example
+from ppt.results.run import Run
+from ppt.results.selection import is_bare
+from ppt.tasks.loading import RowReject, TaskData
+from ppt.tasks.readers import Table, rows_table
+from ppt.tasks.spec import Task
+from ppt.tasks.unlabelled import Unlabelled, unlabelled
+from ppt.training.kinship import doubts
+from ppt.transfer.library import words_changed
+
+AT_ONCE = 512
+"""Rows that are scored between two looks at how far it is."""
+
+PREDICTION, PROBABILITY = "prediction", "probability"
+
+
+def kept_prompts(folder: Path, run: Run) -> tuple[Prompt, ...]:
+    """What a run has tuned, as its results folder keeps it: a prompt or adapter, several of an
+    ensemble; none where nothing was tuned, or it was cleared away.
+    """
+    if run.adapter is None:
+        return ()
+    place = folder / run.adapter
+    places = (one for one in sorted(place.glob("member-*")) or [place] if one.is_dir())
+    return tuple(one for one in map(open_prompt, places) if one.card)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with their labels, in the order in which they were read; `rejects` are the others.
+
+    To the `columns` that were read come `prediction`, which is what the label column of the task
+    holds; `probability`; and that of each label, as ``p(<label>)`` (of a majority vote the
+    probability is the share of votes, and these are means over the members).
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    rejects: tuple[RowReject, ...]
+    cut: int = 0
+    """Rows whose texts were longer than ``--max_length``."""
+
+    def to_pandas(self) -> Any:
+        """A DataFrame; raises ConfigError where pandas is not installed."""
+        need("pandas", "to_pandas()")
+        import pandas as pd
+
+        return pd.DataFrame([dict(row) for row in self.rows], columns=self.columns)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A run's prompts (or adapter, or hard words alone) before a backbone.
+
+    An adapter is in the backbone's weights until `close`; prompts leave them as they are.
+    """
+
+    run: Run
+    view: TaskView
+    starts: Sequence[Start]
+    config: FewshotConfig
+    held: ExitStack
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls, run: Run, task: Task, backbone: Backbone, config: FewshotConfig,
+        prompts: Sequence[Prompt],
+    ) -> "Classifier":  # fmt: skip
+        """The classifier of a run of `task`, with what it has tuned. Raises PPTError."""
+        method = find_method(run.method)
+        data = TaskData(task, (), (), (), {}, {})
+        view = TaskView.of(data, method, backbone, config.max_length, None, config.answers)
+        _require_same_words(run, view, prompts)
+        if prompts:  # they are what it begins with, wherever the run itself has begun
+            method = replace(method, init=PRETRAINED, transfer=None)
+        if not prompts and not is_bare(run):
+            why = f"its {run.adapter} is not there" if run.adapter else "it leaves nothing"
+            raise ConfigError(
+                f"run {run.run} of {run.method} cannot label rows ({why}): take one of zero_shot,"
+                " or one that keeps a tuned prompt or LoRA adapter."
+            )
+        own = replace(config, residual=0)  # which is in the prompts already
+        none = Shown((), pack([]), view.renderer)  # a prompt that is made needs no examples
+        with ExitStack() as stack:
+            starts = []
+            for prompt in prompts or (None,):
+                beginning = Beginning(method, backbone, view, none, [run.seed], own, prompt)
+                start = stack.enter_context(started(beginning))
+                read = tuple(prompt.card.get("text_start") or ()) if prompt else ()
+                starts.append(replace(start, start=read))
+            notes = doubts(prompts, backbone, config.model)
+            return cls(run, view, starts, own, stack.pop_all(), notes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the backbone as it was; what was predicted stays, and no more can be."""
+        self.held.close()
+
+    def predict(
+        self,
+        rows: Table | Sequence[Mapping[str, Any]],
+        on_rows: Callable[[int], None] = lambda _: None,
+    ) -> Labelled:
+        """The rows with their labels: mappings by the task's columns, or a file that was read.
+
+        `on_rows` is told how many more are through. Raises InputError where a column is missing,
+        none of the rows is usable, or a column has the name of one that comes in.
+        """
+        table = rows if isinstance(rows, Table) else rows_table("the rows", rows)
+        labels = [one.value for one in self.view.task.labels]
+        own = (PREDICTION, PROBABILITY, *(f"p({label})" for label in labels))
+        if twice := [name for name in own if name in table.columns]:
+            raise InputError(
+                f"{table.source} has a column {twice[0]!r}, which is what a label is put into:"
+                " rename it, or leave it out."
+            )
+        usable, rejects = unlabelled(self.view.task, table)
+        found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
+        while some := list(islice(rest, AT_ONCE)):
+            shown = self._shown([one.example for one in some])
+            found += _answered(some, self._scored(shown), own)
+            cut += shown.tokens.cut
+            on_rows(len(some))
+        return Labelled((*table.columns, *own), tuple(found), tuple(rejects), cut)
+
+    def _shown(self, examples: Sequence[Example]) -> Shown:
+        known = self.view.task.examples(examples, self.view.unified)
+        return Shown(known, pack(self.view.renderer.rows(known)), self.view.renderer)
+
+    def _scored(self, shown: Shown) -> Predictions:
+        """What the run's members predict of N rows, together."""
+        every = np.arange(len(shown.tokens))[None]
+        members = [
+            score_rows(
+                one.trainable, [0], one.rows(shown), every, self.view.words,
+                loss=self.config.loss, tokens_at_once=self.config.tokens_at_once,
+            )[0]
+            for one in self.starts
+        ]  # fmt: skip
+        combine = find_method(self.run.method).combine if len(members) > 1 else None
+        return predict(torch.stack(members), combine)
+
+
+def _answered(
+    rows: Iterable[Unlabelled], told: Predictions, names: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Rows with what their label columns would hold, and the probabilities of all labels."""
+    best, probability = told.predicted.tolist(), told.probability.tolist()
+    each = told.scores.softmax(-1).tolist()
+    for row, label, sure, shares in zip(rows, best, probability, each, strict=True):
+        values = (row.answers[label], sure, *shares)
+        yield {**row.fields, **dict(zip(names, values, strict=True))}
+
+
+def _require_same_words(run: Run, view: TaskView, prompts: Iterable[Prompt]) -> None:
+    """Refuse a task whose labels or words are others than those that the run was of."""
+    words = [*view.renderer.verbalizer.words.values()]
+    then = [list(one.card.get("label_words") or words) for one in prompts]
+    if tuple(view.labels) != run.labels or any(one != words for one in then):
+        told = ", ".join(then[0] if then and then[0] != words else run.labels)
+        raise InputError(
+            f"task {view.task.name} has the labels {', '.join(view.labels)} with the words"
+            f" {', '.join(words)}, but run {run.run} is of {told}: give the task as it was."
+        )
+    for one in prompts:
+        if words_changed(one):
+            raise InputError(
+                f"what was tuned in {one} was trained beside other hard words than those of today:"
+                " tune it anew."
+            )

@@ -1,0 +1,205 @@
+"""Label rows with what few-shot tuning has made: ``python -m ppt.predict results/``."""
+
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ppt.base.files import require_writable, write_atomically
+from ppt.base.flags import Command, again, at_least, flag, parse
+from ppt.base.imports import import_models, quick_imports, spin_less
+from ppt.base.output_folder import read_config
+from ppt.base.terminal import Beat
+from ppt.errors import ConfigError, OutputError, exit_status, note, visible
+from ppt.fewshot.settings import FewshotConfig, split
+from ppt.results.report import read_results
+from ppt.results.run import Run
+from ppt.results.selection import chosen_run
+from ppt.tasks.finding import find_spec
+from ppt.tasks.loading import RowReject
+from ppt.tasks.readers import EXPECTED, read_table
+from ppt.tasks.spec import Files
+from ppt.training.shared import MACHINE, MachineSettings
+
+DESCRIPTION = """\
+Label new rows with what python -m ppt.fewshot has tuned.
+
+The rows have the columns of the task, but for its label: a file as the task's own. The output
+has all their columns and three kinds more: prediction (what the label column would hold),
+probability, and p(<label>) for each label. Rows that cannot be used are counted and stand
+beside it, in <output>.rejects.jsonl, each with its reason.
+
+Of several runs that with the most examples labels, then that with the best validation scores;
+the flags below name another."""
+
+EPILOG = """\
+examples:
+  python -m ppt.predict results/ --input=new.csv --output=labelled.csv
+  python -m ppt.predict results/ --input=new.jsonl.gz --output=labelled.jsonl --method=lora_ppt
+  python -m ppt.predict results/ --input=new.csv --output=labelled.csv --task=sst2 --seed=3"""
+
+ROWS, RUN = "the rows", "which run labels them"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(Command):
+    """``python -m ppt.predict``: a results folder and rows in, the same rows with labels out."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = (ROWS, RUN, MACHINE)
+
+    results: str = flag("the results folder, such as results/", group=ROWS, option="")
+    input: str = flag(f"the rows, a file in {EXPECTED}", group=ROWS, metavar="FILE")
+    output: str = flag("where they go, a .csv, .tsv or .jsonl file", group=ROWS, metavar="FILE")
+    overwrite: bool = flag("replace an output that is there", group=ROWS, default=False)
+    task: str | None = flag(
+        "the task, where the results are of several", group=RUN, default=None, unset="theirs"
+    )
+    task_file: str | None = flag(
+        "the task's YAML file", group=RUN, default=None, unset="where it was", metavar="FILE"
+    )
+    method: str | None = flag("its method", group=RUN, default=None, unset="any")
+    shots: int | None = flag(
+        "its number of examples", group=RUN, default=None, rule=at_least(1), unset="the most"
+    )
+    seed: int | None = flag(
+        "its seed", group=RUN, default=None, rule=at_least(0), unset="the best on validation"
+    )
+    run: str | None = flag(
+        "its id, as in results.jsonl", group=RUN, default=None, unset="the best on validation"
+    )
+    dtype: str | None = again(
+        MachineSettings, "dtype", None, help="precision of the backbone", unset="as it was tuned"
+    )
+    device: str | None = again(MachineSettings, "device")
+    threads: int | None = again(MachineSettings, "threads", help="CPU threads")
+    tokens_at_once: int = again(FewshotConfig, "tokens_at_once")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    spin_less()
+    return exit_status(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    flags = parse(PredictConfig, argv, "python -m ppt.predict", DESCRIPTION, EPILOG)
+    output = Path(flags.output)
+    write = _writer(output)
+    _require_free(output, Path(flags.input), overwrite=flags.overwrite)
+    folder = Path(flags.results)
+    config = read_config(folder, FewshotConfig)
+    wanted = {name: getattr(flags, name) for name in ("task", "method", "shots", "seed", "run")}
+    run = chosen_run(read_results(folder).runs, **wanted)
+    task = find_spec(run.task, map(Path, split(flags.task_file or config.task_file or "")))
+    quoting = task.source.quoting if isinstance(task.source, Files) else None
+    table = read_table(Path(flags.input), quoting=quoting)
+    machine = {name: getattr(flags, name) for name in ("device", "threads", "tokens_at_once")}
+    with quick_imports(argv):  # torch comes in here
+        from tqdm import tqdm
+
+        from ppt.fewshot.bench import asked_backbone
+        from ppt.fewshot.classifier import Classifier, kept_prompts
+
+    import_models(argv)
+    config = replace(config, dtype=flags.dtype or config.dtype, **machine)
+    tuned = kept_prompts(folder, run)
+    print(f"by {described(run)}")
+    with Classifier.of(run, task, asked_backbone(config), config, tuned) as classifier:
+        for one in classifier.notes:
+            note(one)
+        hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
+        with tqdm(total=len(table.rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
+
+            def on_rows(count: int) -> None:
+                nonlocal done
+                done += count
+                bar.update(count)
+                if hidden and beat.due():
+                    print(f"{done:,} of {len(table.rows):,} rows", file=sys.stderr, flush=True)
+
+            found = classifier.predict(table, on_rows)
+    if found.cut:
+        note(f"{found.cut:,} texts are cut to the {config.max_length} tokens of the run.")
+    write_atomically(output, write(found.columns, found.rows))
+    beside = _keep(output, found.rejects)
+    counts = Counter(str(row["prediction"]) for row in found.rows)
+    told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
+    told += [", ".join(f"{label} {count:,}" for label, count in sorted(counts.items()))]
+    if found.rejects:
+        reasons = Counter(one.reason for one in found.rejects)
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+        told += [f"not labelled: {listed}, in {beside}"]
+    told += [table.note] if table.note else []
+    print(visible("; ".join(told)))
+    print(output)
+
+
+def described(run: Run) -> str:
+    """A run in a line."""
+    scores = run.validation
+    told = f" (validation {scores.accuracy:.3f})" if scores else ""
+    return f"run {run.run}: {run.task}, {run.method}, {run.shots} shots, seed {run.seed}{told}"
+
+
+def _require_free(output: Path, source: Path, *, overwrite: bool) -> None:
+    require_writable(output.parent, "--output")
+    if output.is_dir() or (output.exists() and output.samefile(source)):
+        raise OutputError(f"--output: {output} is the input, or a folder: give another file.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} is there: give another --output, or --overwrite.")
+
+
+def _keep(output: Path, rejects: Sequence[RowReject]) -> Path:
+    """Write the rows that have no label beside the others; without any, no file stays of before."""
+    place = output.with_name(f"{output.name}.rejects.jsonl")
+    if rejects:
+        kept = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in rejects]
+        write_atomically(place, "".join(kept).encode())
+    else:
+        place.unlink(missing_ok=True)
+    return place
+
+
+def _writer(path: Path) -> Any:
+    kind = path.suffix.lower()
+    if kind not in WRITERS:
+        ends = ", ".join(WRITERS)
+        raise ConfigError(f"--output: got {path}, expected a name that ends in one of {ends}.")
+    return WRITERS[kind]
+
+
+def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    del columns
+    lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    return "".join(lines).encode(errors="backslashreplace")
+
+
+def _cells(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], sign: str) -> bytes:
+    made = io.StringIO(newline="")
+    writer = csv.writer(made, delimiter=sign, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return made.getvalue().encode(errors="backslashreplace")
+
+
+def _cell(value: Any) -> Any:
+    """A cell as CSV has it: of what is no text or number its JSON."""
+    plain = value is None or isinstance(value, str | float)
+    return value if plain else json.dumps(value, ensure_ascii=False, default=str)
+
+
+WRITERS = {
+    ".csv": lambda columns, rows: _cells(columns, rows, ","),
+    ".tsv": lambda columns, rows: _cells(columns, rows, "\t"),
+    ".jsonl": _lines,
+}
+"""How the output's name ends → its bytes."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

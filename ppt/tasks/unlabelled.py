@@ -1,0 +1,64 @@
+"""Rows of which the labels are wanted: read as a task reads its own, label and id aside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ppt.corpus.records import UnusableError
+from ppt.errors import InputError
+from ppt.prompts.patterns import Example
+from ppt.tasks.cells import BadRow
+from ppt.tasks.loading import RowReject
+from ppt.tasks.readers import Table
+from ppt.tasks.rows import REASONS, known_answers, shown
+from ppt.tasks.spec import Task
+
+NEW = "input"
+"""The `RowReject.split` of rows without labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unlabelled:
+    """A row as it was read, its `example`, and what its label column would hold for each label."""
+
+    fields: Mapping[str, Any]
+    example: Example
+    answers: list[str]
+
+
+def unlabelled(task: Task, table: Table) -> tuple[list[Unlabelled], list[RowReject]]:
+    """The rows of a table that a label can be found for, and those that are not usable.
+
+    Every row is in one of them. Raises InputError where a column is missing, or no row is usable.
+    """
+    if not table.rows:
+        raise InputError(f"{table.source} has no rows: expected one row a text to label.")
+    columns = task.columns
+    for name in (*columns.text_a, *columns.text_b, *columns.options):
+        if lack := table.lacks(name):
+            raise InputError(lack)
+    rows, rejects = [], []
+    for place, fields in table.rows:
+        try:
+            if isinstance(fields, BadRow):
+                raise UnusableError(fields.reason, fields.detail)
+            rows.append(_row(task, fields))
+        except UnusableError as unusable:
+            rejects.append(RowReject(NEW, place, *unusable.args))
+    if not rows:
+        first = rejects[0]
+        raise InputError(
+            f"{table.source}: none of {len(table.rows)} rows can be used; {first.place}:"
+            f" {REASONS[first.reason]} ({first.detail})."
+        )
+    return rows, rejects
+
+
+def _row(task: Task, fields: Mapping[str, Any]) -> Unlabelled:
+    example = shown(task, fields)
+    answers = known_answers(task, fields, example)
+    options = example["options"] or ()
+    if len(answers) < len(options):
+        told = f"{task.columns.option_names} names {len(answers)} of {len(options)} options"
+        raise UnusableError("bad_options", told)
+    return Unlabelled(fields, {**example, "label": 0}, answers)

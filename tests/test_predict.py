@@ -1,0 +1,226 @@
+"""Rows without labels get those that the test rows had: of every kind of method; tiny models."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+import ppt
+from ppt.fewshot.__main__ import main as fewshot
+from ppt.predict import main
+from ppt.tasks.rows import known_answers, to_example
+from ppt.tasks.spec import Columns, Rows, Task, letters
+from tests.few import toy_place
+
+METHODS = (
+    "zero_shot", "prompt_tuning", "ppt", "hybrid_ppt", "unified_ppt", "lora", "lora_ppt", "kv_ppt",
+    "context_tuning", "ensemble_vote", "ensemble_mean",
+)  # fmt: skip
+SILENT = ("zero_shot_calibrated", "in_context", "pretrained", "fine_tuning")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with results of all of these on the toy task."""
+    folder = toy_place(tmp_path_factory.mktemp("predict"))
+    code = fewshot(
+        [f"--task_file={folder / 'toy.yaml'}", f"--model={folder / 'llama'}", "--device=cpu",
+         f"--prompt={folder / 'runs-llama'}", "--shots=4,8", "--seeds=2", "--max_steps=4",
+         "--eval_steps=2", f"--output_dir={folder / 'results'}", "--residual=3",
+         f"--methods={','.join((*METHODS, *SILENT))}"]
+    )  # fmt: skip
+    assert code == 0
+    return folder
+
+
+def label(place, name, *more):
+    """What the command makes of the test rows: its exit code and, if it is 0, the rows."""
+    output = place / name
+    code = main(
+        [str(place / "results"), f"--input={place / 'test.jsonl'}", f"--output={output}",
+         "--overwrite", "--device=cpu", *more]
+    )  # fmt: skip
+    if code:
+        return code, []
+    with output.open(newline="") as file:
+        known = {".csv": csv.DictReader, ".jsonl": lambda lines: map(json.loads, lines)}
+        return code, list(known[output.suffix](file))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_test_rows_get_the_labels_that_they_had(place, method):
+    """By few-shot's own predictions, which were made in the run that trained."""
+    known = pq.read_table(place / "results" / "predictions.parquet").to_pylist()
+    for shots, seed in ((4, 0), (8, 1)):
+        code, found = label(
+            place, "own.jsonl", f"--method={method}", f"--seed={seed}", f"--shots={shots}"
+        )
+        mine = [
+            row for row in known
+            if (row["method"], row["shots"], row["seed"]) == (method, shots, seed)
+        ]  # fmt: skip
+        assert code == 0
+        assert [row["prediction"] for row in found] == [row["prediction"] for row in mine]
+        assert [row["probability"] for row in found] == pytest.approx(
+            [row["probability"] for row in mine], abs=1e-5
+        )
+        assert all(row["p(bad)"] + row["p(good)"] == pytest.approx(1) for row in found)
+        assert all("label" in row for row in found), "columns of the input stay"
+
+
+def test_the_best_validated_run_of_the_most_examples_labels(place, capsys):
+    runs = [run for run in ppt.read_results(place / "results").runs if run.shots == 8]
+    able = [run for run in runs if run.method not in SILENT]
+    best = max(run.validation.accuracy for run in able)
+    assert label(place, "best.csv")[0] == 0
+    name = capsys.readouterr().out.split()[2].rstrip(":")
+    (chosen,) = (run for run in able if run.run == name)
+    assert chosen.validation.accuracy == best
+
+
+@pytest.mark.parametrize("method", SILENT)
+def test_what_leaves_nothing_cannot_label(place, method, capsys):
+    assert label(place, "none.csv", f"--method={method}")[0] == 2
+    assert "no run leaves what labels rows" in capsys.readouterr().err
+    assert not (place / "none.csv").exists()
+
+
+def given_rows(place, text, name="given.jsonl"):
+    (place / name).write_text(text)
+    return place / name
+
+
+def test_rows_that_cannot_be_used_stand_beside_with_their_reasons(place, capsys):
+    rows = [
+        '{"text": "tea is good", "more": {"a": [1, "x"]}, "note": null}', '{"text": " "}',
+        "no JSON", '{"other": 1}', '{"text": 5}', '{"text": "a \\"b\\", c\\nd", "note": true}',
+    ]  # fmt: skip
+    path = given_rows(place, "\n".join(rows) + "\n")
+    for name in ("kept.csv", "kept.jsonl"):
+        assert main([str(place / "results"), f"--input={path}", f"--output={place / name}"]) == 0
+        told = capsys.readouterr().out
+        assert "2 of 6 rows of" in told
+        assert "blank 1, broken_line 1, missing_field 1, not_a_string 1" in told
+        rejects = (place / f"{name}.rejects.jsonl").read_text().splitlines()
+        assert [json.loads(one)["place"] for one in rejects] == [f"line {n}" for n in (2, 3, 4, 5)]
+    with (place / "kept.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert [row["text"] for row in cells] == ["tea is good", 'a "b", c\nd']
+    assert [(row["more.a"], row["note"]) for row in cells] == [('[1, "x"]', ""), ("", "true")]
+    lines = [json.loads(one) for one in (place / "kept.jsonl").read_text().splitlines()]
+    assert [row["prediction"] for row in lines] == [row["prediction"] for row in cells]
+    path.write_text(rows[0])
+    again = [str(place / "results"), f"--input={path}", f"--output={place / 'kept.csv'}"]
+    assert main([*again, "--overwrite"]) == 0
+    assert not (place / "kept.csv.rejects.jsonl").exists(), "it was of other rows"
+
+
+def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
+    results, rows = str(place / "results"), given_rows(place, '{"text": "tea is good"}')
+    (place / "there.csv").write_text("mine")
+    clash = given_rows(place, '{"text": "tea", "p(bad)": 1}', "clash.jsonl")
+    other = given_rows(place, '{"words": "tea"}', "other.jsonl")
+    renamed = (place / "toy.yaml").read_text().replace("good: good", "good: great")
+    (place / "renamed.yaml").write_text(renamed)
+    for argv, expected in (
+        ([results], "input is missing"),
+        ([results, f"--input={rows}", "--output=a.txt"], "ends in one of .csv, .tsv, .jsonl"),
+        ([results, f"--input={rows}", f"--output={place / 'there.csv'}"], "or --overwrite"),
+        ([results, f"--input={rows}", f"--output={rows}", "--overwrite"], "is the input"),
+        ([results, f"--input={place / 'none.csv'}", f"--output={place / 'a.csv'}"], "none.csv"),
+        ([results, f"--input={clash}", f"--output={place / 'a.csv'}"], "rename it"),
+        ([results, f"--input={other}", f"--output={place / 'a.csv'}"], "no column 'text'"),
+        ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--seed=7"], "--seed=7"),
+        ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--shots=4", "--method=ppt",
+          f"--task_file={place / 'renamed.yaml'}"], "give the task as it was"),
+        ([str(place), f"--input={rows}", f"--output={place / 'a.csv'}"], "config.json"),
+    ):  # fmt: skip
+        assert main(argv) == 2, argv
+        told = capsys.readouterr().err
+        assert told.startswith("error: "), told
+        assert expected in told.splitlines()[-1], told
+        assert not (place / "a.csv").exists()
+    assert (place / "there.csv").read_text() == "mine"
+
+
+def test_from_python_in_memory_and_from_a_folder(place):
+    backbone = ppt.load_backbone(place / "llama", device="cpu")
+    task = ppt.load_task(place / "toy.yaml")
+    before = {name: one.clone() for name, one in backbone.model.named_parameters()}
+    rows = [{"text": "tea is good"}, {"text": "rain was ugly!"}, {"text": ""}]
+    for method in ("prompt_tuning", "lora_ppt"):
+        with ppt.load_classifier(
+            place / "results", task=task, backbone=backbone, method=method, shots=8, seed=0
+        ) as classifier:
+            kept = classifier.predict(rows)
+        assert classifier.run.method == method
+        assert [row["text"] for row in kept.rows] == ["tea is good", "rain was ugly!"]
+        assert [one.reason for one in kept.rejects] == ["blank"]
+        assert list(kept.to_pandas().columns) == list(kept.columns)
+    after = dict(backbone.model.named_parameters())
+    assert after.keys() == before.keys(), "an adapter leaves no weights behind"
+    assert all((after[name] == one).all() for name, one in before.items())
+    made = ppt.tune(
+        task, backbone, methods=["prompt_tuning"], shots=8, seeds=1, max_steps=4, eval_steps=2,
+        residual=3,
+    )  # fmt: skip
+    found = ppt.load_classifier(made, task=task, backbone=backbone).predict(rows)
+    known = ppt.load_classifier(
+        place / "results", task=task, backbone=backbone, method="prompt_tuning", shots=8, seed=0
+    ).predict(rows)
+    assert [row["p(bad)"] for row in found.rows] == pytest.approx(
+        [row["p(bad)"] for row in known.rows], abs=1e-5
+    )
+    with pytest.raises(ppt.ConfigError, match="expected the backbone"):
+        ppt.load_classifier(made, task=task)
+
+
+def test_a_choice_by_texts_and_marks_that_are_signs(place, capsys):
+    """The options' texts answer; in a file without quoting a mark at a line's start is text."""
+    folder = place / "choice"
+    folder.mkdir()
+    for side, count in (("train", 12), ("test", 5)):
+        rows = [
+            f'"{side} {i}\t{side} tea that is {word} for a long while in {i} places'
+            f"\tit {word}s {i}\tno {i}\t{1 + i % 2}"
+            for i, word in zip(range(count), ["good", "bad"] * count, strict=False)
+        ]
+        (folder / f"{side}.tsv").write_text("\n".join(["id\tq\ta\tb\tright", *rows]) + "\n")
+    (folder / "choice.yaml").write_text(
+        "format: multiple_choice\ntrain: train.tsv\ntest: test.tsv\nquoting: none\n"
+        "answer: number\ncolumns: {text_a: q, options: [a, b], label: right, id: id}\n"
+    )
+    argv = ["--answers=texts", "--methods=prompt_tuning", "--shots=4", "--seeds=1"]
+    code = fewshot(
+        [f"--task_file={folder / 'choice.yaml'}", f"--model={place / 'llama'}", "--max_steps=2",
+         "--device=cpu", f"--output_dir={folder / 'results'}", "--max_length=32", *argv]
+    )  # fmt: skip
+    assert code == 0
+    capsys.readouterr()
+    output = folder / "labelled.tsv"
+    test = ["--input", str(folder / "test.tsv"), "--output", str(output)]
+    assert main([str(folder / "results"), *test, "--device=cpu"]) == 0
+    assert "5 texts are cut to the 32 tokens" in capsys.readouterr().err
+    with output.open(newline="") as file:
+        found = list(csv.DictReader(file, delimiter="\t"))
+    known = pq.read_table(folder / "results" / "predictions.parquet").to_pylist()
+    assert [row["id"] for row in found] == [f'"test {i}' for i in range(5)]
+    letters_of = {"1": "A", "2": "B"}
+    assert [letters_of[row["prediction"]] for row in found] == [r["prediction"] for r in known]
+    (folder / "choice.yaml").unlink()
+    assert main([str(folder / "results"), *test, "--overwrite"]) == 2
+    assert "choice.yaml" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("answer", ["letter", "index", "number", "option"])
+def test_a_choice_is_answered_as_its_label_column_does(answer):
+    """What is said of an option is what a labelled row would have to hold for it."""
+    fields = {"question": "Which?", "o.text": ["tea", "rain", "bread"], "o.label": ["1", "2", "x"]}
+    task = Task(
+        "choice", "multiple_choice", letters(4),
+        Columns(("question",), options=("o.text",), label="answer"), Rows([]), answer=answer,
+    )  # fmt: skip
+    answers = known_answers(task, fields, {"options": fields["o.text"]})
+    read = [to_example(task, {**fields, "answer": one})["label"] for one in answers]
+    assert read == [0, 1, 2]
