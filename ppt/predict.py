@@ -62,6 +62,10 @@ class PredictConfig(Command):
     task_file: str | None = flag(
         "the task's YAML file", group=RUN, default=None, unset="where it was", metavar="FILE"
     )
+    prompt: str | None = flag(
+        "pre-trained prompts, for methods that take them as they are", group=RUN, default=None,
+        unset="where they were", metavar="FOLDER",
+    )  # fmt: skip
     method: str | None = flag("its method", group=RUN, default=None, unset="any")
     shots: int | None = flag(
         "its number of examples", group=RUN, default=None, rule=at_least(1), unset="the most"
@@ -106,7 +110,9 @@ def _run(argv: Sequence[str] | None) -> None:
         from ppt.fewshot.classifier import Classifier, kept_prompts
 
     import_models(argv)
-    config = replace(config, dtype=flags.dtype or config.dtype, **machine)
+    config = replace(
+        config, dtype=flags.dtype or config.dtype, prompt=flags.prompt or config.prompt, **machine
+    )
     tuned = kept_prompts(folder, run)
     print(f"by {described(run)}")
     with Classifier.of(run, task, asked_backbone(config), config, tuned) as classifier:

@@ -15,9 +15,10 @@ from tests.few import toy_place
 
 METHODS = (
     "zero_shot", "prompt_tuning", "ppt", "hybrid_ppt", "unified_ppt", "lora", "lora_ppt", "kv_ppt",
-    "context_tuning", "ensemble_vote", "ensemble_mean",
+    "context_tuning", "ensemble_vote", "ensemble_mean", "pretrained", "hybrid_pretrained",
+    "unified_pretrained", "lora_pretrained",
 )  # fmt: skip
-SILENT = ("zero_shot_calibrated", "in_context", "pretrained", "fine_tuning")
+SILENT = ("zero_shot_calibrated", "in_context", "fine_tuning")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from ppt.prompts.files import Prompt
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
 from ppt.tasks.rows import content_id
+from ppt.tasks.spec import Task
 from ppt.transfer.library import WHAT, choose_prompt, described, serves
 from ppt.transfer.sources import as_sources
 
@@ -32,17 +33,14 @@ def choose_methods(
     chosen: dict[tuple[str, str], Prompt | Borrowed | None] = {}
     for task, data in tasks.items():
         for name in names:
-            method, wanted = find_method(name), _wanted(config, name, data)
+            method, wanted = find_method(name), _wanted(config, name, data.task)
             if method.transfer:
                 if found := borrow(config, name, task, tasks, library):
                     chosen[task, name] = found
             elif method.init != PRETRAINED:
                 chosen[task, name] = None
             elif config.method_names or any(serves(one, **wanted) for one in prompts):
-                purpose = f"{name} on {task}"
-                chosen[task, name] = choose_prompt(
-                    prompts, model=config.model, purpose=purpose, **wanted
-                )
+                chosen[task, name] = pretrained_prompt(config, name, data.task, prompts)
     if not chosen:
         raise InputError(
             "nothing to run: all sources were trained on the very tasks: give others as --sources."
@@ -55,6 +53,15 @@ def choose_methods(
             " (python -m ppt.pretrain --format=unified), or leave --prompt out."
         )
     return chosen, [*notes, *_shared(chosen, tasks)]
+
+
+def pretrained_prompt(
+    config: FewshotConfig, name: str, task: Task, prompts: Sequence[Prompt]
+) -> Prompt:
+    """The one of `prompts` that a method begins with; raises InputError where not one fits."""
+    return choose_prompt(
+        prompts, model=config.model, purpose=f"{name} on {task.name}", **_wanted(config, name, task)
+    )
 
 
 def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
@@ -109,11 +116,11 @@ def _library(
     return library, notes, names
 
 
-def _wanted(config: FewshotConfig, name: str, data: TaskData) -> dict[str, str]:
+def _wanted(config: FewshotConfig, name: str, task: Task) -> dict[str, str]:
     """What a prompt must be for a method to begin with it, as arguments of `serves`."""
     method = find_method(name)
     return {
-        "format_name": "unified" if method.unified else PROMPT_FORMATS[data.task.format],
+        "format_name": "unified" if method.unified else PROMPT_FORMATS[task.format],
         "style": method.style,
         "trains": method.trains if method.trains in WHAT else "prompt",
         "answers": config.answers,

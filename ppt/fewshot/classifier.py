@@ -13,9 +13,10 @@ import torch
 from ppt.backbones.base import Backbone
 from ppt.base.extras import need
 from ppt.errors import ConfigError, InputError
+from ppt.fewshot.choosing import pretrained_prompt
 from ppt.fewshot.lanes import score_rows
 from ppt.fewshot.predictions import Predictions, predict
-from ppt.fewshot.settings import FewshotConfig
+from ppt.fewshot.settings import FewshotConfig, split
 from ppt.fewshot.starts import Beginning, Start, started
 from ppt.fewshot.views import Shown, TaskView
 from ppt.methods import PRETRAINED, find_method
@@ -23,13 +24,13 @@ from ppt.prompts.batches import pack
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import Example
 from ppt.results.run import Run
-from ppt.results.selection import is_bare
+from ppt.results.selection import is_bare, is_untouched
 from ppt.tasks.loading import RowReject, TaskData
 from ppt.tasks.readers import Table, rows_table
 from ppt.tasks.spec import Task
 from ppt.tasks.unlabelled import Unlabelled, unlabelled
 from ppt.training.kinship import doubts
-from ppt.transfer.library import words_changed
+from ppt.transfer.library import find_prompts, words_changed
 
 AT_ONCE = 512
 """Rows that are scored between two looks at how far it is."""
@@ -46,6 +47,24 @@ def kept_prompts(folder: Path, run: Run) -> tuple[Prompt, ...]:
     place = folder / run.adapter
     places = (one for one in sorted(place.glob("member-*")) or [place] if one.is_dir())
     return tuple(one for one in map(open_prompt, places) if one.card)
+
+
+def needed_prompts(
+    run: Run, task: Task, config: FewshotConfig, tuned: Sequence[Prompt]
+) -> Sequence[Prompt]:
+    """Its means: what it has `tuned`, or the pre-trained prompt that it took as it is.
+
+    Raises PPTError where that is not there.
+    """
+    if run.adapter and not tuned:
+        raise InputError(
+            f"run {run.run}: there is no {run.adapter} in its results: copy the whole folder, or"
+            " take another run."
+        )
+    if not is_untouched(run):
+        return tuned
+    given = find_prompts(split(config.prompt or ""))
+    return (pretrained_prompt(config, run.method, task, given),)
 
 
 @dataclass(frozen=True)
@@ -94,15 +113,12 @@ class Classifier:
         method = find_method(run.method)
         data = TaskData(task, (), (), (), {}, {})
         view = TaskView.of(data, method, backbone, config.max_length, None, config.answers)
+        prompts = needed_prompts(run, task, config, prompts)
         _require_same_words(run, view, prompts)
         if prompts:  # they are what it begins with, wherever the run itself has begun
             method = replace(method, init=PRETRAINED, transfer=None)
-        if not prompts and not is_bare(run):
-            why = f"its {run.adapter} is not there" if run.adapter else "it leaves nothing"
-            raise ConfigError(
-                f"run {run.run} of {run.method} cannot label rows ({why}): take one of zero_shot,"
-                " or one that keeps a tuned prompt or LoRA adapter."
-            )
+        elif not is_bare(run):
+            raise ConfigError(f"run {run.run} of {run.method} leaves nothing that labels rows.")
         own = replace(config, residual=0)  # which is in the prompts already
         none = Shown((), pack([]), view.renderer)  # a prompt that is made needs no examples
         with ExitStack() as stack:
@@ -184,7 +200,8 @@ def _answered(
 def _require_same_words(run: Run, view: TaskView, prompts: Iterable[Prompt]) -> None:
     """Refuse a task whose labels or words are others than those that the run was of."""
     words = [*view.renderer.verbalizer.words.values()]
-    then = [list(one.card.get("label_words") or words) for one in prompts]
+    tuned = [one.card for one in prompts if "task" in one.card]
+    then = [list(card.get("label_words") or words) for card in tuned]
     if tuple(view.labels) != run.labels or any(one != words for one in then):
         told = ", ".join(then[0] if then and then[0] != words else run.labels)
         raise InputError(

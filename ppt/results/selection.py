@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from ppt.errors import ConfigError, InputError, visible
-from ppt.methods import METHODS, family
+from ppt.methods import METHODS, PRETRAINED, family
 from ppt.results.run import Run
 
 RESULTS, PREDICTIONS = "results.jsonl", "predictions.parquet"
@@ -59,11 +59,14 @@ def chosen_run(
     told = ", ".join(f"--{name}={value}" for name, value in asked.items()) or "all"
     if not fitting:
         raise ConfigError(f"got {told}, of which the results have no run: leave some out.")
-    able = [one for one in fitting if one.run in kept or one.adapter or is_bare(one)]
+    able = [
+        one for one in fitting
+        if one.run in kept or one.adapter or is_bare(one) or is_untouched(one)
+    ]  # fmt: skip
     if not able:
         raise ConfigError(
             f"got {told}, of which no run leaves what labels rows ({listed(fitting, 'method')}):"
-            " expected one of zero_shot, or one that keeps a tuned prompt or LoRA adapter."
+            " expected one that keeps a prompt or LoRA adapter, takes one as it is, or zero_shot."
         )
     if len(distinct(able, "task")) > 1:
         raise ConfigError(f"the results are of {listed(able, 'task')}: give one of them as --task.")
@@ -74,6 +77,12 @@ def chosen_run(
 def is_bare(run: Run) -> bool:
     """Whether its method needs nothing but the backbone and the task's own words."""
     return METHODS.get(family(run.method)) == METHODS["zero_shot"]
+
+
+def is_untouched(run: Run) -> bool:
+    """Whether it took what was pre-trained as it is."""
+    method = METHODS.get(family(run.method))
+    return method is not None and method.init == PRETRAINED and not method.is_trained
 
 
 def listed(runs: Iterable[Run], name: str) -> str:
