@@ -27,7 +27,7 @@ def place(tmp_path_factory):
     folder = toy_place(tmp_path_factory.mktemp("predict"))
     code = fewshot(
         [f"--task_file={folder / 'toy.yaml'}", f"--model={folder / 'llama'}", "--device=cpu",
-         f"--prompt={folder / 'runs-llama'}", "--shots=4,8", "--seeds=2", "--max_steps=4",
+         f"--prompt={folder / 'runs-llama'}", "--shots=4,8", "--seeds=0,", "--max_steps=2",
          "--eval_steps=2", f"--output_dir={folder / 'results'}", "--residual=3",
          f"--methods={','.join((*METHODS, *SILENT))}"]
     )  # fmt: skip
@@ -53,7 +53,7 @@ def label(place, name, *more):
 def test_the_test_rows_get_the_labels_that_they_had(place, method):
     """By few-shot's own predictions, which were made in the run that trained."""
     known = pq.read_table(place / "results" / "predictions.parquet").to_pylist()
-    for shots, seed in ((4, 0), (8, 1)):
+    for shots, seed in ((4, 0), (8, 0)):
         code, found = label(
             place, "own.jsonl", f"--method={method}", f"--seed={seed}", f"--shots={shots}"
         )
@@ -163,7 +163,7 @@ def test_from_python_in_memory_and_from_a_folder(place):
     assert after.keys() == before.keys(), "an adapter leaves no weights behind"
     assert all((after[name] == one).all() for name, one in before.items())
     made = ppt.tune(
-        task, backbone, methods=["prompt_tuning"], shots=8, seeds=1, max_steps=4, eval_steps=2,
+        task, backbone, methods=["prompt_tuning"], shots=8, seeds=1, max_steps=2, eval_steps=2,
         residual=3,
     )  # fmt: skip
     found = ppt.load_classifier(made, task=task, backbone=backbone).predict(rows)
