@@ -124,6 +124,8 @@ def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
     other = given_rows(place, '{"words": "tea"}', "other.jsonl")
     renamed = (place / "toy.yaml").read_text().replace("good: good", "good: great")
     (place / "renamed.yaml").write_text(renamed)
+    own = "pattern: 'It says {text_a}, {mask}'\n"
+    (place / "shown.yaml").write_text((place / "toy.yaml").read_text() + own)
     for argv, expected in (
         ([results], "input is missing"),
         ([results, f"--input={rows}", "--output=a.txt"], "ends in one of .csv, .tsv, .jsonl"),
@@ -134,7 +136,9 @@ def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
         ([results, f"--input={other}", f"--output={place / 'a.csv'}"], "no column 'text'"),
         ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--seed=7"], "--seed=7"),
         ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--shots=4", "--method=ppt",
-          f"--task_file={place / 'renamed.yaml'}"], "give the task as it was"),
+          f"--task_file={place / 'renamed.yaml'}"], "the labels ['bad', 'great'], but run"),
+        ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--shots=4", "--method=ppt",
+          f"--task_file={place / 'shown.yaml'}"], "the pattern 'It says {text_a}, <X>', but run"),
         ([str(place), f"--input={rows}", f"--output={place / 'a.csv'}"], "config.json"),
     ):  # fmt: skip
         assert main(argv) == 2, argv

@@ -12,7 +12,7 @@ import torch
 
 from ppt.backbones.base import Backbone
 from ppt.base.extras import need
-from ppt.errors import ConfigError, InputError
+from ppt.errors import ConfigError, InputError, brief
 from ppt.fewshot.choosing import pretrained_prompt
 from ppt.fewshot.lanes import score_rows
 from ppt.fewshot.predictions import Predictions, predict
@@ -114,7 +114,7 @@ class Classifier:
         data = TaskData(task, (), (), (), {}, {})
         view = TaskView.of(data, method, backbone, config.max_length, None, config.answers)
         prompts = needed_prompts(run, task, config, prompts)
-        _require_same_words(run, view, prompts)
+        _require_same_view(run, view, prompts)
         if prompts:  # they are what it begins with, wherever the run itself has begun
             method = replace(method, init=PRETRAINED, transfer=None)
         elif not is_bare(run):
@@ -197,17 +197,20 @@ def _answered(
         yield {**row.fields, **dict(zip(names, values, strict=True))}
 
 
-def _require_same_words(run: Run, view: TaskView, prompts: Iterable[Prompt]) -> None:
-    """Refuse a task whose labels or words are others than those that the run was of."""
+def _require_same_view(run: Run, view: TaskView, prompts: Iterable[Prompt]) -> None:
+    """Refuse a task with other labels, words or pattern than those that the run was of."""
     words = [*view.renderer.verbalizer.words.values()]
-    tuned = [one.card for one in prompts if "task" in one.card]
-    then = [list(card.get("label_words") or words) for card in tuned]
-    if tuple(view.labels) != run.labels or any(one != words for one in then):
-        told = ", ".join(then[0] if then and then[0] != words else run.labels)
-        raise InputError(
-            f"task {view.task.name} has the labels {', '.join(view.labels)} with the words"
-            f" {', '.join(words)}, but run {run.run} is of {told}: give the task as it was."
-        )
+    found: list[tuple[str, Any, Any]] = [("labels", [*view.labels], [*run.labels])]
+    for card in (one.card for one in prompts if "task" in one.card):  # not what is untouched
+        found.append(("label words", words, card.get("label_words", words)))
+        now = view.pattern_text
+        found.append(("pattern", now, card.get("pattern", now)))
+    for name, now, then in found:
+        if now != then:
+            raise InputError(
+                f"task {view.task.name} has the {name} {brief(now)}, but run {run.run} was tuned"
+                f" with {brief(then)}: give the task as it was."
+            )
     for one in prompts:
         if words_changed(one):
             raise InputError(

@@ -144,6 +144,7 @@ def adapter_card(finished: Finished, trial: Trial, lane: int) -> dict[str, Any]:
         "style": method.style,
         "layout": renderer.pattern.layout,
         "patterns_version": PATTERNS_VERSION,
+        "pattern": finished.view.pattern_text,
         "label_words": list(renderer.verbalizer.words.values()),
         "init": finished.start.told(lane),
         "source": source and source.name,

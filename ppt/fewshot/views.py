@@ -97,6 +97,19 @@ class TaskView:
         """What is shown."""
         return self.data.task
 
+    @property
+    def pattern_text(self) -> str:
+        """How its rows look: ``{text_a}`` and so on for their own texts, ``<X>`` for the word."""
+        pair, choice = bool(self.task.columns.text_b), self.task.is_choice
+        row = {
+            "text_a": "{text_a}",
+            "text_b": "{text_b}" if pair else None,
+            "options": ["{option}"] * 2 if choice else None,
+            "label": 0,
+        }
+        (example,) = self.task.examples([row], self.unified)
+        return rendered_text(example, self.renderer.pattern)
+
     def draw(self, shots: int, seed: int) -> Draw:
         """The rows of one seed."""
         few = self.data.few_shot(shots, seed)
