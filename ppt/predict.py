@@ -135,7 +135,8 @@ def _run(argv: Sequence[str] | None) -> None:
     beside = _keep(output, found.rejects)
     counts = Counter(str(row["prediction"]) for row in found.rows)
     told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
-    told += [", ".join(f"{label} {count:,}" for label, count in sorted(counts.items()))]
+    if len(counts) <= len(task.labels):  # options' own texts are many
+        told += [", ".join(f"{label} {count:,}" for label, count in sorted(counts.items()))]
     if found.rejects:
         reasons = Counter(one.reason for one in found.rejects)
         listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

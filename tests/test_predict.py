@@ -163,6 +163,20 @@ def test_from_python_in_memory_and_from_a_folder(place):
         assert [row["text"] for row in kept.rows] == ["tea is good", "rain was ugly!"]
         assert [one.reason for one in kept.rejects] == ["blank"]
         assert list(kept.to_pandas().columns) == list(kept.columns)
+    with pytest.raises(ppt.ConfigError, match="is closed"):
+        classifier.predict(rows)
+    open_one = {"task": task, "backbone": backbone, "shots": 8}
+    soft = ppt.load_classifier(place / "results", method="ppt", **open_one)
+    with ppt.load_classifier(place / "results", method="lora", **open_one) as classifier:
+        classifier.predict(rows)
+        for wrong in (
+            lambda: ppt.load_classifier(place / "results", method="lora_ppt", **open_one),
+            lambda: ppt.tune(task, backbone, methods="zero_shot", shots=4, seeds=1),
+            lambda: soft.predict(rows),
+        ):
+            with pytest.raises(ppt.ConfigError, match="close the classifier"):
+                wrong()
+    assert len(soft.predict(rows).rows) == 2
     after = dict(backbone.model.named_parameters())
     assert after.keys() == before.keys(), "an adapter leaves no weights behind"
     assert all((after[name] == one).all() for name, one in before.items())

@@ -48,6 +48,8 @@ class Backbone(ABC):
     """How label words are read: a key of `ppt.prompts.files.TASK_TYPES`."""
     layout: str
     """The layout of the patterns that it is shown."""
+    adapted: bool = False
+    """Whether an adapter of ours is in its weights now."""
 
     @staticmethod
     def auto_class(config: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.loading import torch_as_usual
 from ppt.base.extras import need
 from ppt.errors import ConfigError, InputError, brief
 from ppt.fewshot.choosing import pretrained_prompt
@@ -30,6 +31,7 @@ from ppt.tasks.readers import Table, rows_table
 from ppt.tasks.spec import Task
 from ppt.tasks.unlabelled import Unlabelled, unlabelled
 from ppt.training.kinship import doubts
+from ppt.training.trainables import require_plain
 from ppt.transfer.library import find_prompts, words_changed
 
 AT_ONCE = 512
@@ -99,7 +101,7 @@ class Classifier:
 
     run: Run
     view: TaskView
-    starts: Sequence[Start]
+    starts: list[Start]
     config: FewshotConfig
     held: ExitStack
     notes: Sequence[str] = ()
@@ -110,6 +112,7 @@ class Classifier:
         prompts: Sequence[Prompt],
     ) -> "Classifier":  # fmt: skip
         """The classifier of a run of `task`, with what it has tuned. Raises PPTError."""
+        require_plain(backbone)
         method = find_method(run.method)
         data = TaskData(task, (), (), (), {}, {})
         view = TaskView.of(data, method, backbone, config.max_length, None, config.answers)
@@ -131,6 +134,11 @@ class Classifier:
             notes = doubts(prompts, backbone, config.model)
             return cls(run, view, starts, own, stack.pop_all(), notes)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter of its own is in the backbone's weights."""
+        return find_method(self.run.method).trains == "lora"
+
     def __enter__(self) -> Self:
         return self
 
@@ -138,9 +146,11 @@ class Classifier:
         self.close()
 
     def close(self) -> None:
-        """Leave the backbone as it was; what was predicted stays, and no more can be."""
+        """Leave the backbone as it was. What was predicted stays, and no more can be."""
+        self.starts.clear()
         self.held.close()
 
+    @torch_as_usual()
     def predict(
         self,
         rows: Table | Sequence[Mapping[str, Any]],
@@ -149,8 +159,13 @@ class Classifier:
         """The rows with their labels: mappings by the task's columns, or a file that was read.
 
         `on_rows` is told how many more are through. Raises InputError where a column is missing,
-        none of the rows is usable, or a column has the name of one that comes in.
+        none of the rows is usable, or a column has the name of one that comes in; ConfigError
+        once it is closed, or while another one's adapter is in the backbone's weights.
         """
+        if not self.starts:
+            raise ConfigError("this classifier is closed: load it again.")
+        if not self.adapts:
+            require_plain(self.starts[0].trainable.backbone)
         table = rows if isinstance(rows, Table) else rows_table("the rows", rows)
         labels = [one.value for one in self.view.task.labels]
         own = (PREDICTION, PROBABILITY, *(f"p({label})" for label in labels))
