@@ -24,6 +24,7 @@ from ppt.tasks.finding import find_spec
 from ppt.tasks.loading import RowReject
 from ppt.tasks.readers import EXPECTED, read_table
 from ppt.tasks.spec import Files
+from ppt.tasks.unlabelled import PREDICTION, unlabelled
 from ppt.training.shared import MACHINE, MachineSettings
 
 DESCRIPTION = """\
@@ -96,12 +97,13 @@ def _run(argv: Sequence[str] | None) -> None:
     write = _writer(output)
     _require_free(output, Path(flags.input), overwrite=flags.overwrite)
     folder = Path(flags.results)
-    config = read_config(folder, FewshotConfig)
     wanted = {name: getattr(flags, name) for name in ("task", "method", "shots", "seed", "run")}
     run = chosen_run(read_results(folder).runs, **wanted)
+    config = read_config(folder, FewshotConfig)
     task = find_spec(run.task, map(Path, split(flags.task_file or config.task_file or "")))
     quoting = task.source.quoting if isinstance(task.source, Files) else None
     table = read_table(Path(flags.input), quoting=quoting)
+    rows, rejects = unlabelled(task, table)
     machine = {name: getattr(flags, name) for name in ("device", "threads", "tokens_at_once")}
     with quick_imports(argv):  # torch comes in here
         from tqdm import tqdm
@@ -119,26 +121,26 @@ def _run(argv: Sequence[str] | None) -> None:
         for one in classifier.notes:
             note(one)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
-        with tqdm(total=len(table.rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
+        with tqdm(total=len(rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
 
             def on_rows(count: int) -> None:
                 nonlocal done
                 done += count
                 bar.update(count)
                 if hidden and beat.due():
-                    print(f"{done:,} of {len(table.rows):,} rows", file=sys.stderr, flush=True)
+                    print(f"{done:,} of {len(rows):,} rows", file=sys.stderr, flush=True)
 
-            found = classifier.predict(table, on_rows)
+            found = classifier.label(table, rows, rejects, on_rows)
     if found.cut:
         note(f"{found.cut:,} texts are cut to the {config.max_length} tokens of the run.")
     write_atomically(output, write(found.columns, found.rows))
-    beside = _keep(output, found.rejects)
-    counts = Counter(str(row["prediction"]) for row in found.rows)
+    beside = _keep(output, rejects)
+    counts = Counter(str(row[PREDICTION]) for row in found.rows)
     told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
     if len(counts) <= len(task.labels):  # options' own texts are many
         told += [", ".join(f"{label} {count:,}" for label, count in sorted(counts.items()))]
-    if found.rejects:
-        reasons = Counter(one.reason for one in found.rejects)
+    if rejects:
+        reasons = Counter(one.reason for one in rejects)
         listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
         told += [f"not labelled: {listed}, in {beside}"]
     told += [table.note] if table.note else []

@@ -134,12 +134,12 @@ def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
         ([results, f"--input={place / 'none.csv'}", f"--output={place / 'a.csv'}"], "none.csv"),
         ([results, f"--input={clash}", f"--output={place / 'a.csv'}"], "rename it"),
         ([results, f"--input={other}", f"--output={place / 'a.csv'}"], "no column 'text'"),
-        ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--seed=7"], "--seed=7"),
+        ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--seed=7"], "Theirs are 0."),
         ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--shots=4", "--method=ppt",
           f"--task_file={place / 'renamed.yaml'}"], "the labels ['bad', 'great'], but run"),
         ([results, f"--input={rows}", f"--output={place / 'a.csv'}", "--shots=4", "--method=ppt",
           f"--task_file={place / 'shown.yaml'}"], "the pattern 'It says {text_a}, <X>', but run"),
-        ([str(place), f"--input={rows}", f"--output={place / 'a.csv'}"], "config.json"),
+        ([str(place), f"--input={rows}", f"--output={place / 'a.csv'}"], "results.jsonl"),
     ):  # fmt: skip
         assert main(argv) == 2, argv
         told = capsys.readouterr().err

@@ -29,15 +29,13 @@ from ppt.results.selection import is_bare, is_untouched
 from ppt.tasks.loading import RowReject, TaskData
 from ppt.tasks.readers import Table, rows_table
 from ppt.tasks.spec import Task
-from ppt.tasks.unlabelled import Unlabelled, unlabelled
+from ppt.tasks.unlabelled import Unlabelled, label_columns, unlabelled
 from ppt.training.kinship import doubts
 from ppt.training.trainables import require_plain
 from ppt.transfer.library import find_prompts, words_changed
 
 AT_ONCE = 512
 """Rows that are scored between two looks at how far it is."""
-
-PREDICTION, PROBABILITY = "prediction", "probability"
 
 
 def kept_prompts(folder: Path, run: Run) -> tuple[Prompt, ...]:
@@ -150,32 +148,34 @@ class Classifier:
         self.starts.clear()
         self.held.close()
 
+    def predict(self, rows: Sequence[Mapping[str, Any]]) -> Labelled:
+        """The rows, mappings by the task's columns, with their labels.
+
+        Raises InputError where a column is missing or has the name of one that rows get, or no row
+        is usable; ConfigError as `label` does.
+        """
+        table = rows_table("the rows", rows)
+        return self.label(table, *unlabelled(self.view.task, table))
+
     @torch_as_usual()
-    def predict(
+    def label(
         self,
-        rows: Table | Sequence[Mapping[str, Any]],
+        table: Table,
+        usable: Sequence[Unlabelled],
+        rejects: Sequence[RowReject],
         on_rows: Callable[[int], None] = lambda _: None,
     ) -> Labelled:
-        """The rows with their labels: mappings by the task's columns, or a file that was read.
+        """The usable rows of a table with their labels; `on_rows` is told how many more have one.
 
-        `on_rows` is told how many more are through. Raises InputError where a column is missing,
-        none of the rows is usable, or a column has the name of one that comes in; ConfigError
-        once it is closed, or while another one's adapter is in the backbone's weights.
+        Raises ConfigError once the classifier is closed, or while another one's adapter is in the
+        backbone's weights.
         """
         if not self.starts:
             raise ConfigError("this classifier is closed: load it again.")
         if not self.adapts:
             require_plain(self.starts[0].trainable.backbone)
-        table = rows if isinstance(rows, Table) else rows_table("the rows", rows)
-        labels = [one.value for one in self.view.task.labels]
-        own = (PREDICTION, PROBABILITY, *(f"p({label})" for label in labels))
-        if twice := [name for name in own if name in table.columns]:
-            raise InputError(
-                f"{table.source} has a column {twice[0]!r}, which is what a label is put into:"
-                " rename it, or leave it out."
-            )
-        usable, rejects = unlabelled(self.view.task, table)
         found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
+        own = label_columns(self.view.task)
         while some := list(islice(rest, AT_ONCE)):
             shown = self._shown([one.example for one in some])
             found += _answered(some, self._scored(shown), own)

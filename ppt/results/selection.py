@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from ppt.errors import ConfigError, InputError, visible
+from ppt.errors import ConfigError, InputError, did_you_mean, visible
 from ppt.methods import METHODS, PRETRAINED, family
 from ppt.results.run import Run
 
@@ -14,6 +14,9 @@ CHECKPOINT, LENT = "checkpoint:", "sources:"
 """How `Run.init` begins where a run began with a prompt that was made before, or with some of other
 tasks. One start may be told in several ways: places are spelt otherwise, and similarities round
 otherwise with other threads or ``--tokens_at_once``."""
+
+_SHOWN = 20
+"""Names in a message, at most."""
 
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 """Each score in 0 to 1, and its name for people."""
@@ -55,10 +58,18 @@ def chosen_run(
     """
     asked = {"task": task, "method": method, "shots": shots, "seed": seed, "run": run}
     asked = {name: value for name, value in asked.items() if value is not None}
-    fitting = [one for one in runs if all(getattr(one, name) == asked[name] for name in asked)]
+    fitting = tuple(runs)
+    for name, value in asked.items():
+        left = tuple(one for one in fitting if getattr(one, name) == value)
+        if not left:
+            known = [str(one) for one in distinct(fitting, name)]
+            near = did_you_mean(str(value), known, str)
+            raise ConfigError(
+                f"--{name}: got {value}, of which the results have no run.{near} Theirs are"
+                f" {', '.join(known[:_SHOWN])}{', …' * (len(known) > _SHOWN)}."
+            )
+        fitting = left
     told = ", ".join(f"--{name}={value}" for name, value in asked.items()) or "all"
-    if not fitting:
-        raise ConfigError(f"got {told}, of which the results have no run: leave some out.")
     able = [
         one for one in fitting
         if one.run in kept or one.adapter or is_bare(one) or is_untouched(one)

@@ -16,6 +16,8 @@ from ppt.tasks.spec import Task
 NEW = "input"
 """The `RowReject.split` of rows without labels."""
 
+PREDICTION, PROBABILITY = "prediction", "probability"
+
 
 @dataclass(frozen=True, slots=True)
 class Unlabelled:
@@ -26,11 +28,22 @@ class Unlabelled:
     answers: list[str]
 
 
+def label_columns(task: Task) -> tuple[str, ...]:
+    """The columns that labelled rows get: what is predicted, how surely, and each label's share."""
+    return (PREDICTION, PROBABILITY, *(f"p({label.value})" for label in task.labels))
+
+
 def unlabelled(task: Task, table: Table) -> tuple[list[Unlabelled], list[RowReject]]:
     """The rows of a table that a label can be found for, and those that are not usable.
 
-    Every row is in one of them. Raises InputError where a column is missing, or no row is usable.
+    Every row is in one of them. Raises InputError where a column is missing or has the name of one
+    that rows get, or no row is usable.
     """
+    if twice := [name for name in label_columns(task) if name in table.columns]:
+        raise InputError(
+            f"{table.source} has a column {twice[0]!r}, which is what a label is put into: rename"
+            " it, or leave it out."
+        )
     if not table.rows:
         raise InputError(f"{table.source} has no rows: expected one row a text to label.")
     columns = task.columns
