@@ -94,7 +94,7 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
     """The backbone, the view of the task, and rows and first prompt of each run."""
     import torch
 
-    from ppt.fewshot.__main__ import load
+    from ppt.fewshot.bench import asked_backbone
     from ppt.fewshot.settings import FewshotConfig
     from ppt.fewshot.views import TaskView
     from ppt.methods import METHODS
@@ -105,7 +105,7 @@ def material(flags: argparse.Namespace) -> tuple[Any, Any, list[Any], list[Any]]
         task_file=str(TASK), model=flags.model, dtype=flags.dtype, threads=flags.threads,
         prompt_length=flags.prompt_length, max_length=flags.max_length,
     )  # fmt: skip
-    backbone = load(config)
+    backbone = asked_backbone(config)
     data = load_task_file(TASK)
     view = TaskView.of(data, METHODS["prompt_tuning"], backbone, flags.max_length, None)
     seeds = list(range(flags.runs))

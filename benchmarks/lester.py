@@ -23,8 +23,9 @@ from typing import Any
 
 from ppt.base.markdown import markdown_table
 from ppt.errors import exit_status
-from ppt.fewshot.__main__ import load, load_tasks
+from ppt.fewshot.__main__ import load_tasks
 from ppt.fewshot.__main__ import main as fewshot
+from ppt.fewshot.bench import asked_backbone
 from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.statistics import Summary, summary
@@ -106,7 +107,7 @@ def between(flags: argparse.Namespace, rest: Sequence[str]) -> Scores:
         raise SystemExit("error: --seeds: got one seed, expected two or more: a line has two ends")
     if status := fewshot([*rest, f"--methods={TUNED}", f"--output_dir={folder}"]):
         raise SystemExit(status)
-    backbone, tasks, scores = load(config), load_tasks(config), Scores()
+    backbone, tasks, scores = asked_backbone(config), load_tasks(config), Scores()
     found = [
         run for run in read_results(folder).selected()
         if run.method == TUNED and run.seed in seeds and run.task in tasks

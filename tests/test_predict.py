@@ -191,6 +191,8 @@ def test_from_python_in_memory_and_from_a_folder(place):
     assert [row["p(bad)"] for row in found.rows] == pytest.approx(
         [row["p(bad)"] for row in known.rows], abs=1e-5
     )
+    with pytest.raises(ppt.ConfigError, match=r"got 'smollm2-135m', expected what ppt\.load_b"):
+        ppt.load_classifier(made, task=task, backbone="smollm2-135m")
     with pytest.raises(ppt.ConfigError, match="expected the backbone"):
         ppt.load_classifier(made, task=task)
 

@@ -72,6 +72,14 @@ class Backbone(ABC):
                 " none: leave it out."
             )
 
+    def require_plain(self) -> None:
+        """Refuse to work with an adapter in the weights, as scores are not the model's own then."""
+        if self.adapted:
+            raise ConfigError(
+                "an adapter is in the weights of this backbone: close the classifier that holds"
+                " it, or load the backbone anew."
+            )
+
     @property
     def hidden_size(self) -> int:
         """H, the size of an input embedding and so of a prompt's vectors."""

@@ -163,6 +163,7 @@ def with_backbone(settings: Mapping[str, Any], backbone: Backbone) -> dict[str, 
         raise ConfigError(
             f"backbone: got {brief(backbone)}, expected what ppt.load_backbone gives."
         )
+    backbone.require_plain()
     is_best = backbone.dtype == _best_dtype(backbone.device)
     named = [name for name, kind in DTYPES.items() if kind == backbone.dtype]
     target = backbone.layout if backbone.layout in TARGETS else TARGETS[0]

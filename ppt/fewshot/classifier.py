@@ -31,7 +31,6 @@ from ppt.tasks.readers import Table, rows_table
 from ppt.tasks.spec import Task
 from ppt.tasks.unlabelled import Unlabelled, label_columns, unlabelled
 from ppt.training.kinship import doubts
-from ppt.training.trainables import require_plain
 from ppt.transfer.library import find_prompts, words_changed
 
 AT_ONCE = 512
@@ -110,7 +109,7 @@ class Classifier:
         prompts: Sequence[Prompt],
     ) -> "Classifier":  # fmt: skip
         """The classifier of a run of `task`, with what it has tuned. Raises PPTError."""
-        require_plain(backbone)
+        backbone.require_plain()
         method = find_method(run.method)
         data = TaskData(task, (), (), (), {}, {})
         view = TaskView.of(data, method, backbone, config.max_length, None, config.answers)
@@ -173,7 +172,7 @@ class Classifier:
         if not self.starts:
             raise ConfigError("this classifier is closed: load it again.")
         if not self.adapts:
-            require_plain(self.starts[0].trainable.backbone)
+            self.starts[0].trainable.backbone.require_plain()
         found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
         own = label_columns(self.view.task)
         while some := list(islice(rest, AT_ONCE)):

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ppt.backbones.base import Backbone
-from ppt.backbones.loading import torch_as_usual
+from ppt.backbones.loading import torch_as_usual, with_backbone
 from ppt.base.files import given
 from ppt.base.output_folder import read_config
 from ppt.errors import ConfigError, require_kind
@@ -26,7 +25,10 @@ def load_classifier(
     *,
     task: TaskData | Task | str | None = None,
     backbone: Backbone | None = None,
-    **which: Any,
+    method: str | None = None,
+    shots: int | None = None,
+    seed: int | None = None,
+    run: str | None = None,
 ) -> Classifier:
     """What a run has tuned, ready to label rows: what ``python -m ppt.predict`` does.
 
@@ -38,19 +40,20 @@ def load_classifier(
     spec = task.task if isinstance(task, TaskData) else task
     require_kind("task", spec, Task | str | None, "a name, a Task, or what ppt.load_task gives")
     name = spec.name if isinstance(spec, Task) else spec
+    which = (name, method, shots, seed, run)
     if isinstance(results, Tuning):
         prompts = results.prompts
-        run, config = chosen_run(results.runs, prompts, task=name, **which), results.config
+        one, config = chosen_run(results.runs, prompts, *which), results.config
         if config is None or backbone is None:
             raise ConfigError("results in memory: expected the backbone that they came of, too.")
-        tuned = prompts.get(run.run, ())
+        tuned = prompts.get(one.run, ())
     else:
         folder = given(results)
         config = read_config(folder, FewshotConfig)
-        run = chosen_run(read_results(folder).runs, task=name, **which)
-        tuned = kept_prompts(folder, run)
+        one = chosen_run(read_results(folder).runs, (), *which)
+        tuned = kept_prompts(folder, one)
     if not isinstance(spec, Task):
-        spec = find_spec(run.task, map(Path, split(config.task_file or "")))
+        spec = find_spec(one.task, map(Path, split(config.task_file or "")))
     if backbone is not None:
-        config = replace(config, model=backbone.name)
-    return Classifier.of(run, spec, backbone or asked_backbone(config), config, tuned)
+        config = replace(config, **with_backbone({}, backbone))
+    return Classifier.of(one, spec, backbone or asked_backbone(config), config, tuned)

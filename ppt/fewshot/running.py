@@ -37,7 +37,6 @@ from ppt.results.trial import Trial, place_of
 from ppt.tasks.finding import require_distinct
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import TASKS_VERSION
-from ppt.training.trainables import require_plain
 from ppt.transfer.library import find_prompts
 
 
@@ -74,7 +73,6 @@ def tune(
     `output_dir` all stays in memory; with it, finished runs there are not repeated.
     Raises PPTError for what is wrong with tasks, prompts or settings.
     """
-    require_plain(backbone)
     several = _several(tasks)
     for one in several:
         require_kind("tasks", one, TaskData, "what ppt.load_task gives")

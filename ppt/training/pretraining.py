@@ -29,7 +29,7 @@ from ppt.training.processes import ALONE, Processes
 from ppt.training.settings import PretrainConfig
 from ppt.training.shared import LM
 from ppt.training.starts import started
-from ppt.training.trainables import PromptBank, Trainable, require_plain
+from ppt.training.trainables import PromptBank, Trainable
 from ppt.training.windows import Reading
 
 PROGRESS = ("none", "lines", "bar")
@@ -67,7 +67,6 @@ def train_prompt(
     does. `progress` is "none", "lines" or "bar". Raises PPTError for what is wrong.
     """
     known = {"corpus": str(corpus)}
-    require_plain(backbone)
     require_known("progress", str(progress), PROGRESS)
     if settings.get("format") != LM:
         place = corpus.folder if isinstance(corpus, Corpus) else corpus

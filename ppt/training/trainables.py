@@ -20,7 +20,7 @@ from ppt.backbones.base import Backbone
 from ppt.base.arrays import Indices
 from ppt.base.extras import need
 from ppt.base.files import appearing_folder
-from ppt.errors import ConfigError, InputError
+from ppt.errors import InputError
 from ppt.prompts.deep import DeepBank, DeepShape
 from ppt.prompts.files import TASK_TYPES, read_adapter, save_card, save_prompt
 from ppt.prompts.foreign import told
@@ -201,15 +201,6 @@ class Weights(Trainable):
         return self.backbone.model if self._adapted is None else self._adapted.merge_and_unload()
 
 
-def require_plain(backbone: Backbone) -> None:
-    """Refuse a backbone with an adapter in its weights, whose scores are not its own."""
-    if backbone.adapted:
-        raise ConfigError(
-            "an adapter is in the weights of this backbone: close the classifier that holds it, or"
-            " load the backbone anew."
-        )
-
-
 @contextmanager
 def lora(backbone: Backbone, seed: int, start: Path | None = None) -> Iterator[Weights]:
     """Low-rank updates, in float32, of every linear layer but the LM head.
@@ -218,7 +209,7 @@ def lora(backbone: Backbone, seed: int, start: Path | None = None) -> Iterator[W
     is not for this backbone.
     """
     need("peft", "method lora")
-    require_plain(backbone)
+    backbone.require_plain()
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
