@@ -108,7 +108,7 @@ SLICES = (
     Slice("sst2", "sst2", ("in_context", *OTHERS), "32"),
     Slice("sentiment", "sst5", CORE, "16,64,256"),
     Slice("pairs", "rte,cb,boolq", (*UNTRAINED, *PROMPTS, *LORA), "32"),
-    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, *UNIFIED, LORA[0]), "32"),
+    Slice("choice", "race_middle", ("zero_shot", *PROMPTS, *UNIFIED, *LORA), "32"),
 )
 
 
