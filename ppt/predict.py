@@ -21,8 +21,8 @@ from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.selection import chosen_run
 from ppt.tasks.finding import find_spec
-from ppt.tasks.loading import RowReject
 from ppt.tasks.readers import EXPECTED, read_table
+from ppt.tasks.rejects import keep_rejects
 from ppt.tasks.spec import Files
 from ppt.tasks.unlabelled import PREDICTION, unlabelled
 from ppt.training.shared import MACHINE, MachineSettings
@@ -134,7 +134,8 @@ def _run(argv: Sequence[str] | None) -> None:
     if found.cut:
         note(f"{found.cut:,} texts are cut to the {config.max_length} tokens of the run.")
     write_atomically(output, write(found.columns, found.rows))
-    beside = _keep(output, rejects)
+    beside = output.with_name(f"{output.name}.rejects.jsonl")
+    keep_rejects(beside, rejects)
     counts = Counter(str(row[PREDICTION]) for row in found.rows)
     told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
     if len(counts) <= len(task.labels):  # options' own texts are many
@@ -161,17 +162,6 @@ def _require_free(output: Path, source: Path, *, overwrite: bool) -> None:
         raise OutputError(f"--output: {output} is the input, or a folder: give another file.")
     if output.exists() and not overwrite:
         raise OutputError(f"{output} is there: give another --output, or --overwrite.")
-
-
-def _keep(output: Path, rejects: Sequence[RowReject]) -> Path:
-    """Write the rows that have no label beside the others; without any, no file stays of before."""
-    place = output.with_name(f"{output.name}.rejects.jsonl")
-    if rejects:
-        kept = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in rejects]
-        write_atomically(place, "".join(kept).encode())
-    else:
-        place.unlink(missing_ok=True)
-    return place
 
 
 def _writer(path: Path) -> Any:

@@ -26,7 +26,8 @@ from ppt.results.page import html_page
 from ppt.results.report import make_report, read_results, report_of, results_of
 from ppt.results.run import read_run
 from ppt.results.tables import details, overviews, save_tables, to_csv, to_rich
-from ppt.tasks.loading import RowReject, load_rows
+from ppt.tasks.loading import load_rows
+from ppt.tasks.rejects import RowReject
 from ppt.tasks.spec import Columns, Label, Rows, Task
 from ppt.tasks.user_file import load_task_file
 from tests.synthetic import synthetic_grid, synthetic_run, write_results

@@ -26,8 +26,9 @@ from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import Example
 from ppt.results.run import Run
 from ppt.results.selection import is_bare, is_untouched
-from ppt.tasks.loading import RowReject, TaskData
+from ppt.tasks.loading import TaskData
 from ppt.tasks.readers import Table, rows_table
+from ppt.tasks.rejects import RowReject
 from ppt.tasks.spec import Task
 from ppt.tasks.unlabelled import Unlabelled, label_columns, unlabelled
 from ppt.training.kinship import doubts

@@ -1,6 +1,5 @@
 """A grid from tasks, a backbone and prompts to results, on disk or in memory."""
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from ppt.results.store import ResultStore, Store, open_store
 from ppt.results.trial import Trial, place_of
 from ppt.tasks.finding import require_distinct
 from ppt.tasks.loading import TaskData
+from ppt.tasks.rejects import keep_rejects
 from ppt.tasks.table import TASKS_VERSION
 from ppt.transfer.library import find_prompts
 
@@ -283,9 +283,4 @@ def write_folder(
     write_atomically(folder / CONFIG, to_json(config).encode())
     write_atomically(folder / MODEL, model.encode())
     for name, data in tasks.items():
-        lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in data.rejects]
-        place = folder / REJECTS / f"{name}.jsonl"
-        if lines:
-            write_atomically(place, "".join(lines).encode())
-        else:
-            place.unlink(missing_ok=True)  # of rows that have been mended since
+        keep_rejects(folder / REJECTS / f"{name}.jsonl", data.rejects)

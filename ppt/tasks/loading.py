@@ -10,39 +10,22 @@ data one is kept, those whose labels disagree all leave, and so do those of the 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from ppt.corpus.records import UnusableError
 from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
 from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
-from ppt.tasks.rows import FIRST, REASONS, advised_answer, content_id, right_is_doubled, to_example
-from ppt.tasks.spec import Columns, Files, Hub, Rows, Task
+from ppt.tasks.rejects import RowReject, usable_rows
+from ppt.tasks.rows import FIRST, advised_answer, content_id, right_is_doubled, to_example
+from ppt.tasks.spec import Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
 
 TRAIN, TEST = "train", "test"
 _SHOWN = 80
-
-
-@dataclass(frozen=True, slots=True)
-class RowReject:
-    """A row that is not kept: its split and place, a reason word of `REASONS`, and details."""
-
-    split: str
-    place: str
-    reason: str
-    detail: str = ""
-
-    def __post_init__(self) -> None:
-        assert self.reason in REASONS, self.reason
-        object.__setattr__(self, "detail", visible(self.detail))
-
-    def as_dict(self) -> dict[str, str]:
-        """The JSON value."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,32 +196,11 @@ def _examples(
     task: Task, split: str, table: Table, rejects: list[RowReject]
 ) -> list[tuple[str, Example]]:
     """The usable rows with their places; the others go to `rejects`."""
-    _require_columns(task.columns, table)
-    kept, before = [], len(rejects)
-    for place, fields in table.rows:
-        try:
-            if isinstance(fields, BadRow):
-                raise UnusableError(fields.reason, fields.detail)
-            kept.append((place, to_example(task, fields)))
-        except UnusableError as unusable:
-            rejects.append(RowReject(split, place, *unusable.args))
-    if not kept:
-        first = rejects[before]
-        raise InputError(
-            f"{table.source}: none of {len(table.rows)} rows can be used; {first.place}:"
-            f" {REASONS[first.reason]} ({first.detail})."
-        )
+    kept, others = usable_rows(table, split, task.columns.all(), partial(to_example, task))
+    rejects += others
     if task.columns.id:
         _require_own_ids(task.columns.id, kept, table)
     return kept
-
-
-def _require_columns(columns: Columns, table: Table) -> None:
-    if not table.rows:
-        raise InputError(f"{table.source} has no rows: expected one row an example.")
-    for name in columns.all():
-        if lack := table.lacks(name):
-            raise InputError(lack)
 
 
 def _require_right_numbers(task: Task, tables: Iterable[Table]) -> None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ppt.corpus.records import UnusableError
 from ppt.errors import InputError
 from ppt.prompts.patterns import Example
-from ppt.tasks.cells import BadRow
-from ppt.tasks.loading import RowReject
 from ppt.tasks.readers import Table
-from ppt.tasks.rows import REASONS, known_answers, shown
+from ppt.tasks.rejects import RowReject, usable_rows
+from ppt.tasks.rows import known_answers, shown
 from ppt.tasks.spec import Task
 
 NEW = "input"
@@ -44,27 +44,10 @@ def unlabelled(task: Task, table: Table) -> tuple[list[Unlabelled], list[RowReje
             f"{table.source} has a column {twice[0]!r}, which is what a label is put into: rename"
             " it, or leave it out."
         )
-    if not table.rows:
-        raise InputError(f"{table.source} has no rows: expected one row a text to label.")
     columns = task.columns
-    for name in (*columns.text_a, *columns.text_b, *columns.options):
-        if lack := table.lacks(name):
-            raise InputError(lack)
-    rows, rejects = [], []
-    for place, fields in table.rows:
-        try:
-            if isinstance(fields, BadRow):
-                raise UnusableError(fields.reason, fields.detail)
-            rows.append(_row(task, fields))
-        except UnusableError as unusable:
-            rejects.append(RowReject(NEW, place, *unusable.args))
-    if not rows:
-        first = rejects[0]
-        raise InputError(
-            f"{table.source}: none of {len(table.rows)} rows can be used; {first.place}:"
-            f" {REASONS[first.reason]} ({first.detail})."
-        )
-    return rows, rejects
+    names = (*columns.text_a, *columns.text_b, *columns.options)
+    kept, rejects = usable_rows(table, NEW, names, partial(_row, task))
+    return [row for _, row in kept], rejects
 
 
 def _row(task: Task, fields: Mapping[str, Any]) -> Unlabelled:
