@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from ppt.results.run import Run
 from ppt.results.selection import chosen_run
 from ppt.tasks.finding import find_spec
 from ppt.tasks.readers import EXPECTED, read_table
-from ppt.tasks.rejects import keep_rejects
+from ppt.tasks.rejects import keep_rejects, tally
 from ppt.tasks.spec import Files
 from ppt.tasks.unlabelled import PREDICTION, unlabelled
 from ppt.training.shared import MACHINE, MachineSettings
@@ -136,14 +135,12 @@ def _run(argv: Sequence[str] | None) -> None:
     write_atomically(output, write(found.columns, found.rows))
     beside = output.with_name(f"{output.name}.rejects.jsonl")
     keep_rejects(beside, rejects)
-    counts = Counter(str(row[PREDICTION]) for row in found.rows)
+    labels = [str(row[PREDICTION]) for row in found.rows]
     told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
-    if len(counts) <= len(task.labels):  # options' own texts are many
-        told += [", ".join(f"{label} {count:,}" for label, count in sorted(counts.items()))]
+    if len({*labels}) <= len(task.labels):  # options' own texts are many
+        told += [tally(labels)]
     if rejects:
-        reasons = Counter(one.reason for one in rejects)
-        listed = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-        told += [f"not labelled: {listed}, in {beside}"]
+        told += [f"not labelled: {tally(one.reason for one in rejects)}, in {beside}"]
     told += [table.note] if table.note else []
     print(visible("; ".join(told)))
     print(output)

@@ -8,7 +8,6 @@ Texts that stand twice never reach two sides of a draw: of equal rows of the tra
 data one is kept, those whose labels disagree all leave, and so do those of the test.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +18,7 @@ from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
 from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
-from ppt.tasks.rejects import RowReject, usable_rows
+from ppt.tasks.rejects import RowReject, tally, usable_rows
 from ppt.tasks.rows import FIRST, advised_answer, content_id, right_is_doubled, to_example
 from ppt.tasks.spec import Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
@@ -108,11 +107,10 @@ class TaskData:
         """A line a split: rows read, kept and rejected, by reason."""
         lines = []
         for split, source in self.sources.items():
-            counts = Counter(reject.reason for reject in self.rejects if reject.split == split)
-            told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
-            kept = self.read[split] - sum(counts.values())
+            reasons = [one.reason for one in self.rejects if one.split == split]
+            kept = self.read[split] - len(reasons)
             parts = [f"{self.task.name} {split}: {kept:,} of {self.read[split]:,} rows of {source}"]
-            parts += [f"not kept: {told}"] if told else []
+            parts += [f"not kept: {tally(reasons)}"] if reasons else []
             parts += [note] if (note := self.notes.get(split)) else []
             lines.append(visible("; ".join(parts)))
         return "\n".join(lines)

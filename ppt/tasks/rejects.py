@@ -1,6 +1,7 @@
 """Rows that a task can use, and those that it cannot, each with its place and reason."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,3 +72,8 @@ def keep_rejects(place: Path, rejects: Sequence[RowReject]) -> None:
         write_atomically(place, "".join(lines).encode())
     else:
         place.unlink(missing_ok=True)
+
+
+def tally(values: Iterable[str]) -> str:
+    """How often each is met, reasons or labels: ``blank 2, duplicate 1,000``."""
+    return ", ".join(f"{value} {count:,}" for value, count in sorted(Counter(values).items()))
