@@ -5,8 +5,10 @@
 
 Builds with one and with two processes run side by side, so that whatever else runs slows both.
 The path of two is what cannot be shared, the launcher's time before it has workers and after
-them, and the time of the worker that has most; waits at the ends of stages are not in it. At
-worst all that the launcher does is in the way.
+them, that of the process that becomes them, and the time of the worker that has most; waits at the
+ends of stages are not in it. At worst all that the launcher does is in the way.
+
+Then what Beam's import costs, whole and without what a build on one machine leaves out.
 """
 
 import argparse
@@ -15,20 +17,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import psutil
 
 from benchmarks.documents import gather
+from pipelines.lean import SPARED
 from pipelines.logs import quiet
 
 
 @dataclass
 class Watched:
-    """CPU-seconds of a launcher, of its workers, and of the launcher before and after these."""
+    """CPU-seconds of a launcher, of its workers, and before and after these."""
 
     launcher: float = 0.0
+    nest: float = 0.0
     workers: dict[int, float] = field(default_factory=dict)
     before: float = 0.0
     last: float = 0.0
@@ -41,18 +47,38 @@ class Watched:
     @property
     def path(self) -> float:
         """What is in the way of the end."""
-        return self.before + self.most + (self.launcher - self.last if self.workers else 0)
+        after = self.launcher - self.last if self.workers else 0
+        return self.before + self.nest + self.most + after
 
     def look(self, process: psutil.Process) -> None:
         """Note what the processes have used until now."""
-        times = process.cpu_times()
-        self.launcher = times.user + times.system
-        for one in process.children(recursive=True):
-            used = one.cpu_times()
+        self.launcher = used(process)
+        for nest in process.children():
             self.before = self.before or self.launcher
-            if used.user + used.system - self.workers.get(one.pid, 0) > 0:
-                self.last = self.launcher
-            self.workers[one.pid] = used.user + used.system
+            self.nest = used(nest)
+            for one in nest.children():
+                if used(one) > self.workers.get(one.pid, 0):
+                    self.last = self.launcher
+                self.workers[one.pid] = used(one)
+
+
+def used(process: psutil.Process) -> float:
+    """Its CPU-seconds so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def imported(spared: Sequence[str]) -> tuple[float, float]:
+    """CPU-seconds and MB of a process that imports what a build needs of Beam, but `spared`."""
+    code = (
+        "import sys, time; from pipelines.lean import import_beam\n"
+        "import_beam(sys.argv[1:]); import pipelines.job, psutil\n"
+        "print(time.process_time(), psutil.Process().memory_info().rss / 1e6)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, *spared]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cpu, mb = map(float, done.stdout.split())
+    return cpu, mb
 
 
 def watch(command: list[str], found: Watched) -> None:
@@ -99,11 +125,18 @@ def main() -> None:
         ends = f"{one.before:.2f}, {one.launcher - one.last:.2f}" if one.workers else ""
         each = ", ".join(f"{used:.2f}" for used in one.workers.values())
         path = one.path if one.workers else one.launcher
-        worst = one.launcher + one.most
+        worst = one.launcher + one.nest + one.most
         print(f"| {n} | {one.launcher:.2f} | {ends} | {each} | {path:.2f} | {worst:.2f} |")
     alone, two = found[1].launcher, found[2]
     print(f"\nTwo are {alone / two.path:.2f} times as fast, at worst ", end="")
-    print(f"{alone / (two.launcher + two.most):.2f}.")
+    print(f"{alone / (two.launcher + two.nest + two.most):.2f}.\n")
+    both = [(*imported(()), *imported(SPARED)) for _ in range(5)]
+    cpu, mb, lean, its_mb = map(median, zip(*both, strict=True))
+    print(
+        f"Beam's import: {cpu:.2f} CPU-s and {mb:.0f} MB, lean {lean:.2f} and {its_mb:.0f}: ",
+        end="",
+    )
+    print(f"{lean / cpu:.2f} of the time.")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.flags import DESCRIPTION, EPILOG, BuildFlags
+from pipelines.lean import SPARED, import_beam
 from pipelines.logs import quiet
 from ppt.base.flags import parse
 from ppt.base.imports import quick_imports
@@ -23,6 +24,8 @@ def _run(argv: Sequence[str] | None) -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     flags = parse(BuildFlags, argv, "python -m pipelines.build_corpus", DESCRIPTION, EPILOG)
     with quick_imports(argv):
+        if argv is None and flags.at_home:
+            import_beam(SPARED, "apache_beam.runners.portability.fn_api_runner")
         from pipelines.job import run
         from pipelines.options import job_of  # Beam comes in here: --help is quick
 

@@ -258,6 +258,11 @@ class BuildFlags(Command):
     )
     beam: tuple[str, ...] = flag("flags of Beam", group=RUNNING, default=())
 
+    @property
+    def at_home(self) -> bool:
+        """Whether this machine does it, and no store is named."""
+        return self.runner in LOCAL_RUNNERS and "://" not in repr(self)
+
     @classmethod
     def check_rest(cls, rest: Sequence[str], known: Sequence[str]) -> None:
         """Beam passes over flags that it does not know; a mistyped one must not be lost."""

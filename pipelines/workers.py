@@ -1,25 +1,14 @@
-"""The processes that build on one machine: how they are started, watched and ended.
+"""Beam's local runner, on processes of this machine.
 
-Run as a module, this is a worker: Beam's own, with a thread beside it that ends it when
-its launcher is gone. Left alone, Beam's workers wait for minutes for a launcher that was
-killed, and a launcher waits for ever for a worker that was: so `_Worker` watches its process.
+Left alone, it waits for ever for a worker that was killed: so `_Worker` watches its process.
 """
 
-import json
-import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TextIO, cast
+from typing import Any
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, endpoints_pb2
@@ -31,14 +20,11 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.transforms.environments import Environment
 from google.protobuf import json_format, text_format
 
-from ppt.base.imports import quick_imports
+from pipelines.crew import Crew
 from ppt.errors import WorkerError
 
 URN = "ppt:environment:process:v1"
 LOOPBACK, ANYWHERE = "127.0.0.1:0", "[::]:0"
-
-_LOOKS_EVERY = 1.0
-"""Seconds between two looks at whether the launcher is still there."""
 
 _ANSWERS_EVERY = 0.2
 """Seconds between two answers to what the launcher still asks of a dead worker."""
@@ -57,7 +43,7 @@ def local_runner(workers: int, log: str | None, *ahead: str) -> Iterator[FnApiRu
     if workers == 1:
         yield FnApiRunner()
         return
-    crew = _Crew(workers, log)
+    crew = Crew(workers, log)
     crew.gather(*ahead)
     WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
@@ -85,85 +71,12 @@ class _Processes(Environment):  # type: ignore[misc]
         return _Processes()
 
 
-class _Crew:
-    """All workers of a build. One that dies by itself takes the others with it.
-
-    They are started ahead, and import what they need while the launcher draws its graph.
-    """
-
-    def __init__(self, size: int, log: str | None) -> None:
-        self.size, self.log = size, log
-        self.fate = ""
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self._idle: list[subprocess.Popen[bytes]] = []
-        self._lock = threading.Lock()
-
-    def gather(self, *ahead: str) -> None:
-        """Start all."""
-        command = [sys.executable, "-m", __name__, str(os.getpid()), *ahead]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        with Path(self.log or os.devnull).open("ab") as log:
-            for _ in range(self.size):
-                process = subprocess.Popen(  # noqa: S603 - our own command
-                    command, env=environment, stdin=subprocess.PIPE,
-                    stderr=log if self.log else None,
-                )  # fmt: skip
-                self.processes.append(process)
-                self._idle.append(process)
-
-    def start(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-        """Set one to work, with what Beam's worker reads from its environment."""
-        with self._lock:
-            process = self._idle.pop()
-        assert process.stdin is not None
-        try:
-            with process.stdin as told:
-                told.write(json.dumps(environment).encode())
-        except OSError as error:  # it is dead
-            process.wait()
-            raise WorkerError(self.lose(process)) from error
-        return process
-
-    def lose(self, process: "subprocess.Popen[bytes]") -> str:
-        """Note that a worker died; only the first one's fate is told."""
-        with self._lock:
-            first, self.fate = not self.fate, self.fate or self._told(process)
-        if first:
-            self.end()
-        return self.fate
-
-    def end(self) -> None:
-        """Kill whoever is left."""
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-    def _told(self, process: "subprocess.Popen[bytes]") -> str:
-        code = process.returncode
-        how = f"ended with exit code {code}" if code >= 0 else f"was killed by {_signal(-code)}"
-        why = ", as the system does when memory is short" if code == -signal.SIGKILL else ""
-        cure = "with fewer --workers it needs less; " if why else ""
-        if code >= 0 and self.log:
-            cure = f"see the end of {self.log}; "
-        return (
-            f"worker {self.processes.index(process) + 1} of {self.size} (process {process.pid})"
-            f" {how}{why}: {cure}run the same command again to go on."
-        )
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
     """Beam's hold on one worker. Beam's own for subprocesses opens one more port for each, and
     waits for the answers of a dead one for ever.
     """
 
-    def __init__(self, crew: _Crew, _: bytes, state: Any, provision: Any, server: Any) -> None:
+    def __init__(self, crew: Crew, _: bytes, state: Any, provision: Any, server: Any) -> None:
         super().__init__(state, provision, server)
         self._crew, self._provision = crew, provision
         self._closing = threading.Event()
@@ -175,7 +88,7 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
         """
         control = endpoints_pb2.ApiServiceDescriptor(url=self.control_address)
         options = self._provision.provision_info.pipeline_options
-        self._process = self._crew.start({
+        self._member = self._crew.start({
             "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(control),
             "PIPELINE_OPTIONS": json_format.MessageToJson(options),
             "WORKER_ID": self.worker_id,
@@ -185,11 +98,9 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
     def stop_worker(self) -> None:
         """Wait for its end; all it did is delivered, so after a while it may be killed."""
         self._closing.set()
-        try:
-            self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if not self._member.ended.wait(_GRACE):
+            self._member.kill()
+            self._member.ended.wait()
 
     def close(self) -> None:
         """Beam tells the worker first that there is no more to do."""
@@ -202,10 +113,10 @@ class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
 
     def _watch(self) -> None:
         """Answer in a dead worker's place: each request with the error that it is dead."""
-        self._process.wait()
+        self._member.ended.wait()
         if self._closing.is_set():
             return
-        fate = self._crew.lose(self._process)
+        fate = self._crew.lose(self._member)
         while not self._closing.wait(_ANSWERS_EVERY):
             for future in list(self.control_conn._futures_by_id.values()):
                 future.set(
@@ -241,50 +152,3 @@ def _mended() -> Iterator[None]:
         yield
     finally:
         worker_handlers.grpc, threading.excepthook = theirs, tell
-
-
-def _end_with(launcher: int) -> None:
-    while os.getppid() == launcher:
-        time.sleep(_LOOKS_EVERY)
-    os._exit(1)
-
-
-class _Forgiving:
-    """Stderr as Beam's worker needs it: where its log cannot be written, on a full disk, the
-    thread that should tell the launcher of an error would end, and the launcher wait for ever.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
-
-
-def main(launcher: int, *ahead: str) -> None:
-    """Be a worker of the process `launcher`, and end soon after it, however it ended."""
-    sys.stderr = cast("TextIO", _Forgiving(sys.stderr))
-    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
-    with quick_imports():
-        from apache_beam.runners.worker import sdk_worker_main
-
-        for name in ("pipelines.stages", *ahead):  # what it will be asked for
-            import_module(name)
-    told = sys.stdin.buffer.read()
-    if not told:
-        return  # there is no work
-    os.environ.update(json.loads(told))
-    logging.basicConfig()
-    sdk_worker_main.main(sys.argv[:1])
-    logging.shutdown()
-    os._exit(0)  # all is delivered: the launcher need not wait while memory is tidied up
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])

@@ -1,5 +1,6 @@
 """Worker processes of a real build: killed, told of, gone; and nobody else can reach them."""
 
+import os
 import signal
 import subprocess
 import time
@@ -7,6 +8,7 @@ import time
 import psutil
 import pytest
 
+from pipelines.crew import Crew
 from ppt.errors import WorkerError
 from tests.builds import ROOT, build, command, digests, good_documents, write_jsonl
 
@@ -41,14 +43,20 @@ def launched(*args):
     )
 
 
+def children(process):
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def workers_of(launcher, wanted=2):
     """Its worker processes, once as many are there."""
     ends = time.monotonic() + PROMPT
     while time.monotonic() < ends and launcher.poll() is None:
         found = [
-            one for one in psutil.Process(launcher.pid).children(recursive=True)
-            if "pipelines.workers" in one.cmdline()
-        ]  # fmt: skip
+            worker for nest in psutil.Process(launcher.pid).children() for worker in children(nest)
+        ]
         if len(found) == wanted:
             return found
         time.sleep(0.02)
@@ -119,19 +127,50 @@ def test_an_address_that_is_not_known_is_not_bound():
     assert worker_handlers.grpc is real
 
 
-def test_the_first_worker_that_dies_is_the_one_that_is_told():
-    from pipelines.workers import _Crew
+@pytest.mark.promise("kill")
+def test_workers_end_with_the_process_that_made_them(tmp_path, flags):
+    launcher = launched(*flags, "--output", tmp_path / "c")
+    workers = workers_of(launcher)
+    works(tmp_path / "c")
+    (nest,) = psutil.Process(launcher.pid).children()
+    nest.kill()
+    _, said = launcher.communicate(timeout=PROMPT)
+    assert launcher.returncode == 2
+    assert said.startswith("error: worker ")
+    assert "was killed by SIGKILL" in said
+    assert not psutil.wait_procs(workers, timeout=10)[1]
 
-    crew = _Crew(2, None)
-    sleepers = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
-    crew.processes += sleepers
-    sleepers[0].terminate()
-    sleepers[0].wait()
-    told = crew.lose(sleepers[0])
+
+def test_the_first_worker_that_dies_is_the_one_that_is_told():
+    crew = Crew(2, None)
+    crew.gather()
+    while not crew.members[0].pid:
+        time.sleep(0.02)
+    os.kill(crew.members[0].pid, signal.SIGTERM)
+    assert crew.members[0].ended.wait(PROMPT)
+    told = crew.lose(crew.members[0])
     assert told == (
-        f"worker 1 of 2 (process {sleepers[0].pid}) was killed by SIGTERM: "
+        f"worker 1 of 2 (process {crew.members[0].pid}) was killed by SIGTERM: "
         "run the same command again to go on."
     )
-    assert sleepers[1].returncode == -signal.SIGKILL
-    assert crew.lose(sleepers[1]) == told
+    assert crew.members[1].ended.wait(PROMPT)
+    assert crew.members[1].code == -signal.SIGKILL
+    assert crew.lose(crew.members[1]) == told
+    crew.end()
     assert issubclass(WorkerError, RuntimeError)
+
+
+def test_workers_without_work_end_by_themselves():
+    crew = Crew(3, None)
+    crew.gather()
+    for member in crew.members:
+        member.pipe.close()
+    assert all(member.ended.wait(PROMPT) for member in crew.members)
+    assert [member.code for member in crew.members] == [0, 0, 0]
+
+
+def test_a_crew_ends_before_it_is_born():
+    crew = Crew(2, None)
+    crew.gather()
+    crew.end()
+    assert [member.code for member in crew.members] == [-signal.SIGKILL] * 2
