@@ -11,6 +11,7 @@ import transformers
 
 from pipelines.labelling import check_labeller, find_labeller
 from pipelines.model_labellers import PoolHandler, one_thread
+from ppt.backbones import loading
 from ppt.backbones.labeller import CLASS_WIDTH, OPPOSITES, QUESTIONS, LMLabeller
 from ppt.corpus.sentiment import LM_THRESHOLDS, PUBLISHED_THRESHOLDS
 from ppt.errors import ConfigError, PPTError
@@ -33,6 +34,12 @@ def model(request, tmp_path_factory):
     """A tiny random model in a folder."""
     folder = tmp_path_factory.mktemp("models") / request.param
     return save_tiny(folder, request.param, **FAMILIES[request.param])
+
+
+@pytest.fixture
+def precise(monkeypatch):
+    """As on CPUs without units for 16 bits, also where there are some."""
+    monkeypatch.setattr(loading, "_has_amx", lambda: False)
 
 
 def log_odds(model, tokenizer, sentence, question, words):
@@ -82,6 +89,7 @@ def reference(folder, sentences):
     return rows
 
 
+@pytest.mark.usefixtures("precise")
 def test_labels_are_those_of_a_plain_loop(model):
     found = LMLabeller.load(str(model)).probabilities(SENTENCES)
     assert found.dtype == np.float32
@@ -89,6 +97,17 @@ def test_labels_are_those_of_a_plain_loop(model):
     assert np.ptp(found, axis=0).max() > 0.02, "the model tells no sentences apart"
 
 
+def test_sixteen_bits_tell_sentences_apart_as_more_do(model, monkeypatch):
+    monkeypatch.setattr(loading, "_has_amx", lambda: False)
+    exact = LMLabeller.load(str(model)).odds(SENTENCES)
+    monkeypatch.setattr(loading, "_has_amx", lambda: True)
+    labeller = LMLabeller.load(str(model))
+    assert labeller.backbone.dtype == torch.bfloat16
+    both = torch.stack([exact.flatten(), labeller.odds(SENTENCES).float().flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.99
+
+
+@pytest.mark.usefixtures("precise")
 def test_pools_go_through_run_inference(model):
     pools = [("one", SENTENCES), ("two", SENTENCES[::-1] * 4), ("none", [])]
     found = run_labeller(f"lm:{model}", pools)
