@@ -253,7 +253,7 @@ def test_every_function_is_read_by_a_new_interpreter_that_lacks_torch(sent, runn
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(found) > 15
-    for name in ("ReadAndSplit", "PoolShards", "WriteShards", "Place", "FindRepeats"):
+    for name in ("ReadAndSplit", "PoolShards", "WriteShards", "/Place", "/Find repeats"):
         assert name in done.stdout
 
 
