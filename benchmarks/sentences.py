@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.documents import documents
 from pipelines.logs import quiet
 from ppt.base.text import normalise
-from ppt.text.punkt import PunktParameters, sentence_spans
+from ppt.text.punkt import PunktParameters, PunktSplitter
 from ppt.text.sentences import load_punkt
 
 OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
@@ -21,10 +21,9 @@ OURS = Path(__file__).parents[1] / "ppt/data/punkt/english"
 def compare(pattern: str, ours: PunktParameters, reference: PunktParameters, size: float) -> str:
     """One row of the table, from up to `size` characters of what `pattern` matches."""
     only_ours = only_theirs = both = 0
+    splitters = PunktSplitter(ours), PunktSplitter(reference)
     for _, text in documents([pattern], size, normalise):
-        mine, theirs = (
-            {end for _, end in sentence_spans(text, parameters)} for parameters in (ours, reference)
-        )
+        mine, theirs = ({end for _, end in one.spans(text)} for one in splitters)
         only_ours += len(mine - theirs)
         only_theirs += len(theirs - mine)
         both += len(mine & theirs)

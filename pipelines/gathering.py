@@ -13,14 +13,8 @@ from ppt.base.text import content_keys, document_key, normalise
 from ppt.corpus.records import Document, Reject
 from ppt.corpus.repeats import STANDING, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
-from ppt.text.sentences import (
-    PunktSplitter,
-    Splitter,
-    better_splitter,
-    get_splitter,
-    join_markers,
-    load_punkt,
-)
+from ppt.text.punkt import PunktSplitter
+from ppt.text.sentences import Splitter, better_splitter, get_splitter, join_markers, load_punkt
 
 _HELD_CHARACTERS = 500_000
 """Text held until notes are taken of it: short documents share the work."""

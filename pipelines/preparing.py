@@ -16,7 +16,8 @@ from ppt.base.text import normalise
 from ppt.corpus.records import Document, UnusableError, sound
 from ppt.errors import ConfigError, require_known
 from ppt.text import encoding, language
-from ppt.text.extract import AUTO, EXTRACTORS, NONE, ExtractionError, extractor_for
+from ppt.text.extract import AUTO, EXTRACTORS, NONE, extractor_for
+from ppt.text.markup import ExtractionError
 from ppt.text.quality import RULE_SETS, fault, kept_lines
 
 _MODULES = {"charset-normalizer": "charset_normalizer", "markdown-it-py": "markdown_it"}

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppt.text import markup
-from ppt.text.extract import AUTO, EXTRACTORS, ExtractionError, extractor_for
+from ppt.text.extract import AUTO, EXTRACTORS, extractor_for
+from ppt.text.markup import ExtractionError
 
 GOLDEN = {
     "markdown": (

@@ -28,7 +28,7 @@ from pipelines import train_punkt as command
 from pipelines.config import BuildConfig
 from ppt.errors import ConfigError, InputError, OutputError, UnknownNameError
 from ppt.text import punkt, sentences
-from ppt.text.punkt import PunktParameters, PunktSplitter, sentence_spans
+from ppt.text.punkt import PunktParameters, PunktSplitter
 from ppt.text.sentences import get_splitter, load_punkt, save_punkt, train_punkt
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,7 @@ def test_any_parameters_give_the_boundaries_of_nltk(parameters, texts):
     ],
 )
 def test_every_rule_of_punkt(text, count):
-    spans = sentence_spans(text, SMALL)
+    spans = PunktSplitter(SMALL).spans(text)
     assert spans == nltk_spans(text, SMALL)
     assert len(spans) == count, [text[start:stop] for start, stop in spans]
 
@@ -438,7 +438,7 @@ def test_words_never_in_lower_case_change_no_decision(monkeypatch):
     cut = train_punkt(TRAINING, min_count=1)
     assert "brown" not in cut.ortho_context
     text = "J. Brown met Dr. Brown. 5. Brown. brown etc. Brown ... Brown B. brown. 5. brown."
-    assert sentence_spans(text, parameters) == sentence_spans(text, cut)
+    assert PunktSplitter(parameters).spans(text) == PunktSplitter(cut).spans(text)
 
 
 def test_learning_holds_a_bounded_part_of_the_text(monkeypatch):

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -81,6 +81,11 @@ def fold_whitespace(text: str) -> str:
     if "  " not in text and text.isprintable():
         return text.strip(" ")
     return " ".join(text.split())
+
+
+def folded(parts: Iterable[str]) -> list[str]:
+    """The parts that are not blank, their white space folded."""
+    return [text for part in parts if (text := fold_whitespace(part))]
 
 
 def shortened(text: str, limit: int) -> str:

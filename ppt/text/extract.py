@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from ppt.text.dialogue import prose_of_script, prose_of_subtitles
 from ppt.text.mail import prose_of_mail
-from ppt.text.markup import ExtractionError, prose_of_html, prose_of_markdown
-
-__all__ = ["AUTO", "EXTRACTORS", "NONE", "ExtractionError", "Extractor", "extractor_for"]
+from ppt.text.markup import prose_of_html, prose_of_markdown
 
 AUTO, NONE = "auto", "none"
 

@@ -119,7 +119,9 @@ class PunktSplitter:
         return sentences
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """(start, stop) of each sentence of `text` taken as one paragraph, in characters."""
+        """(start, stop) of each sentence of `text` taken as one paragraph, in characters: NLTK's
+        `span_tokenize`, faster.
+        """
         return self._spans(_Flat.of(text), 0, len(text))
 
     def _spans(self, flat: "_Flat", begin: int, end: int) -> list[tuple[int, int]]:
@@ -292,8 +294,3 @@ def _next_word(text: str, sign: int, follower: int, end: int) -> str:
     run = _SOLID_RUN.match(text, follower, end)
     assert run is not None, follower
     return run.group()
-
-
-def sentence_spans(text: str, parameters: PunktParameters) -> list[tuple[int, int]]:
-    """NLTK's `span_tokenize`, faster; for many texts keep one `PunktSplitter`, which remembers."""
-    return PunktSplitter(parameters).spans(text)

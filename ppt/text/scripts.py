@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
-from ppt.base.text import fold_whitespace
+from ppt.base.text import folded
 
 _WIDE = (
     r"\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -36,12 +36,11 @@ _STRAIGHT = {'"': re.compile('"'), "'": re.compile(r"(?<![A-Za-z])'|'(?![A-Za-z]
 
 def _split(text: str, *, goes_on_after_quotes: bool) -> list[str]:
     """Sentences; white space folded, none empty. Line ends part them too."""
-    found = (
-        fold_whitespace(line[start:stop])
+    return folded(
+        line[start:stop]
         for line in text.split("\n")
         for start, stop in _spans(line, goes_on_after_quotes)
     )
-    return [sentence for sentence in found if sentence]
 
 
 split_chinese = partial(_split, goes_on_after_quotes=False)
@@ -70,12 +69,11 @@ def split_stops(text: str) -> list[str]:
     Closing signs stay with the sentence; blank lines part sentences too.
     """
     ends = _OWN_ENDS if any(map(text.__contains__, FULL_STOPS)) else _ENDS
-    found = (
-        fold_whitespace(part[start:stop])
+    return folded(
+        part[start:stop]
         for part in _PARAGRAPHS.split(text)
         for start, stop in pairwise([0, *(end.end() for end in ends.finditer(part)), len(part)])
     )
-    return [sentence for sentence in found if sentence]
 
 
 def _spans(line: str, goes_on_after_quotes: bool) -> Iterator[tuple[int, int]]:

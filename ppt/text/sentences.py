@@ -14,23 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ppt.base.files import appearing, write_synced
-from ppt.base.text import fold_whitespace
+from ppt.base.text import folded
 from ppt.errors import ConfigError, InputError, OutputError, unknown_name
-from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter, sentence_spans
+from ppt.text.punkt import LOWER, MIDDLE_UPPER, PunktParameters, PunktSplitter
 from ppt.text.scripts import FULL_STOPS, split_chinese, split_japanese, split_stops
-
-__all__ = [
-    "TRAINED",
-    "PunktParameters",
-    "PunktSplitter",
-    "Splitter",
-    "get_splitter",
-    "load_punkt",
-    "punkt_texts",
-    "save_punkt",
-    "sentence_spans",
-    "train_punkt",
-]
 
 Splitter = Callable[[str], list[str]]
 """Normalised document text → its sentences in order, white space folded, none empty."""
@@ -117,11 +104,7 @@ def better_splitter(text: str, n_sentences: int) -> str:
 
 def split_lines(text: str) -> list[str]:
     """Each line that is not blank."""
-    return _folded(text.split("\n"))
-
-
-def _folded(parts: Iterable[str]) -> list[str]:
-    return [sentence for part in parts if (sentence := fold_whitespace(part))]
+    return folded(text.split("\n"))
 
 
 _PLAIN: dict[str, Splitter] = {
