@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from typing import Any
 
 from ppt.base.names import check_name
@@ -83,13 +84,7 @@ class Manifest:
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             known = f"this program reads 1 to {FORMAT_VERSION}"
             raise ValueError(f"format version {_brief(version)}, {known}")
-        new: dict[str, Any] = {
-            "warnings": [],
-            "near_duplicates": {},
-            "shortcuts": {},
-            "mixture": {},
-        }
-        data = {**new, **data}
+        data = {"warnings": [], "near_duplicates": {}, "shortcuts": {}, "mixture": {}, **data}
         names = [one.name for one in fields(cls)]
         for name in sorted(data.keys() ^ set(names)):
             what = "unknown" if name in data else "missing"
@@ -123,21 +118,26 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
+def _each(value: object, fits: Callable[[Any], bool]) -> bool:
+    """Whether it is an object all whose values fit."""
+    return isinstance(value, dict) and all(map(fits, value.values()))
+
+
 def _counts(value: object, depth: int = 0) -> bool:
     """Whether it is an object of counts, nested `depth` times and no more."""
-    return isinstance(value, dict) and all(
-        _counts(one, depth - 1) if isinstance(one, dict) and depth else _is_count(one)
-        for one in value.values()
+    return _each(
+        value,
+        lambda one: _counts(one, depth - 1) if isinstance(one, dict) and depth else _is_count(one),
     )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 def _numbers(value: object) -> bool:
     """Whether it is an object of objects of numbers from 0 on."""
-    return isinstance(value, dict) and all(
-        isinstance(one, dict)
-        and all(type(n) in (int, float) and 0 <= n <= _MOST for n in one.values())
-        for one in value.values()
-    )
+    return _each(value, lambda of: _each(of, lambda n: _is_number(n) and 0 <= n <= _MOST))
 
 
 def _ledger(value: Any, needed: Iterable[str], reasons: str) -> bool:
@@ -150,9 +150,7 @@ def _ledger(value: Any, needed: Iterable[str], reasons: str) -> bool:
 
 
 def _is_splits(value: Any, fits: Callable[[Any], bool]) -> bool:
-    return (
-        isinstance(value, dict) and value.keys() == set(SPLITS) and all(map(fits, value.values()))
-    )
+    return _each(value, fits) and value.keys() == set(SPLITS)
 
 
 def _is_shards(value: Any) -> bool:
@@ -168,14 +166,12 @@ def _is_shards(value: Any) -> bool:
 
 def _is_near_duplicates(value: Any) -> bool:
     """Nothing, or counts beside the numbers of the rule."""
-    if value == {}:
-        return True
-    needed = ("clusters", "documents", "largest", "moved", "over_the_split")
-    if not isinstance(value, dict) or value.keys() != {*needed, "rule"}:
-        return False
-    rule = value["rule"]
-    return all(_is_count(value[name]) for name in needed) and (
-        isinstance(rule, dict) and all(type(one) in (int, float) for one in rule.values())
+    counted = {"clusters", "documents", "largest", "moved", "over_the_split"}
+    return value == {} or (
+        isinstance(value, dict)
+        and value.keys() == counted | {"rule"}
+        and all(_is_count(value[name]) for name in counted)
+        and _each(value["rule"], _is_number)
     )
 
 
@@ -185,30 +181,24 @@ def _is_stats(value: Any) -> bool:
         return True
     if not _counts(value, 2) or not value.keys() >= _STATS or not _is_count(value["rows"]):
         return False
-    lengths = [value.get(name, {}) for name in ("text_chars", "option_chars")]
-    positions = value.get("answer_positions", {})
-    named = [value.get(name, {}) for name in ("labels", "kinds")]
-    if not all(isinstance(one, dict) for one in (*lengths, positions, *named)):
-        return False
-    below = [key for one in positions.values() if isinstance(one, dict) for key in one]
+    lengths, positions = (value["text_chars"], value["option_chars"]), value["answer_positions"]
+    flat = (*lengths, value["labels"], value.get("kinds", {}))
     return (
-        all(map(_counts, (*lengths, *named, *positions.values())))
-        and all(_is_number(key, _MOST) for one in lengths for key in one)
-        and all(_is_number(key, len(LETTERS)) for key in (*positions, *below))
+        all(map(_counts, flat))
+        and _each(positions, _counts)
+        and all(_is_whole(key, _MOST) for key in chain(*lengths))
+        and all(_is_whole(key, len(LETTERS)) for key in chain(positions, *positions.values()))
     )
 
 
-def _is_number(text: str, most: int) -> bool:
+def _is_whole(text: str, most: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 17 and int(text) <= most
 
 
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "format": ("a name", lambda value: isinstance(value, str)),
     "config": ("an object", lambda value: isinstance(value, dict)),
-    "versions": (
-        "texts by name",
-        lambda value: isinstance(value, dict) and _is_texts([*value.values()]),
-    ),
+    "versions": ("texts by name", lambda value: _each(value, lambda one: isinstance(one, str))),
     "documents": (
         "counts, with read, kept, duplicates, and rejected by reason",
         lambda value: _ledger(value, ("read", "kept", "duplicates"), "rejected"),
