@@ -6,6 +6,7 @@ shard's note is its `ShardResult` as JSON.
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -127,9 +128,10 @@ class ShardResult:
         return cls(**data)
 
 
-def pack_ids(hashes: Iterable[int]) -> str:
-    """64-bit hashes of ids as text, by which ids that documents share are counted."""
-    return base64.b64encode(np.fromiter(hashes, dtype="<u8").tobytes()).decode()
+def pack_ids(ids: Iterable[str]) -> str:
+    """64-bit hashes of users' ids as text, by which ids that documents share are counted."""
+    known = (hashlib.blake2b(one.encode("utf-8", "replace"), digest_size=8) for one in ids)
+    return base64.b64encode(b"".join(one.digest() for one in known)).decode()
 
 
 def build_manifests(

@@ -99,17 +99,9 @@ def encode(records: Records) -> bytes:
     """
     rejects = json.dumps([reject.as_dict() for reject in records.rejects])
     columns = list(zip(*records.documents, strict=True)) or [()] * len(_DOCUMENT_COLUMNS)
-    arrays = [
-        pa.array(column, column_schema.type)
-        for column, column_schema in zip(columns, _DOCUMENT_COLUMNS, strict=True)
-    ]
-    schema = _DOCUMENT_COLUMNS.with_metadata(
-        {
-            "rejects": rejects,
-            "number": str(len(records.rejects)),
-            "repeated": records.repeated.tobytes(),
-        }
-    )
+    arrays = [*map(pa.array, columns, _DOCUMENT_COLUMNS.types)]
+    told = {"rejects": rejects, "number": str(len(records.rejects))}
+    schema = _DOCUMENT_COLUMNS.with_metadata({**told, "repeated": records.repeated.tobytes()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema, options=_COMPRESSED) as writer:
         writer.write_batch(pa.record_batch(arrays, schema=schema))

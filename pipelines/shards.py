@@ -117,7 +117,7 @@ def pool_shard(
         foreign={name: n for name, n in sorted(foreign.items()) if name},
         characters=characters,
         better_splitter={name: n for name, n in sorted(hints.items()) if name},
-        id_hashes=pack_ids(hash_id(document.id) for document in kept),
+        id_hashes=pack_ids(document.id for document in kept),
     )
     barred = [] if hits is None else list(_barred(kept, hits, excluded))
     return PooledShard(key, digest, pool, documents, rejected, barred)
@@ -141,12 +141,6 @@ def sentences_to_label(shard: PooledShard, config: BuildConfig) -> list[str]:
     anchors, _ = Stock(shard.pool, config.examples).anchors()
     most = config.examples.max_text_chars
     return [fitted(shard.pool.whole[anchor], most) for anchor in anchors.tolist()]
-
-
-def hash_id(document_id: str) -> int:
-    """64 bits of a user's id, by which ids that two documents share are counted."""
-    digest = hashlib.blake2b(document_id.encode("utf-8", "replace"), digest_size=8)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def build_shard(

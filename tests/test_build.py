@@ -257,7 +257,7 @@ def test_the_note_of_a_shard_is_its_result():
     examples = ExampleCounts(anchors=5, rows=3, drops={"no_label": 2})
     result = ShardResult(
         "train", 0, "cd",
-        DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids([7, 2**64 - 1])),
+        DocumentCounts(4, 2, 1, {"blank": 1}, 70, {"lines": 1}, pack_ids(["a", "é"])),
         SentenceCounts(6, 5, {"too_short": 1}, {"sst2": 1}),
         {"sentence_pair": FormatResult(shard, examples, {"rows": 3, "labels": {"no": 3}})},
         {"sentence_pair/train-00000-of-00001.parquet": 99},
