@@ -7,9 +7,10 @@ launcher runs `build_corpus` with the parameters as flags.
 import json
 import sys
 from dataclasses import MISSING, Field, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 from pipelines.flags import DESCRIPTION, BuildFlags
+from ppt.base.flags import kinds_of
 
 _OF_THE_LAUNCHER = {
     "data_dir", "workers", "runner", "dry_run", "cpu_hour_price", "beam",
@@ -22,7 +23,7 @@ _SHAPES = {bool: "^(true|false)$", int: r"^-?\d+$", float: r"^-?[0-9.eE+-]+$"}
 
 def metadata() -> dict[str, Any]:
     """The content of ``metadata.json``."""
-    kinds = get_type_hints(BuildFlags)
+    kinds = kinds_of(BuildFlags)
     return {
         "name": "Corpora for pre-trained prompt tuning",
         "description": " ".join(DESCRIPTION.split()),
@@ -34,7 +35,7 @@ def metadata() -> dict[str, Any]:
     }
 
 
-def _parameter(one: "Field[Any]", kind: Any) -> dict[str, Any]:
+def _parameter(one: "Field[Any]", kind: type) -> dict[str, Any]:
     known = one.metadata
     example = f", such as {_PLACES[one.name]}" if one.name in _PLACES else ""
     default = known["unset"] or ("" if one.default is MISSING else one.default)
@@ -50,13 +51,12 @@ def _parameter(one: "Field[Any]", kind: Any) -> dict[str, Any]:
     return parameter | ({"regexes": [shape]} if shape else {})
 
 
-def _shape(name: str, kind: Any, choices: tuple[str, ...]) -> str:
+def _shape(name: str, kind: type, choices: tuple[str, ...]) -> str:
     if name in _PLACES:
         return "^(gs|s3)://.+$"
     if choices:
         return f"^({'|'.join(choices)})$"
-    inner = next((one for one in getattr(kind, "__args__", (kind,)) if one in _SHAPES), None)
-    return _SHAPES[inner] if inner else ""
+    return _SHAPES.get(kind, "")
 
 
 def main() -> int:

@@ -107,7 +107,7 @@ class Command:
             raise unknown("argument", rest[0], known)
 
     def __post_init__(self) -> None:
-        kinds = _kinds(type(self))
+        kinds = kinds_of(type(self))
         for one in fields(self):
             self._check(one, kinds[one.name], getattr(self, one.name))
 
@@ -138,7 +138,7 @@ def parse(
     command: type[C], argv: Sequence[str] | None, prog: str, description: str, epilog: str = ""
 ) -> C:
     """The command that `argv` asks for (None: the process's own arguments)."""
-    kinds = _kinds(command)
+    kinds = kinds_of(command)
     argv = list(_spelled_out(sys.argv[1:] if argv is None else argv, kinds))
     given, rest = _parser(command, prog, description, epilog).parse_known_args(argv)
     command.check_rest(rest, [_shown(one) for one in _flags(command)])
@@ -166,7 +166,7 @@ def _spelled_out(argv: Sequence[str], kinds: Mapping[str, type]) -> Iterator[str
 
 
 def _parser(command: type[Command], prog: str, description: str, epilog: str) -> "Parser":
-    kinds, flags = _kinds(command), _flags(command)
+    kinds, flags = kinds_of(command), _flags(command)
     needed = [(one, f"{_shown(one)}=") for one in flags if one.default is MISSING]
     usage = [(name if name.startswith("--") else "") + one.name.upper() for one, name in needed]
     parser = Parser(
@@ -247,7 +247,7 @@ def _flags(command: type[Command]) -> list["Field[Any]"]:
     return [one for one in fields(command) if one.name != command.REST]
 
 
-def _kinds(command: type[Command]) -> dict[str, type]:
+def kinds_of(command: type[Command]) -> dict[str, type]:
     """Field → its type; of ``float | None`` the float."""
     kinds = {}
     for name, hint in get_type_hints(command).items():
