@@ -20,6 +20,7 @@ from ppt.base.extras import left_out
 from ppt.base.files import require_file
 from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.terminal import plain_console
+from ppt.corpus.card import BASELINES
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.histograms import HISTOGRAMS, draw_histograms
 from ppt.corpus.manifest import SPLITS, Manifest
@@ -258,10 +259,10 @@ def stats_table(manifest: Manifest) -> Table:
         )
     table.add_section()
     for kind, of in manifest.shortcuts.items():
-        for name in ("overlap", "form"):
+        chance = f"chance {of.get('chance', 0):.2f}"
+        for name, told in BASELINES.items():
             if name in of:
-                chance = f"chance {of.get('chance', 0):.2f}"
-                table.add_row(f"{visible(kind)}, {_BASELINES[name]}", f"{of[name]:.2f}", chance)
+                table.add_row(f"{visible(kind)}, {told}", f"{of[name]:.2f}", chance)
     table.add_section()
     documents = manifest.documents
     table.add_row("documents kept", f"{documents['kept']:,}", f"of {documents['read']:,} read")
@@ -272,8 +273,6 @@ def stats_table(manifest: Manifest) -> Table:
             table.add_row(f"dropped: {visible(reason)}", f"{count:,}", "anchors")
     return table
 
-
-_BASELINES = {"overlap": "by shared words", "form": "without the anchor"}
 
 _MEANINGS = {**REASONS, "duplicate": "it equals one that was kept"}
 

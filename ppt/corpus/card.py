@@ -9,11 +9,13 @@ from ppt.errors import visible
 
 CARD = "README.md"
 
+BASELINES = {"overlap": "by shared words", "form": "without the anchor"}
+"""Those of a manifest's `shortcuts`, in words."""
+
 
 def shortcuts_told(of: Mapping[str, float]) -> str:
     """A line of a manifest's `shortcuts`."""
-    names = {"overlap": "by shared words", "form": "without the anchor"}
-    found = [f"{of[name]:.2f} {told}" for name, told in names.items() if name in of]
+    found = [f"{of[name]:.2f} {told}" for name, told in BASELINES.items() if name in of]
     return f"{', '.join(found)}, chance {of.get('chance', 0):.2f}, on {of.get('rows', 0):,.0f} rows"
 
 
