@@ -42,8 +42,6 @@ def expand(
 
     They are as large as `share` of all bytes, if not of `slice_bytes`.
     """
-    if slice_bytes is not None and slice_bytes < 1:
-        raise ConfigError(f"slice_bytes must be at least 1, got {slice_bytes}.")
     require_known("input format", input_format, (AUTO, *FORMATS))
     if not patterns:
         raise InputError("no input was given; give at least one file or glob.")

@@ -873,8 +873,6 @@ def test_bytes_added_after_listing_are_read_too(tmp_path: Path) -> None:
 def test_arguments_are_checked() -> None:
     with pytest.raises(ConfigError, match="--max_document_chars must be at least 1, got 0"):
         ReadOptions(max_document_chars=0)
-    with pytest.raises(ConfigError, match="slice_bytes must be at least 1, got 0"):
-        expand(["*"], slice_bytes=0)
 
 
 # ---- other file systems
