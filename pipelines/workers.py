@@ -13,10 +13,6 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, endpoints_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
-from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
-    GrpcWorkerHandler,
-    WorkerHandler,
-)
 from apache_beam.transforms.environments import Environment
 from google.protobuf import json_format, text_format
 
@@ -45,7 +41,7 @@ def local_runner(workers: int, log: str | None, *ahead: str) -> Iterator[FnApiRu
         return
     crew = Crew(workers, log)
     crew.gather(*ahead)
-    WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
+    worker_handlers.WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
         with _mended():
             yield FnApiRunner(_Processes())
@@ -71,7 +67,7 @@ class _Processes(Environment):  # type: ignore[misc]
         return _Processes()
 
 
-class _Worker(GrpcWorkerHandler):  # type: ignore[misc]
+class _Worker(worker_handlers.GrpcWorkerHandler):  # type: ignore[misc]
     """Beam's hold on one worker. Beam's own for subprocesses opens one more port for each, and
     waits for the answers of a dead one for ever.
     """

@@ -7,14 +7,7 @@ rows, and how they become text. Add yours with ``FORMATS["name"] = Format(...)``
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ppt.corpus.builders import (
-    CHOICES,
-    Builder,
-    multiple_choice,
-    sentence_pair,
-    sentiment,
-    unified,
-)
+from ppt.corpus import builders
 from ppt.corpus.options import FormatOptions
 from ppt.corpus.rows import PAIR_LABELS
 from ppt.corpus.sentiment import LABELS
@@ -43,7 +36,7 @@ class Format:
 
     words: tuple[str, ...]
     summary: str
-    build: Builder
+    build: builders.Builder
     patterns: Mapping[str, Form]
     texts: Mapping[str, Form] = field(default_factory=dict)
     needs_labels: Callable[[FormatOptions], bool] = lambda _: False
@@ -112,14 +105,14 @@ FORMATS = {
         words=PAIR_LABELS,
         summary="Two sentences `text_a`, `text_b`: adjacent in a document (yes), of one "
         "document but not adjacent (maybe), of two documents (no).",
-        build=sentence_pair,
+        build=builders.sentence_pair,
         patterns={"pair": _PAIR},
     ),
     "multiple_choice": Format(
-        words=tuple(LETTERS[:CHOICES]),
+        words=tuple(LETTERS[: builders.CHOICES]),
         summary="`text_a` and six `options`: one is adjacent to it in its document (the "
         "answer), one more is of the same document, four are of others.",
-        build=multiple_choice,
+        build=builders.multiple_choice,
         patterns={"choice": _CHOICE},
         texts={"choice": _CONTINUED},
     ),
@@ -127,7 +120,7 @@ FORMATS = {
         words=LABELS,
         summary="A sentence `text_a` with a five-class pseudo-label, kept where the labeller "
         "was confident, classes balanced.",
-        build=sentiment,
+        build=builders.sentiment,
         patterns={"sentiment": _SENTIMENT},
         needs_labels=lambda _: True,
     ),
@@ -135,7 +128,7 @@ FORMATS = {
         words=tuple(LETTERS),
         summary="Multiple choice with 2 to 16 `options`: n-way selection of the adjacent "
         "sentence, and sentence pairs and sentiment with their label words as options.",
-        build=unified,
+        build=builders.unified,
         patterns={"choice": _CHOICE, "pair": _CHOICE_OF_PAIR, "sentiment": _CHOICE},
         texts={"choice": _CONTINUED, "pair": _PAIR, "sentiment": _SENTIMENT},
         needs_labels=lambda options: options.mixture.sentiment > 0,
