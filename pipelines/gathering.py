@@ -1,6 +1,7 @@
 """What is read of a part of the input: split documents by shard, and notes of how they relate."""
 
 import json
+import posixpath
 from collections import defaultdict
 
 import numpy as np
@@ -8,13 +9,13 @@ import numpy as np
 from pipelines.config import BuildConfig, ShardKey
 from pipelines.flags import KEEP
 from pipelines.packets import REJECT_CHARACTERS, KeyedDocument, Records, by_place
-from pipelines.stores import Stored, is_local
+from pipelines.stores import is_local, opened
 from ppt.base.text import content_keys, document_key, normalise
 from ppt.corpus.records import Document, Reject
 from ppt.corpus.repeats import STANDING, standing
 from ppt.corpus.shingles import SAMPLE, sample_shingles
 from ppt.text.punkt import PunktSplitter
-from ppt.text.sentences import Splitter, better_splitter, get_splitter, join_markers, load_punkt
+from ppt.text.sentences import Splitter, better_splitter, get_splitter, join_markers, read_punkt
 
 _HELD_CHARACTERS = 500_000
 """Text held until notes are taken of it: short documents share the work."""
@@ -97,4 +98,11 @@ class Gathering:
 def find_splitter(name: str) -> Splitter:
     """As `ppt.text.sentences.get_splitter`; parameters may also lie in a store."""
     folder = name.removeprefix("punkt:")
-    return get_splitter(name) if is_local(folder) else PunktSplitter(load_punkt(Stored(folder)))
+    if is_local(folder):
+        return get_splitter(name)
+
+    def read(file: str) -> str:
+        with opened(posixpath.join(folder, file)) as stored:
+            return stored.read().decode()
+
+    return PunktSplitter(read_punkt(folder, read))

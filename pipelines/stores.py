@@ -8,11 +8,9 @@ and Beam have tried again.
 import errno
 import functools
 import io
-import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
@@ -170,23 +168,6 @@ def delete(paths: Iterable[str]) -> None:
     if paths := list(paths):
         with answered(paths[0], "delete", OutputError):
             _beam().delete(paths)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A folder or a file of a store, as far as `importlib.resources` would have it read."""
-
-    path: str
-
-    def __truediv__(self, name: str) -> "Stored":
-        return Stored(posixpath.join(self.path, name))
-
-    def __str__(self) -> str:
-        return self.path
-
-    def read_text(self, encoding: str) -> str:
-        with opened(self.path) as file:
-            return file.read().decode(encoding)
 
 
 class _Reading(io.RawIOBase):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Protocol
 
 from ppt.base.files import appearing, write_synced
 from ppt.base.text import folded
@@ -233,22 +232,16 @@ def save_punkt(parameters: PunktParameters, folder: Path) -> None:
         raise OutputError(f"cannot write Punkt parameters to {folder}: {error}") from error
 
 
-class Readable(Protocol):
-    """A folder or a file, as far as it must be one to be read."""
-
-    def __truediv__(self, name: str) -> "Readable":
-        """What is in it by that name."""
-
-    def read_text(self, encoding: str) -> str:
-        """What a file says."""
-
-
-def load_punkt(folder: Readable | Traversable) -> PunktParameters:
+def load_punkt(folder: Path | Traversable) -> PunktParameters:
     """Read a folder in NLTK's own save format, as `save_punkt` and NLTK write it."""
+    return read_punkt(folder, lambda name: (folder / name).read_text(encoding="utf-8"))
+
+
+def read_punkt(folder: object, read: Callable[[str], str]) -> PunktParameters:
+    """The same of a `folder` anywhere, whose files `read` gives by name."""
     try:
         abbreviations, collocations, starters, habits = (
-            [line for line in (folder / name).read_text(encoding="utf-8").split("\n") if line]
-            for name in PUNKT_FILES
+            [line for line in read(name).split("\n") if line] for name in PUNKT_FILES
         )
         return PunktParameters(
             set(abbreviations),
