@@ -84,7 +84,7 @@ def area(probabilities: Array, labels: Array) -> float:
 
 def used(probabilities: Array, labels: Array, thresholds: tuple[float, ...]) -> tuple[int, float]:
     """Rows of a balanced corpus, and the share of right labels, each class weighing the same."""
-    found, _, kept = keep(probabilities, thresholds)
+    found, kept = keep(probabilities, thresholds)
     counts = np.bincount(found[kept], minlength=len(LABELS))
     if not counts.min():
         return 0, float("nan")

@@ -48,7 +48,7 @@ class ReadOptions:
         if self.max_document_chars < 1:
             got = self.max_document_chars
             raise ConfigError(f"--max_document_chars must be at least 1, got {got}.")
-        if not encoding.is_known(self.encoding):
+        if self.encoding != encoding.AUTO and not encoding.is_charset(self.encoding):
             raise ConfigError(
                 f"--encoding: got {self.encoding!r}, expected {encoding.AUTO!r} or an encoding "
                 "that Python knows, such as utf-8, cp1252 or gb18030"

@@ -589,7 +589,7 @@ def test_a_label_is_that_of_the_text_that_is_shown(tmp_path):
     )  # fmt: skip
     rows = open_corpus(tmp_path / "c/sentiment").read("train").to_pylist()
     asked = vader_compound([row["text_a"] for row in rows])
-    labels, _, _ = keep(class_distribution(asked), (0,) * 5)
+    labels, _ = keep(class_distribution(asked), (0,) * 5)
     assert len(rows) == 20
     assert max(len(row["text_a"]) for row in rows) <= 90
     assert [row["label"] for row in rows] == labels.tolist()

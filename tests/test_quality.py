@@ -94,7 +94,7 @@ def test_encodings_are_found(text, codec):
         "筝", "箏").replace("树", "樹").replace("一起去", "一起去")  # fmt: skip
     found, name = decode(text.encode(codec), "auto")
     assert found.removeprefix("\ufeff") == text
-    assert encoding.is_known(name)
+    assert encoding.is_charset(name)
 
 
 @pytest.mark.parametrize("codec", [name for names in PASSAGES for name in names])

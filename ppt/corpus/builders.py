@@ -143,7 +143,7 @@ def sentiment(stock: Stock) -> Rows:
     elif stock.options.document_weight:
         documents = stock.pool.document[anchors]
         probabilities = in_context(probabilities, documents, stock.options.document_weight)
-    label, _, kept = keep(probabilities, stock.options.thresholds)
+    label, kept = keep(probabilities, stock.options.thresholds)
     shares = stock.options.shares
     if shares:
         label[kept] = cut(probabilities[kept] @ np.arange(len(LABELS)), shares)

@@ -103,10 +103,8 @@ def in_context(
     return moved
 
 
-def keep(
-    probabilities: NDArray[np.floating], thresholds: Sequence[float]
-) -> tuple[Labels, NDArray[np.floating], Mask]:
-    """The likeliest class of each row of [N, 5], its probability, and whether it is enough.
+def keep(probabilities: NDArray[np.floating], thresholds: Sequence[float]) -> tuple[Labels, Mask]:
+    """The likeliest class of each row of [N, 5], and whether its probability is enough.
 
     Of equally likely classes the lower one is taken; NaN is never enough.
     """
@@ -117,7 +115,7 @@ def keep(
         )
     labels = probabilities.argmax(axis=1).astype(np.int8)
     confidence = probabilities[np.arange(len(labels)), labels]
-    return labels, confidence, confidence >= np.asarray(thresholds)[labels]
+    return labels, confidence >= np.asarray(thresholds)[labels]
 
 
 def cut(places: NDArray[np.floating], shares: Sequence[float]) -> Labels:

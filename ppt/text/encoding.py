@@ -82,11 +82,6 @@ def meant(charset: str) -> str:
     return _MEANT.get(name, name)
 
 
-def is_known(encoding: str) -> bool:
-    """Whether it is `AUTO` or an encoding of text that Python knows."""
-    return encoding == AUTO or is_charset(encoding)
-
-
 def keeps_lines(encoding: str) -> bool:
     """Whether bytes below 128 are ASCII in it, so that files can be cut at line feeds."""
     ascii_bytes = bytes(range(32, 127)) + b"\t\r\n"
