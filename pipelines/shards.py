@@ -103,9 +103,9 @@ def pool_shard(
     pool = build_pool(
         kept,
         config.examples.seed,
+        found.repeated,
         config.min_sentence_chars,
         config.max_sentence_chars,
-        found.repeated,
         None if hits is None else hits >= 0,
     )
     documents = DocumentCounts(

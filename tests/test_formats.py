@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppt.base.text import content_key
+from ppt.base.text import content_key, content_keys
 from ppt.corpus.builders import Stock, multiple_choice, sentence_pair, sentiment
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import ADJACENCIES, FormatOptions, Mixture, option_caps
 from ppt.corpus.pool import SplitDocument, build_pool
+from ppt.corpus.repeats import repeated, standing
 from ppt.corpus.rows import OPTION_WORDS, Rows
 from ppt.corpus.tables import Phrases, to_table
 from ppt.corpus.trim import whole
@@ -26,6 +27,13 @@ from tests.relatives import NOUNS
 def document(number, sentences):
     key = hashlib.blake2b(str(number).encode(), digest_size=16).digest()
     return SplitDocument(key, f"doc{number}", tuple(sentences))
+
+
+def pool_of(documents, seed, **lengths):
+    """Their pool, were they the whole corpus."""
+    keys = [content_keys(one.sentences) for one in documents]
+    rows = repeated(standing([one.number for one in documents], keys), np.empty(0, np.uint64))
+    return build_pool(documents, seed, rows, **lengths)
 
 
 def made(sizes, salt=0):
@@ -45,7 +53,7 @@ def made(sizes, salt=0):
 
 def built(documents, options, probabilities=None):
     """The pool, rows of each format by name, and the probabilities of all its sentences."""
-    pool = build_pool(documents, options.seed)
+    pool = pool_of(documents, options.seed)
     if probabilities is None:
         probabilities = np.random.default_rng(5).dirichlet([0.2] * 5, len(pool))
     anchors, _ = Stock(pool, options).anchors()
@@ -140,7 +148,7 @@ def test_both_neighbours_and_all_negatives_of_a_block_are_drawn_evenly():
     documents = made([12] * 6)
     counts, expected, sides = Counter(), Counter(), Counter()
     for seed in range(300):
-        pool = build_pool(documents, seed)
+        pool = pool_of(documents, seed)
         choice = Stock(pool, FormatOptions(seed=seed)).rows(multiple_choice)
         options = choice.options.reshape(-1, 6)
         answers = options[np.arange(len(choice)), choice.label]
@@ -186,7 +194,7 @@ def test_unified_follows_the_published_composition():
 
 def test_the_mixture_is_what_was_asked_where_there_are_labels_enough():
     documents = made([60] * 40)
-    pool = build_pool(documents, 1)
+    pool = pool_of(documents, 1)
     sure = np.full((len(pool), 5), 0.0)
     sure[np.arange(len(pool)), np.arange(len(pool)) % 5] = 1.0
     _, rows, _ = built(documents, FormatOptions(mixture=Mixture(0.5, 0.3, 0.2)), sure)
@@ -200,7 +208,7 @@ def test_the_mixture_is_what_was_asked_where_there_are_labels_enough():
 
 def test_sentiment_is_kept_by_class_threshold_and_balanced():
     documents = made([20] * 4)
-    pool = build_pool(documents, 1)
+    pool = pool_of(documents, 1)
     label = np.arange(len(pool)) % 5
     probabilities = np.full((len(pool), 5), 0.025)
     probabilities[np.arange(len(pool)), label] = 0.9
@@ -226,7 +234,7 @@ def test_near_duplicates_of_the_anchors_document_give_no_wrong_options():
         lines = [" ".join(rng.choices(NOUNS, k=9)).capitalize() + "." for _ in range(9)]
         key = hashlib.blake2b(b"%d" % number, digest_size=16).digest()
         documents.append(SplitDocument(key, f"{number}", lines, number // 3))
-    pool = build_pool(documents, 1)
+    pool = pool_of(documents, 1)
     assert len(pool) > 90
     kin = np.array([document.cluster for document in documents])[pool.document]
     assert (pool.kin_sizes == np.bincount(kin)[kin]).all()
@@ -392,7 +400,7 @@ def test_taking_rows_keeps_their_options():
 
 def test_no_dictionary_holds_a_string_twice_though_sentences_be_label_words():
     """Parquet would write a page larger than it fills: what memory held, other bytes each time."""
-    pool = build_pool([document(1, ["maybe", "A sentence of some length."])], 1, min_chars=3)
+    pool = pool_of([document(1, ["maybe", "A sentence of some length."])], 1, min_chars=3)
     options = FormatOptions()
     phrases = Phrases(Stock(pool, options))
     rows = phrases.rows_of([options.max_option_chars] * 2)

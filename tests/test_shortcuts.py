@@ -15,7 +15,7 @@ from ppt.corpus.formats import FORMATS
 from ppt.corpus.levels import THINNED, counts_of_kinds, evenly, thinned
 from ppt.corpus.likeness import Likeness
 from ppt.corpus.options import FormatOptions, Mixture
-from ppt.corpus.pool import SplitDocument, build_pool
+from ppt.corpus.pool import SplitDocument
 from ppt.corpus.sampling import SPARE, distant
 from ppt.corpus.shortcuts import SAMPLE, shortcuts
 from ppt.corpus.tables import Phrases, to_table
@@ -24,7 +24,7 @@ from ppt.text.sentences import get_splitter
 from tests.builds import DOCUMENTS
 from tests.checker import marks_alone
 from tests.oracle import Oracle, words
-from tests.test_formats import document
+from tests.test_formats import document, pool_of
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=60)
 
@@ -66,7 +66,7 @@ def topical(n_documents, n_sentences, seed=0):
 def test_linked_options_equal_the_oracle(seed):
     documents = topical(14, 13, seed)
     options = FormatOptions(seed=seed)
-    pool = build_pool(documents, seed)
+    pool = pool_of(documents, seed)
     probabilities = np.eye(5)[np.arange(len(pool)) % 5]
     stock = Stock(pool, options, probabilities)
     links = Likeness(pool).links(np.arange(len(pool) - 1), np.arange(1, len(pool)))
@@ -79,7 +79,7 @@ def test_linked_options_equal_the_oracle(seed):
 
 
 def test_wrong_options_stand_by_the_word_that_links_beside_answer_and_other_sentence():
-    pool = build_pool(topical(40, 20), 1)
+    pool = pool_of(topical(40, 20), 1)
     stock = Stock(pool, FormatOptions())
     rows, like = stock.rows(multiple_choice), stock.likeness
     options = rows.options.reshape(-1, 6)
@@ -115,7 +115,7 @@ def of_documents():
             record = json.loads(line)
             key = document_key(record["text"])
             made[key] = SplitDocument(key, record["id"], splitter(record["text"]))
-    return Stock(build_pool([made[key] for key in sorted(made)], 1), FormatOptions())
+    return Stock(pool_of([made[key] for key in sorted(made)], 1), FormatOptions())
 
 
 def test_baselines_of_the_documents_are_near_chance():
@@ -199,7 +199,7 @@ def test_short_documents_reach_the_mixture():
         ),
         key=lambda one: one.key,
     )
-    pool = build_pool(documents, 1)
+    pool = pool_of(documents, 1)
     stock = Stock(pool, FormatOptions(), np.eye(5)[np.arange(len(pool)) % 5])
     labels = np.bincount(stock.rows(sentence_pair).label)
     assert max(labels) - min(labels) <= 1

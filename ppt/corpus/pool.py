@@ -137,17 +137,16 @@ class Pool:
 def build_pool(
     documents: Sequence[SplitDocument],
     seed: int,
+    repeated: np.ndarray,
     min_chars: int = 20,
     max_chars: int = 600,
-    repeated: np.ndarray | None = None,
     excluded: Mask | None = None,
 ) -> Pool:
     """Collect the usable sentences of `documents`, sorted by cluster and key.
 
     Every sentence is either in the pool or counted in its `drops`. `repeated` are the standings
     (`ppt.corpus.repeats`) that are barred, as other documents, of this shard or another, have
-    the sentence too; without it these documents are all that there are. `excluded` [all
-    sentences] says which may not be used.
+    the sentence too. `excluded` [all sentences] says which may not be used.
     """
     keys = [content_keys(doc.sentences) for doc in documents]
     again = iter(_repeats(documents, keys, repeated))
@@ -180,12 +179,9 @@ def build_pool(
 
 
 def _repeats(
-    documents: Sequence[SplitDocument], keys: Sequence[Sequence[str]], rows: np.ndarray | None
+    documents: Sequence[SplitDocument], keys: Sequence[Sequence[str]], rows: np.ndarray
 ) -> Sequence[bool]:
     """Whether each of all sentences repeats: within its document, or in others by `rows`."""
-    if rows is None:
-        everywhere = Counter(chain.from_iterable(keys))
-        return [everywhere[key] > 1 for own in keys for key in own]
     within: list[bool] = []
     for own in keys:
         counts = Counter(own) if len(set(own)) < len(own) else {}
