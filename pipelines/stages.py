@@ -35,13 +35,7 @@ from pipelines.packets import (
 )
 from pipelines.readers import read
 from pipelines.relations import Notes, Relate, clusters_in, divided
-from pipelines.shards import (
-    PooledShard,
-    build_shard,
-    pool_shard,
-    sentences_to_label,
-    shard_digest,
-)
+from pipelines.shards import PooledShard, build_shard, pool_shard, sentences_to_label, shard_digest
 from pipelines.sinks import EXCLUDED_ROWS, Output
 from ppt.corpus.exclusion import Excluded
 from ppt.corpus.manifest import Manifest

@@ -18,20 +18,9 @@ from numpy.typing import NDArray
 
 from ppt.base.arrays import Bits, Indices, Mask, places_in_groups
 from ppt.base.streams import mix, seed_bits, stream
-from ppt.corpus.levels import (
-    counts_of_kinds,
-    evenly,
-    level_labels,
-    numbers_of_options,
-    thinned,
-)
+from ppt.corpus.levels import counts_of_kinds, evenly, level_labels, numbers_of_options, thinned
 from ppt.corpus.likeness import Likeness
-from ppt.corpus.options import (
-    UNIFIED_OPTIONS,
-    FormatOptions,
-    most_options,
-    same_document_options,
-)
+from ppt.corpus.options import UNIFIED_OPTIONS, FormatOptions, most_options, same_document_options
 from ppt.corpus.pool import Pool
 from ppt.corpus.rows import Rows
 from ppt.corpus.sampling import Draw, adjacent, distant, place, wrong_options

@@ -108,12 +108,7 @@ def columns_for(count: int, most: int) -> int:
 
 
 def panels(
-    count: int,
-    columns: int,
-    size: tuple[float, float],
-    space: Space,
-    title: str,
-    note: str,
+    count: int, columns: int, size: tuple[float, float], space: Space, title: str, note: str
 ) -> tuple[Any, list[Any]]:
     """A Figure and its `count` axes of `size` (inches), in lines of `columns`.
 
