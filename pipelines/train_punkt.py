@@ -101,7 +101,9 @@ def _texts_of(path: str, field: str) -> Iterator[str]:
         )
     with opened(Path(path)) as packed, io.TextIOWrapper(packed, "utf-8-sig") as file:
         if not plain.endswith((".jsonl", ".ndjson", ".json")):
-            yield normalise(_sound(file.read(), path))
+            with _told(path):
+                text = sound(file.read())
+            yield normalise(text)
             return
         for number, line in enumerate(file, 1):
             if line.strip():
@@ -115,15 +117,10 @@ def _text_in(line: str, field: str, place: str) -> str:
         raise InputError(f"{place}: not JSON: {error}") from error
     with _told(place):
         refuse_twice(line, field)
-    text = record.get(field) if isinstance(record, dict) else None
-    if not isinstance(text, str):
-        raise InputError(f"{place}: no string {field!r}; --text_field names the one with the text")
-    return _sound(text, place)
-
-
-def _sound(text: str, place: str) -> str:
-    with _told(place):
-        return sound(text)
+        text = record.get(field) if isinstance(record, dict) else None
+        if isinstance(text, str):
+            return sound(text)
+    raise InputError(f"{place}: no string {field!r}; --text_field names the one with the text")
 
 
 @contextmanager
