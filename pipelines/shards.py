@@ -12,15 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines import ledger
 from pipelines.config import BuildConfig, ShardKey
-from pipelines.ledger import (
-    DocumentCounts,
-    ExampleCounts,
-    FormatResult,
-    SentenceCounts,
-    ShardResult,
-    pack_ids,
-)
 from pipelines.packets import KeyedDocument, Records
 from ppt.base.arrays import Indices
 from ppt.corpus.builders import Probabilities, Stock
@@ -57,7 +50,7 @@ class PooledShard:
     key: ShardKey
     digest: str
     pool: Pool
-    documents: DocumentCounts
+    documents: ledger.DocumentCounts
     rejected: list[Line]
     barred: list[Line]
 
@@ -108,7 +101,7 @@ def pool_shard(
         config.max_sentence_chars,
         None if hits is None else hits >= 0,
     )
-    documents = DocumentCounts(
+    documents = ledger.DocumentCounts(
         read=len(found.documents) + sum(one.records for one in found.rejects),
         kept=len(kept),
         duplicates=duplicates,
@@ -117,7 +110,7 @@ def pool_shard(
         foreign={name: n for name, n in sorted(foreign.items()) if name},
         characters=characters,
         better_splitter={name: n for name, n in sorted(hints.items()) if name},
-        id_hashes=pack_ids(document.id for document in kept),
+        id_hashes=ledger.pack_ids(document.id for document in kept),
     )
     barred = [] if hits is None else list(_barred(kept, hits, excluded))
     return PooledShard(key, digest, pool, documents, rejected, barred)
@@ -145,7 +138,7 @@ def sentences_to_label(shard: PooledShard, config: BuildConfig) -> list[str]:
 
 def build_shard(
     shard: PooledShard, config: BuildConfig, probabilities: Probabilities | None
-) -> tuple[dict[str, bytes], ShardResult]:
+) -> tuple[dict[str, bytes], ledger.ShardResult]:
     """Build all asked formats from one pool: the files by path below the output, the result.
 
     `probabilities` [A, 5] of `sentences_to_label`, where labels are needed.
@@ -155,26 +148,25 @@ def build_shard(
     stock = Stock(shard.pool, config.examples, probabilities)
     phrases = Phrases(stock)
     files: dict[str, bytes] = {}
-    formats: dict[str, FormatResult] = {}
+    formats: dict[str, ledger.FormatResult] = {}
     for format_name in config.formats:
         rows = stock.rows(FORMATS[format_name].build)
         table = to_table(phrases, rows, format_name)
         files[f"{format_name}/{name}"], entry = encode_shard(table, name, format_name)
-        counts = ExampleCounts(
-            len(rows) + rows.drops.total(), len(rows), dict(sorted(rows.drops.items()))
-        )
-        formats[format_name] = FormatResult(entry, counts, statistics(table, format_name))
+        drops = dict(sorted(rows.drops.items()))
+        counts = ledger.ExampleCounts(len(rows) + rows.drops.total(), len(rows), drops)
+        formats[format_name] = ledger.FormatResult(entry, counts, statistics(table, format_name))
     for folder, lines in (("rejects", shard.rejected), ("excluded", shard.barred)):
         if lines:
             files[f"{folder}/{name.replace('.parquet', '.jsonl')}"] = _json_lines(lines)
     dropped = shard.pool.drops
     shared = Counter(str(line["shared_with"]) for line in shard.barred)
-    sentences = SentenceCounts(
+    sentences = ledger.SentenceCounts(
         len(shard.pool) + dropped.total(), len(shard.pool), dict(sorted(dropped.items())),
         dict(sorted(shared.items())),
     )  # fmt: skip
     sizes = {path: len(data) for path, data in files.items()}
-    result = ShardResult(
+    result = ledger.ShardResult(
         split, number, shard.digest, shard.documents, sentences, formats, files=sizes
     )
     return files, result
