@@ -137,14 +137,8 @@ _begun = partial(Method, init=PRETRAINED, metric=CLEAR, rates=PRETRAINED_RATES)
 """A method that goes on from what was pre-trained."""
 
 
-def _transferred(summary: str, transfer: str, nearest: int = 0) -> Method:
-    return Method(
-        summary,
-        init=SOURCES,
-        rates=PRETRAINED_RATES,
-        transfer=transfer,
-        **_retrieving(transfer, nearest),
-    )
+_transferred = partial(Method, init=SOURCES, rates=PRETRAINED_RATES)
+"""A method that begins with what other tasks have left."""
 
 
 def _retrieving(transfer: str, nearest: int) -> dict[str, Any]:
@@ -206,19 +200,21 @@ METHODS: dict[str, Method] = {
         members=ENSEMBLE_SIZE, combine="mean"),
     "spot": _transferred(
         "from one prompt of --sources: spot:<name>, or spot:all for each (SPoT, Vu et al. 2022)",
-        ONE),
+        transfer=ONE),
     "spot_best": _transferred(
         f"from each of the {NEAREST} sources nearest to the task; validation takes one;"
-        " spot_best:5 looks at 5", BEST, NEAREST),
+        " spot_best:5 looks at 5", transfer=BEST, **_retrieving(BEST, NEAREST)),
     "spot_average": _transferred(
-        f"from the mean of the {NEAREST} nearest, weighted by similarity", AVERAGE, NEAREST),
+        f"from the mean of the {NEAREST} nearest, weighted by similarity",
+        transfer=AVERAGE, nearest=NEAREST),
     "spot_mixture": _transferred(
         f"from a prompt trained on the data of the {NEAREST} nearest and the task's own",
-        MIXTURE, NEAREST),
+        transfer=MIXTURE, nearest=NEAREST),
     "spot_vectors": _transferred(
         f"from vocabulary plus what training added to the {NEAREST} nearest (arXiv 2408.01119)",
-        VECTORS, NEAREST),
-    "multitask_prompt": _transferred("from a prompt trained on all --tasks together", TASKS),
+        transfer=VECTORS, nearest=NEAREST),
+    "multitask_prompt": _transferred(
+        "from a prompt trained on all --tasks together", transfer=TASKS),
     "lora": Method(
         "low-rank adapters of all linear layers through PEFT (Hu et al. 2022), hard words",
         trains="lora", style="hard", init=None, rates=LORA_RATES),
