@@ -12,9 +12,7 @@ from typing import Any
 from pipelines.flags import DESCRIPTION, BuildFlags
 from ppt.base.flags import kinds_of
 
-_OF_THE_LAUNCHER = {
-    "data_dir", "workers", "runner", "dry_run", "cpu_hour_price", "beam",
-}  # fmt: skip
+_OF_THE_LAUNCHER = {"data_dir", "workers", "runner", "dry_run", "cpu_hour_price", "beam"}
 """Flags that are no parameters: they ask for this machine, or the launcher gives them."""
 
 _PLACES = {"input": "gs://bucket/docs/*.jsonl", "output": "gs://bucket/corpora"}

@@ -96,9 +96,7 @@ _CHOICE_OF_PAIR: Form = {
     },
 }
 
-_CONTINUED: Form = {
-    "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a} {mask}"},
-}
+_CONTINUED: Form = {"suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a} {mask}"}}
 
 FORMATS = {
     "sentence_pair": Format(

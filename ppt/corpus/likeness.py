@@ -124,7 +124,7 @@ class _Postings:
         flags[sentence, word % _PRINT] = True
         self.prints: Bits = np.packbits(flags, axis=1).view(np.uint64)
         keys = np.sort(_packed(word, sentence))
-        keys = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]  # a word twice is one
+        keys = keys[begins(keys)]  # a word twice is one
         word, sentence = (keys >> _NUMBER).astype(np.int64), (keys & _LOW).astype(np.int64)
         uses = np.bincount(word, minlength=BUCKETS)
         document = pool.document[sentence]
