@@ -105,11 +105,11 @@ def pool_shard(
         read=len(found.documents) + sum(one.records for one in found.rejects),
         kept=len(kept),
         duplicates=duplicates,
-        rejected=dict(sorted(reasons.items())),
-        notes=dict(sorted(notes.items())),
-        foreign={name: n for name, n in sorted(foreign.items()) if name},
+        rejected=dict(reasons),
+        notes=dict(notes),
+        foreign={name: n for name, n in foreign.items() if name},
         characters=characters,
-        better_splitter={name: n for name, n in sorted(hints.items()) if name},
+        better_splitter={name: n for name, n in hints.items() if name},
         id_hashes=ledger.pack_ids(document.id for document in kept),
     )
     barred = [] if hits is None else list(_barred(kept, hits, excluded))
@@ -153,18 +153,15 @@ def build_shard(
         rows = stock.rows(FORMATS[format_name].build)
         table = to_table(phrases, rows, format_name)
         files[f"{format_name}/{name}"], entry = encode_shard(table, name, format_name)
-        drops = dict(sorted(rows.drops.items()))
-        counts = ledger.ExampleCounts(len(rows) + rows.drops.total(), len(rows), drops)
+        anchors = len(rows) + rows.drops.total()
+        counts = ledger.ExampleCounts(anchors, len(rows), dict(rows.drops))
         formats[format_name] = ledger.FormatResult(entry, counts, statistics(table, format_name))
     for folder, lines in (("rejects", shard.rejected), ("excluded", shard.barred)):
         if lines:
             files[f"{folder}/{name.replace('.parquet', '.jsonl')}"] = _json_lines(lines)
-    dropped = shard.pool.drops
+    usable, dropped = len(shard.pool), shard.pool.drops
     shared = Counter(str(line["shared_with"]) for line in shard.barred)
-    sentences = ledger.SentenceCounts(
-        len(shard.pool) + dropped.total(), len(shard.pool), dict(sorted(dropped.items())),
-        dict(sorted(shared.items())),
-    )  # fmt: skip
+    sentences = ledger.SentenceCounts(usable + dropped.total(), usable, dict(dropped), dict(shared))
     sizes = {path: len(data) for path, data in files.items()}
     result = ledger.ShardResult(
         split, number, shard.digest, shard.documents, sentences, formats, files=sizes
