@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from ppt.base.terminal import LINE_EVERY
 
@@ -72,13 +71,6 @@ def totals(folder: str) -> Totals | None:
     return Totals(sum(documents), sum(text_bytes), sum(shards), min(started), max(ended))
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Megabytes of text per second since the start."""
-        megabytes = task.fields["text_bytes"] / 1e6
-        return Text(f"{megabytes:,.1f} MB, {megabytes / max(task.elapsed or 0, 1e-3):.1f} MB/s")
-
-
 @contextmanager
 def shown(folder: str, n_shards: int, console: Console) -> Iterator[None]:
     """Tell of the counts in `folder` while the block runs: a bar on a terminal, else lines."""
@@ -109,22 +101,25 @@ def _doing(now: Totals) -> str:
 @contextmanager
 def _bar(n_shards: int, console: Console) -> Iterator[Callable[[Totals], None]]:
     columns = (
-        TextColumn("{task.description}"),
+        "{task.description}",
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} shards"),
-        TextColumn("{task.fields[documents]:,} documents"),
-        _Rate(),
+        "{task.completed}/{task.total} shards",
+        "{task.fields[documents]:,} documents",
+        "{task.fields[megabytes]:,.1f} MB, {task.fields[rate]:.1f} MB/s",
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("starting", total=n_shards, documents=0, text_bytes=0)
-        yield lambda now: bar.update(
-            task,
-            completed=now.shards,
-            description=_doing(now),
-            documents=now.documents,
-            text_bytes=now.text_bytes,
-        )
+        task = bar.add_task("starting", total=n_shards, documents=0, megabytes=0.0, rate=0.0)
+
+        def tell(now: Totals) -> None:
+            megabytes = now.text_bytes / 1e6
+            rate = megabytes / max(bar.tasks[0].elapsed or 0, 1e-3)
+            bar.update(
+                task, completed=now.shards, description=_doing(now), documents=now.documents,
+                megabytes=megabytes, rate=rate,
+            )  # fmt: skip
+
+        yield tell
         bar.update(task, completed=n_shards, description="done")
 
 
