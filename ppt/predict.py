@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ppt.base.files import require_writable, write_atomically
+from ppt.base.files import appearing, require_writable, sweep_dead, write_synced, writing
 from ppt.base.flags import Command, again, at_least, flag, parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import read_config
@@ -93,8 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PredictConfig, argv, "python -m ppt.predict", DESCRIPTION, EPILOG)
     output = Path(flags.output)
+    beside = output.with_name(f"{output.name}.rejects.jsonl")
     write = _writer(output)
-    _require_free(output, Path(flags.input), overwrite=flags.overwrite)
+    _require_free((output, beside), Path(flags.input), overwrite=flags.overwrite)
     folder = Path(flags.results)
     wanted = {name: getattr(flags, name) for name in ("task", "method", "shots", "seed", "run")}
     run = chosen_run(read_results(folder).runs, **wanted)
@@ -132,9 +133,11 @@ def _run(argv: Sequence[str] | None) -> None:
             found = classifier.label(table, rows, rejects, on_rows)
     if found.cut:
         note(f"{found.cut:,} texts are cut to the {config.max_length} tokens of the run.")
-    write_atomically(output, write(found.columns, found.rows))
-    beside = output.with_name(f"{output.name}.rejects.jsonl")
-    keep_rejects(beside, rejects)
+    with writing(output, "free some space there, or write to another folder"):
+        sweep_dead(output)
+        with appearing(output) as scratch:
+            write_synced(scratch, write(found.columns, found.rows))
+            keep_rejects(beside, rejects)  # first, so that no output is ever without them
     labels = [str(row[PREDICTION]) for row in found.rows]
     told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
     if len({*labels}) <= len(task.labels):  # options' own texts are many
@@ -153,12 +156,13 @@ def described(run: Run) -> str:
     return f"run {run.run}: {run.task}, {run.method}, {run.shots} shots, seed {run.seed}{told}"
 
 
-def _require_free(output: Path, source: Path, *, overwrite: bool) -> None:
-    require_writable(output.parent, "--output")
-    if output.is_dir() or (output.exists() and output.samefile(source)):
-        raise OutputError(f"--output: {output} is the input, or a folder: give another file.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there: give another --output, or --overwrite.")
+def _require_free(places: Sequence[Path], source: Path, *, overwrite: bool) -> None:
+    require_writable(places[0].parent, "--output")
+    for place in places:
+        if place.is_dir() or (place.exists() and place.samefile(source)):
+            raise OutputError(f"--output: {place} is the input, or a folder: give another file.")
+        if place.exists() and not overwrite:
+            raise OutputError(f"{place} is there: give another --output, or --overwrite.")
 
 
 def _writer(path: Path) -> Any:

@@ -149,6 +149,34 @@ def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
     assert (place / "there.csv").read_text() == "mine"
 
 
+def test_what_lies_where_rejects_go_is_never_lost(place, capsys, monkeypatch):
+    """Rows to be labelled, what somebody else has put there, or the rejects of rows before."""
+    results, output = str(place / "results"), place / "new.csv"
+    beside = given_rows(place, '{"text": "tea is good"}\n{"text": ""}\n', "new.csv.rejects.jsonl")
+    before = beside.read_text()
+    rows = given_rows(place, before)
+    for given, more, expected in (
+        (beside, ["--overwrite"], "new.csv.rejects.jsonl is the input"),
+        (rows, [], "new.csv.rejects.jsonl is there: give another --output, or --overwrite"),
+    ):
+        assert main([results, f"--input={given}", f"--output={output}", *more]) == 2
+        assert expected in capsys.readouterr().err
+        assert beside.read_text() == before
+        assert not output.exists()
+    beside.unlink()
+    beside.mkdir()
+    assert main([results, f"--input={rows}", f"--output={output}", "--overwrite"]) == 2
+    assert "or a folder" in capsys.readouterr().err
+    beside.rmdir()
+
+    def full(*_):
+        raise ppt.errors.OutputError("the disk is full")
+
+    monkeypatch.setattr("ppt.predict.keep_rejects", full)
+    assert main([results, f"--input={rows}", f"--output={output}"]) == 2
+    assert not list(place.glob("*new.csv*")), "no output without its rejects, and no scratch"
+
+
 def test_from_python_in_memory_and_from_a_folder(place):
     backbone = ppt.load_backbone(place / "llama", device="cpu")
     task = ppt.load_task(place / "toy.yaml")
