@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -175,7 +176,7 @@ def _writer(path: Path) -> Any:
 
 def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     del columns
-    lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    lines = (f"{_json(row)}\n" for row in rows)
     return "".join(lines).encode(errors="backslashreplace")
 
 
@@ -188,9 +189,24 @@ def _cells(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], sign: str)
 
 
 def _cell(value: Any) -> Any:
-    """A cell as CSV has it: of what is no text or number its JSON."""
-    plain = value is None or isinstance(value, str | float)
-    return value if plain else json.dumps(value, ensure_ascii=False, default=str)
+    """A cell as CSV has it: JSON of what Arrow or JSON made of several, or of a truth value."""
+    return _json(value) if isinstance(value, bool | list | dict) else value
+
+
+def _json(value: Any) -> str:
+    """The JSON of a value, which has no NaN; what it does not know (dates, decimals) is text."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 WRITERS = {

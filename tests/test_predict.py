@@ -2,7 +2,11 @@
 
 import csv
 import json
+import math
+from datetime import date
+from decimal import Decimal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -147,6 +151,34 @@ def test_each_mistake_is_one_line_and_writes_nothing(place, capsys):
         assert expected in told.splitlines()[-1], told
         assert not (place / "a.csv").exists()
     assert (place / "there.csv").read_text() == "mine"
+
+
+def test_values_of_parquet_are_what_other_tools_read(place):
+    """Dates and decimals as they are; JSON has no NaN."""
+    columns = {
+        "text": ["tea is good"], "day": [date(2024, 2, 29)], "price": [Decimal("1.50")],
+        "score": [math.nan], "list": [[1.0, math.inf]], "sure": [True], "count": [3],
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), place / "odd.parquet")
+    argv = [str(place / "results"), f"--input={place / 'odd.parquet'}", "--method=zero_shot"]
+    for name in ("odd.csv", "odd.jsonl"):
+        assert main([*argv, f"--output={place / name}"]) == 0
+
+    def refuse(name):
+        raise ValueError(name)
+
+    (line,) = (place / "odd.jsonl").read_text().splitlines()
+    row = json.loads(line, parse_constant=refuse)
+    assert {name: row[name] for name in columns} == {
+        "text": "tea is good", "day": "2024-02-29", "price": "1.50", "score": None,
+        "list": [1.0, None], "sure": True, "count": 3,
+    }  # fmt: skip
+    with (place / "odd.csv").open(newline="") as file:
+        (cells,) = csv.DictReader(file)
+    assert {name: cells[name] for name in columns} == {
+        "text": "tea is good", "day": "2024-02-29", "price": "1.50", "score": "nan",
+        "list": "[1.0, null]", "sure": "true", "count": "3",
+    }  # fmt: skip
 
 
 def test_what_lies_where_rejects_go_is_never_lost(place, capsys, monkeypatch):
