@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from datetime import date
 from decimal import Decimal
 
@@ -207,6 +208,30 @@ def test_what_lies_where_rejects_go_is_never_lost(place, capsys, monkeypatch):
     monkeypatch.setattr("ppt.predict.keep_rejects", full)
     assert main([results, f"--input={rows}", f"--output={output}"]) == 2
     assert not list(place.glob("*new.csv*")), "no output without its rejects, and no scratch"
+
+
+def test_a_run_labels_by_all_that_it_has_tuned_or_not_at_all(place, tmp_path, capsys):
+    """Not by four of five members, nor by what another run has left at its place."""
+    results = tmp_path / "results"
+    shutil.copytree(place / "results", results)
+    tuned = results / "adapters" / "toy"
+    vote, mean, soft = (
+        next((tuned / name).glob("shots-8*")) for name in ("ensemble_vote", "ensemble_mean", "ppt")
+    )
+    shutil.rmtree(vote / "member-3")
+    (mean / "member-4" / "prompt.json").unlink()
+    other = next((tuned / "prompt_tuning").glob("shots-8*"))
+    shutil.copytree(other, soft, dirs_exist_ok=True)
+    shutil.rmtree(other)
+    argv = [str(results), f"--input={place / 'test.jsonl'}", f"--output={tmp_path / 'a.csv'}"]
+    for method, count in (
+        ("ensemble_vote", "4 of 5"), ("ensemble_mean", "4 of 5"), ("ppt", "0 of 1"),
+        ("prompt_tuning", "0 of 1"),
+    ):  # fmt: skip
+        assert main([*argv, f"--method={method}", "--shots=8"]) == 2
+        told = capsys.readouterr().err
+        assert f"holds {count} whole: copy the whole folder" in told
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_from_python_in_memory_and_from_a_folder(place):

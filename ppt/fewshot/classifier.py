@@ -20,7 +20,7 @@ from ppt.fewshot.predictions import Predictions, predict
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.fewshot.starts import Beginning, Start, started
 from ppt.fewshot.views import Shown, TaskView
-from ppt.methods import PRETRAINED, find_method
+from ppt.methods import BEST, PRETRAINED, find_method
 from ppt.prompts.batches import pack
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import Example
@@ -54,12 +54,14 @@ def needed_prompts(
 ) -> Sequence[Prompt]:
     """Its means: what it has `tuned`, or the pre-trained prompt that it took as it is.
 
-    Raises PPTError where that is not there.
+    Raises PPTError where that is not there, not all of it, or of another run.
     """
-    if run.adapter and not tuned:
+    count = 1 if find_method(run.method).combine == BEST else run.members
+    own = [one for one in tuned if one.card.get("run", run.run) == run.run]
+    if run.adapter and len(own) != count:
         raise InputError(
-            f"run {run.run}: there is no {run.adapter} in its results: copy the whole folder, or"
-            " take another run."
+            f"run {run.run}: of what it has tuned, {run.adapter} in its results holds {len(own)} of"
+            f" {count} whole: copy the whole folder, or take another run."
         )
     if not is_untouched(run):
         return tuned
