@@ -64,8 +64,8 @@ class PredictConfig(Command):
         "the task's YAML file", group=RUN, default=None, unset="where it was", metavar="FILE"
     )
     prompt: str | None = flag(
-        "pre-trained prompts, for methods that take them as they are", group=RUN, default=None,
-        unset="where they were", metavar="FOLDER",
+        "the pre-trained prompt of a method that takes it as it is", group=RUN, default=None,
+        unset="where it was", metavar="FOLDER",
     )  # fmt: skip
     method: str | None = flag("its method", group=RUN, default=None, unset="any")
     shots: int | None = flag(
@@ -113,9 +113,7 @@ def _run(argv: Sequence[str] | None) -> None:
         from ppt.fewshot.classifier import Classifier, kept_prompts
 
     import_models(argv)
-    config = replace(
-        config, dtype=flags.dtype or config.dtype, prompt=flags.prompt or config.prompt, **machine
-    )
+    config = replace(config, dtype=flags.dtype or config.dtype, prompt=flags.prompt, **machine)
     tuned = kept_prompts(folder, run)
     print(f"by {described(run)}")
     with Classifier.of(run, task, asked_backbone(config), config, tuned) as classifier:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -330,3 +331,32 @@ def test_a_choice_is_answered_as_its_label_column_does(answer):
     answers = known_answers(task, fields, {"options": fields["o.text"]})
     read = [to_example(task, {**fields, "answer": one})["label"] for one in answers]
     assert read == [0, 1, 2]
+
+
+def test_what_was_taken_as_it_is_labels_from_python_too(place, tmp_path):
+    """From memory, from where it lay, and from where it has gone."""
+    backbone, rows = ppt.load_backbone(place / "llama", device="cpu"), [{"text": "tea is good"}]
+    shutil.copytree(place / "runs-llama", tmp_path / "runs")
+    lain = {"pretrained": "sentiment-soft", "lora_pretrained": "sentiment-lora"}
+    task = ppt.load_task(place / "toy.yaml")
+    settings = {"methods": [*lain], "shots": 8, "seeds": 1}
+    folders = [tmp_path / "runs" / name for name in lain.values()]
+    made = ppt.tune(task, backbone, prompts=folders, output_dir=tmp_path / "made", **settings)
+    soft = replace(ppt.load_prompt(folders[0]), folder=None)
+    memory = ppt.tune(task, backbone, prompts=[soft, folders[1]], **settings)
+
+    def found(results, method, **more):
+        with ppt.load_classifier(
+            results, task=task, backbone=backbone, method=method, **more
+        ) as classifier:
+            return [row["p(bad)"] for row in classifier.predict(rows).rows]
+
+    known = {method: found(place / "results", method, shots=8) for method in lain}
+    for results in (made, memory, tmp_path / "made"):
+        assert {method: found(results, method) for method in lain} == known
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    for method, name in lain.items():
+        with pytest.raises(ppt.InputError, match="which is not there: give it as --prompt"):
+            found(tmp_path / "made", method)
+        moved = tmp_path / "moved" / name
+        assert found(tmp_path / "made", method, prompt=moved) == known[method]

@@ -25,7 +25,7 @@ from ppt.prompts.batches import pack
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.prompts.patterns import Example
 from ppt.results.run import Run
-from ppt.results.selection import is_bare, is_untouched
+from ppt.results.selection import CHECKPOINT, is_bare, is_untouched
 from ppt.tasks.loading import TaskData
 from ppt.tasks.readers import Table, rows_table
 from ppt.tasks.rejects import RowReject
@@ -52,7 +52,8 @@ def kept_prompts(folder: Path, run: Run) -> tuple[Prompt, ...]:
 def needed_prompts(
     run: Run, task: Task, config: FewshotConfig, tuned: Sequence[Prompt]
 ) -> Sequence[Prompt]:
-    """Its means: what it has `tuned`, or the pre-trained prompt that it took as it is.
+    """Its means: what it has `tuned`, or the pre-trained prompt that it took as it is, from
+    where it lay, or from `config.prompt`.
 
     Raises PPTError where that is not there, not all of it, or of another run.
     """
@@ -63,9 +64,15 @@ def needed_prompts(
             f"run {run.run}: of what it has tuned, {run.adapter} in its results holds {len(own)} of"
             f" {count} whole: copy the whole folder, or take another run."
         )
-    if not is_untouched(run):
+    if tuned or not is_untouched(run):
         return tuned
-    given = find_prompts(split(config.prompt or ""))
+    place = str(run.init).removeprefix(CHECKPOINT)
+    if config.prompt is None and not Path(place).exists():
+        raise InputError(
+            f"run {run.run} took {place} as it was, which is not there: give it as --prompt (from"
+            " Python as prompt)."
+        )
+    given = find_prompts(split(config.prompt) if config.prompt else [place])
     return (pretrained_prompt(config, run.method, task, given),)
 
 

@@ -29,13 +29,15 @@ def load_classifier(
     shots: int | None = None,
     seed: int | None = None,
     run: str | None = None,
+    prompt: Path | str | None = None,
 ) -> Classifier:
     """What a run has tuned, ready to label rows: what ``python -m ppt.predict`` does.
 
     `results` are a folder, or what `ppt.tune` gave. Of several runs the one with the most
     examples, then the best validation scores, unless `method`, `shots`, `seed` or `run` say
     which. A `task` that is no public one or in memory must be given, and so must the `backbone`
-    of results in memory; else it is loaded as it was. Raises PPTError.
+    of results in memory; else it is loaded as it was. A pre-trained prompt that a run took as it
+    is, is where it was, or the `prompt` that is given. Raises PPTError.
     """
     spec = task.task if isinstance(task, TaskData) else task
     require_kind("task", spec, Task | str | None, "a name, a Task, or what ppt.load_task gives")
@@ -56,4 +58,5 @@ def load_classifier(
         spec = find_spec(one.task, map(Path, split(config.task_file or "")))
     if backbone is not None:
         config = replace(config, **with_backbone({}, backbone))
+    config = replace(config, prompt=None if prompt is None else str(given(prompt)))
     return Classifier.of(one, spec, backbone or asked_backbone(config), config, tuned)

@@ -31,6 +31,7 @@ from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import MODEL, REJECTS, check_folder, require_same_model
 from ppt.results.report import Results, results_of
 from ppt.results.run import Run
+from ppt.results.selection import is_untouched
 from ppt.results.store import ResultStore, Store, open_store
 from ppt.results.trial import Trial, place_of
 from ppt.tasks.finding import require_distinct
@@ -42,7 +43,8 @@ from ppt.transfer.library import find_prompts
 
 @dataclass(frozen=True)
 class Tuning(Results):
-    """Results, and the tuned prompts of each run by its id: one, or those of an ensemble.
+    """Results, and the prompts of each run by its id: what was tuned, or taken as it is; of an
+    ensemble several.
 
     `config` are the flags that they came of.
     """
@@ -143,7 +145,14 @@ def _tuned(
     if folder:
         add_to_library(config, folder, runs, chosen)
     results = results_of(runs, (*notes, *store.notes))
+    kept |= {one.run: (begin,) for one in runs if (begin := _as_it_is(one, chosen))}
     return Tuning(results.runs, results.notes, kept | _on_disk(store, runs), config)
+
+
+def _as_it_is(run: Run, chosen: Choices) -> Prompt | None:
+    """The pre-trained prompt that a run took without training it."""
+    begin = chosen[run.task, run.method]
+    return begin if isinstance(begin, Prompt) and is_untouched(run) else None
 
 
 def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
