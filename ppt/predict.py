@@ -17,6 +17,7 @@ from ppt.base.output_folder import read_config
 from ppt.base.terminal import Beat
 from ppt.errors import ConfigError, OutputError, exit_status, note, visible
 from ppt.fewshot.settings import FewshotConfig, split
+from ppt.results.folder import model_of
 from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.selection import chosen_run
@@ -77,6 +78,9 @@ class PredictConfig(Command):
     run: str | None = flag(
         "its id, as in results.jsonl", group=RUN, default=None, unset="the best on validation"
     )
+    model: str | None = again(
+        FewshotConfig, "model", None, group=RUN, help="the backbone", unset="where it was"
+    )
     dtype: str | None = again(
         MachineSettings, "dtype", None, help="precision of the backbone", unset="as it was tuned"
     )
@@ -113,10 +117,12 @@ def _run(argv: Sequence[str] | None) -> None:
         from ppt.fewshot.classifier import Classifier, kept_prompts
 
     import_models(argv)
-    config = replace(config, dtype=flags.dtype or config.dtype, prompt=flags.prompt, **machine)
+    own = {name: getattr(flags, name) or getattr(config, name) for name in ("model", "dtype")}
+    config = replace(config, prompt=flags.prompt, **own, **machine)
     tuned = kept_prompts(folder, run)
     print(f"by {described(run)}")
-    with Classifier.of(run, task, asked_backbone(config), config, tuned) as classifier:
+    backbone, digest = asked_backbone(config), model_of(folder)
+    with Classifier.of(run, task, backbone, config, tuned, digest) as classifier:
         for one in classifier.notes:
             note(one)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0

@@ -11,6 +11,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 import ppt
 from ppt.fewshot.__main__ import main as fewshot
@@ -360,3 +361,26 @@ def test_what_was_taken_as_it_is_labels_from_python_too(place, tmp_path):
             found(tmp_path / "made", method)
         moved = tmp_path / "moved" / name
         assert found(tmp_path / "made", method, prompt=moved) == known[method]
+
+
+def test_a_model_may_have_moved_and_one_that_is_another_by_now_is_told(place, tmp_path, capsys):
+    """By its weights, also where nothing that was tuned tells."""
+    model = tmp_path / "llama"
+    shutil.copytree(place / "llama", model)
+    argv = [str(place / "results"), f"--input={place / 'test.jsonl'}", f"--model={model}"]
+    methods = ("zero_shot", "ppt", "lora")
+    for method in methods:
+        output = tmp_path / f"{method}.jsonl"
+        assert main([*argv, f"--output={output}", f"--method={method}", "--shots=8"]) == 0
+        assert "note:" not in capsys.readouterr().err
+        label(place, "there.jsonl", f"--method={method}", "--shots=8")
+        capsys.readouterr()
+        assert output.read_text() == (place / "there.jsonl").read_text()
+    weights = load_file(model / "model.safetensors")
+    save_file({name: one + 0.1 for name, one in weights.items()}, model / "model.safetensors")
+    for method in methods:
+        output = tmp_path / f"{method}-other.jsonl"
+        assert main([*argv, f"--output={output}", f"--method={method}", "--shots=8"]) == 0
+        (told,) = [one for one in capsys.readouterr().err.splitlines() if "note:" in one]
+        expected = "are of other weights than" if method == "zero_shot" else f"not for {model}"
+        assert expected in told

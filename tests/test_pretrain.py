@@ -161,7 +161,8 @@ def test_low_rank_adapters_begin_where_others_ended(place, tmp_path, capsys):
 
 @pytest.mark.parametrize("more", [{}, {"trains": "lora", "style": "hard"}])
 def test_what_was_trained_for_another_model_of_that_size_is_told(place, tmp_path, capsys, more):
-    one, other = tmp_path / "one", save_tiny(tmp_path / "other", max_position_embeddings=80)
+    one, own = tmp_path / "one", {"max_position_embeddings": 80, "initializer_range": 0.2}
+    other = save_tiny(tmp_path / "other", **own)
     assert main(flags(place, one, **more, max_steps=1)) == 0
     begun = {"init": f"checkpoint:{one}", "model": other, "max_steps": 1, **more}
     assert main(flags(place, tmp_path / "two", **begun)) == 0

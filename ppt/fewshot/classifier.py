@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ppt.backbones.base import Backbone
+from ppt.backbones.checks import weights_digest
 from ppt.backbones.loading import torch_as_usual
 from ppt.base.extras import need
 from ppt.errors import ConfigError, InputError, brief
@@ -116,9 +117,11 @@ class Classifier:
     @classmethod
     def of(
         cls, run: Run, task: Task, backbone: Backbone, config: FewshotConfig,
-        prompts: Sequence[Prompt],
+        prompts: Sequence[Prompt], model: str = "",
     ) -> "Classifier":  # fmt: skip
-        """The classifier of a run of `task`, with what it has tuned. Raises PPTError."""
+        """The classifier of a run of `task`, with what it has tuned, before a model of the digest
+        `model`, if that is known. Raises PPTError.
+        """
         backbone.require_plain()
         method = find_method(run.method)
         data = TaskData(task, (), (), (), {}, {})
@@ -139,6 +142,8 @@ class Classifier:
                 read = tuple(prompt.card.get("text_start") or ()) if prompt else ()
                 starts.append(replace(start, start=read))
             notes = doubts(prompts, backbone, config.model)
+            if not notes and model not in ("", weights_digest(backbone)):
+                notes = [f"the results are of other weights than those of {config.model} now."]
             return cls(run, view, starts, own, stack.pop_all(), notes)
 
     @property

@@ -12,6 +12,7 @@ from ppt.fewshot.bench import asked_backbone
 from ppt.fewshot.classifier import Classifier, kept_prompts
 from ppt.fewshot.running import Tuning
 from ppt.fewshot.settings import FewshotConfig, split
+from ppt.results.folder import model_of
 from ppt.results.report import read_results
 from ppt.results.selection import chosen_run
 from ppt.tasks.finding import find_spec
@@ -48,15 +49,15 @@ def load_classifier(
         one, config = chosen_run(results.runs, prompts, *which), results.config
         if config is None or backbone is None:
             raise ConfigError("results in memory: expected the backbone that they came of, too.")
-        tuned = prompts.get(one.run, ())
+        tuned, model = prompts.get(one.run, ()), ""
     else:
         folder = given(results)
         config = read_config(folder, FewshotConfig)
         one = chosen_run(read_results(folder).runs, (), *which)
-        tuned = kept_prompts(folder, one)
+        tuned, model = kept_prompts(folder, one), model_of(folder)
     if not isinstance(spec, Task):
         spec = find_spec(one.task, map(Path, split(config.task_file or "")))
     if backbone is not None:
         config = replace(config, **with_backbone({}, backbone))
     config = replace(config, prompt=None if prompt is None else str(given(prompt)))
-    return Classifier.of(one, spec, backbone or asked_backbone(config), config, tuned)
+    return Classifier.of(one, spec, backbone or asked_backbone(config), config, tuned, model)

@@ -34,13 +34,18 @@ def embedding_file(folder: Path, task: str, shots: int, seed: int) -> Path:
     return folder / EMBEDDINGS / task / f"shots-{shots}-seed-{seed}.safetensors"
 
 
+def model_of(folder: Path) -> str:
+    """The digest of the model that the runs in a folder are of; "" where it was not noted."""
+    place = folder / MODEL
+    return place.read_text(errors="replace").strip() if place.is_file() else ""
+
+
 def require_same_model(folder: Path, digest: str) -> None:
     """Raise OutputError where the runs in the folder are of a model of another digest.
 
     A folder or hub id may hold another by now. Results of before it was noted tell nothing.
     """
-    place = folder / MODEL
-    if place.is_file() and place.read_text(errors="replace").strip() != digest:
+    if model_of(folder) not in ("", digest):
         raise OutputError(
             f"the results in {folder} are of a model that had other weights, by the same name: give"
             " another --output_dir, or remove that folder."

@@ -25,10 +25,12 @@ def doubts(prompts: Iterable[Prompt], backbone: Backbone, model: str) -> list[st
     weights, ours, notes = weights_digest(backbone), {_name(model), base_model(model)}, []
     for one in prompts:
         base = "" if one.card else str(one.config.get("base_model_name_or_path") or "")
+        if one.card.get("weights_sha256") == weights:
+            continue  # whatever it was called
         if not is_for(one, model):
             theirs = one.card.get("backbone", one.card.get("model"))
             notes.append(f"{one} was trained for {theirs}, not for {model}.")
-        elif one.card.get("weights_sha256", weights) != weights:
+        elif "weights_sha256" in one.card:
             notes.append(f"{one} was trained for {model} when its weights were others.")
         elif base and _name(base) not in ours:
             notes.append(f"{one} was trained for {told(base)}, by its {CONFIG}, not for {model}.")
