@@ -103,7 +103,8 @@ def _run(argv: Sequence[str] | None) -> None:
     _require_free((output, beside), Path(flags.input), overwrite=flags.overwrite)
     folder = Path(flags.results)
     wanted = {name: getattr(flags, name) for name in ("task", "method", "shots", "seed", "run")}
-    run = chosen_run(read_results(folder).runs, **wanted)
+    results = read_results(folder)
+    run = chosen_run(results.runs, **wanted)
     config = read_config(folder, FewshotConfig)
     task = find_spec(run.task, map(Path, split(flags.task_file or config.task_file or "")))
     quoting = task.source.quoting if isinstance(task.source, Files) else None
@@ -123,7 +124,7 @@ def _run(argv: Sequence[str] | None) -> None:
     print(f"by {described(run)}")
     backbone, digest = asked_backbone(config), model_of(folder)
     with Classifier.of(run, task, backbone, config, tuned, digest) as classifier:
-        for one in classifier.notes:
+        for one in (*results.notes, *classifier.notes):
             note(one)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
         with tqdm(total=len(rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
@@ -158,7 +159,8 @@ def described(run: Run) -> str:
     """A run in a line."""
     scores = run.validation
     told = f" (validation {scores.accuracy:.3f})" if scores else ""
-    return f"run {run.run}: {run.task}, {run.method}, {run.shots} shots, seed {run.seed}{told}"
+    which = f"{run.task}, {run.method}, {run.shots} shots, seed {run.seed}"
+    return visible(f"run {run.run}: {which}{told}")
 
 
 def _require_free(places: Sequence[Path], source: Path, *, overwrite: bool) -> None:

@@ -236,6 +236,33 @@ def test_a_run_labels_by_all_that_it_has_tuned_or_not_at_all(place, tmp_path, ca
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_what_is_odd_about_the_results_is_told(place, tmp_path, capsys):
+    """What was left out of them, steers a terminal, or is not there, and names for other kinds."""
+    results = tmp_path / "results"
+    shutil.copytree(place / "results", results)
+    argv = [str(results), f"--input={place / 'test.jsonl'}", f"--output={tmp_path / 'a.csv'}"]
+    argv += ["--method=ppt", "--shots=8"]
+    lines = (results / "results.jsonl").read_text()
+    (results / "results.jsonl").write_text(lines + lines[:40])
+    assert main(argv) == 0
+    assert "note: The last line of results.jsonl was cut off" in capsys.readouterr().err
+    (results / "results.jsonl").write_text(lines.replace('"ppt"', '"ppt\\u001b[2J"'))
+    assert main([*argv[:3], "--overwrite", "--method=ppt\x1b[2J", "--shots=8"]) == 2
+    told = capsys.readouterr()
+    assert "toy, ppt\\x1b[2J, 8 shots" in told.out
+    assert "\x1b" not in told.out + told.err
+    (results / "results.jsonl").write_text(lines)
+    with pytest.raises(ppt.ConfigError, match="--shots: got '8', of which"):
+        ppt.load_classifier(results, shots="8")
+    card = next((results / "adapters" / "toy" / "ppt").glob("shots-8*")) / "prompt.json"
+    card.write_text(card.read_text().replace('"text_start": []', '"text_start": 5'))
+    assert main([*argv, "--overwrite"]) == 2
+    assert "has text_start 5, expected a list" in capsys.readouterr().err
+    (results / "config.json").unlink()
+    assert main([*argv, "--overwrite"]) == 2
+    assert "config.json: No such file or directory: copy the whole" in capsys.readouterr().err
+
+
 def test_from_python_in_memory_and_from_a_folder(place):
     backbone = ppt.load_backbone(place / "llama", device="cpu")
     task = ppt.load_task(place / "toy.yaml")

@@ -83,7 +83,10 @@ def read_config(folder: Path, command: type[C]) -> C:
     path = folder / CONFIG
     try:
         return from_json(command, read_bytes(path).decode())
-    except (OSError, UnicodeDecodeError, ConfigError) as error:
+    except OSError as error:
+        why = error.strerror or error
+        raise ConfigError(f"cannot read {path}: {why}: copy the whole folder.") from error
+    except (UnicodeDecodeError, ConfigError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from error
 
 

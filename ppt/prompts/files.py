@@ -33,7 +33,7 @@ PRECISIONS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 CARD_FIELDS = {
     "model": str, "kind": str, "backbone": str, "format": str, "style": str, "task": str,
     "answers": str, "prompt_length": int, "hidden_size": int, "patterns_version": int,
-    "weights_sha256": str,
+    "weights_sha256": str, "run": str, "text_start": list,
 }  # fmt: skip
 """What is read of `prompt.json`, if it is there; the rest is for people."""
 
@@ -232,7 +232,7 @@ def read_card(path: str | Path) -> dict[str, Any]:
         value = card.get(key)
         odd = isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST)
         if type(value) not in {kind, type(None)} or odd:
-            expected = "text" if kind is str else "a whole number"
+            expected = {str: "text", int: "a whole number", list: "a list"}[kind]
             raise InputError(
                 f"{file} has {key} {value!r:.80}, expected {expected}: mend that field, or remove"
                 " the file: a prompt without it may be of any format."

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from ppt.errors import ConfigError, InputError, did_you_mean, visible
+from ppt.errors import ConfigError, InputError, brief, did_you_mean, visible
 from ppt.methods import METHODS, PRETRAINED, family
 from ppt.results.run import Run
 
@@ -65,7 +65,7 @@ def chosen_run(
             known = [str(one) for one in distinct(fitting, name)]
             near = did_you_mean(str(value), known, str)
             raise ConfigError(
-                f"--{name}: got {value}, of which the results have no run.{near} Theirs are"
+                f"--{name}: got {brief(value)}, of which the results have no run.{near} Theirs are"
                 f" {', '.join(known[:_SHOWN])}{', …' * (len(known) > _SHOWN)}."
             )
         fitting = left
