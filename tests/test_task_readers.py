@@ -194,6 +194,14 @@ def test_files_as_programs_write_them_are_read(folder, name):
     assert [(text, str(label)) for text, label in rows] == [("a, b", "0"), ("c", "1")]
 
 
+def test_a_nameless_column_before_others_is_told(folder):
+    """Such as the index of a DataFrame, which nobody finds again in labelled rows."""
+    assert table_of(folder, "a.csv", SHAPES["index.csv"]).note == (
+        "columns without a name, which are not read: 1"
+    )
+    assert table_of(folder, "b.csv", SHAPES["nameless.csv"]).note == ""
+
+
 def test_text_in_a_nameless_column_is_a_reject(folder):
     table = table_of(folder, "a.csv", "text,label,,\na,0,,\nb,1,, and more\n")
     (_, kept), (place, bad) = table.rows

@@ -97,8 +97,9 @@ def divided(
         names.pop()
     if not names:
         return None
-    notes: list[str] = []
     columns = tuple(filter(None, names))
+    nameless = len(names) - len(columns)
+    notes = [f"columns without a name, which are not read: {nameless}"] if nameless else []
     return Rows(columns, _rows(found, names, sign, notes), notes)
 
 
