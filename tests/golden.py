@@ -111,7 +111,7 @@ def results(folder):
         lines = (output / "results.jsonl").read_text().replace(str(folder), "")
         rows = [json.loads(line) for line in lines.splitlines()]
         for row in rows:
-            for varying in ("seconds", "run"):
+            for varying in ("seconds", "run", "init_digest"):
                 row.pop(varying)
         made[name] = {
             "rows": digest(json.dumps(rows).encode()),

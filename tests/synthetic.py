@@ -68,7 +68,7 @@ def synthetic_run(task, method, shots, seed, rate, *, steps=48, skill=None, labe
         "learning_rate": rate, "model": "synthetic", "format": "sentiment",
         "style": "hybrid" if "hybrid" in method else "soft",
         "init": "runs/sentiment/prompt" if "ppt" in method else None,
-        "demonstrations": None, "members": 5 if "ensemble" in method else 1,
+        "init_digest": None, "demonstrations": None, "members": 5 if "ensemble" in method else 1,
         "labels": list(labels), "chance": chance, "test_rows": TEST_ROWS, "validation": validation,
         "test": {"loss": 0.6, "accuracy": right / TEST_ROWS, "macro_f1": f1, "rows": TEST_ROWS},
         "confusion": confusion.tolist(), "curve": curve, "train_curve": train if trained else [],

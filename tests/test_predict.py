@@ -377,11 +377,21 @@ def test_what_was_taken_as_it_is_labels_from_python_too(place, tmp_path):
         with ppt.load_classifier(
             results, task=task, backbone=backbone, method=method, **more
         ) as classifier:
+            assert not classifier.notes
             return [row["p(bad)"] for row in classifier.predict(rows).rows]
 
     known = {method: found(place / "results", method, shots=8) for method in lain}
     for results in (made, memory, tmp_path / "made"):
         assert {method: found(results, method) for method in lain} == known
+    other = folders[0] / "prompt" / "adapter_model.safetensors"
+    weights = other.read_bytes()
+    save_file({name: 2 * one for name, one in load_file(other).items()}, other, {"format": "pt"})
+    changed = ppt.load_classifier(
+        tmp_path / "made", task=task, backbone=backbone, method="pretrained"
+    )
+    assert changed.predict(rows).rows[0]["p(bad)"] != known["pretrained"][0]
+    assert changed.notes == [f"{other.parent} is another prompt than run {changed.run.run} took."]
+    other.write_bytes(weights)
     (tmp_path / "runs").rename(tmp_path / "moved")
     for method, name in lain.items():
         with pytest.raises(ppt.InputError, match="which is not there: give it as --prompt"):

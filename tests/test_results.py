@@ -246,8 +246,8 @@ def test_a_line_without_its_line_feed_is_kept(tmp_path):
     assert path.read_text() == "".join(f"{run(seed=seed).line()}\n" for seed in (0, 1, 2))
 
 
-LATER = {"demonstrations": None, "members": 1, "steps": 0, "stopped_early": False,
-         "diverged": False, "adapter": None}  # fmt: skip
+LATER = {"init_digest": None, "demonstrations": None, "members": 1, "steps": 0,
+         "stopped_early": False, "diverged": False, "adapter": None}  # fmt: skip
 """Keys that lines may lack, and what they then are."""
 
 
@@ -620,7 +620,8 @@ def test_a_frame_has_a_row_a_run_and_flat_columns():
     validation, test = ([f"{side}_{name}" for name in kinds(Scores)] for side in SIDES)
     assert list(frame.columns) == [
         "run", "task", "method", "shots", "seed", "learning_rate", "model", "format", "style",
-        "init", "demonstrations", "members", "chance", "test_rows", *validation, *test[:-1],
+        "init", "init_digest", "demonstrations", "members", "chance", "test_rows",
+        *validation, *test[:-1],
         "steps", "best_step",
         "stopped_early", "diverged", "seconds", "parameters", "adapter",
     ]  # fmt: skip

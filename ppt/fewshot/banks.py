@@ -103,7 +103,8 @@ def run_bank(
                 _calibrated(scores, rows, start, view, config)
                 for scores, rows in zip(tests, tested, strict=True)
             ]
-        finished = Finished(bank, config, view, draws, start, results, tests, seconds)
+        begun = prompt.digest if prompt else None
+        finished = Finished(bank, config, view, draws, start, results, tests, seconds, begun)
         adapters = [_save(bench, finished, one, store.folder) for one in bank.trials]
         store.add(
             [result_row(finished, *pair) for pair in zip(bank.trials, adapters, strict=True)],

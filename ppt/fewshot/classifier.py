@@ -144,6 +144,8 @@ class Classifier:
             notes = doubts(prompts, backbone, config.model)
             if not notes and model not in ("", weights_digest(backbone)):
                 notes = [f"the results are of other weights than those of {config.model} now."]
+            if is_untouched(run) and run.init_digest not in (None, prompts[0].digest):
+                notes = [*notes, f"{prompts[0]} is another prompt than run {run.run} took."]
             return cls(run, view, starts, own, stack.pop_all(), notes)
 
     @property

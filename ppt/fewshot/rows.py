@@ -41,6 +41,8 @@ class Finished:
     lane_results: Sequence[LaneResult]
     tests: Sequence[Tensor]
     seconds_a_lane: float
+    begun: str | None = None
+    """The digest of the pre-trained prompt, if it began with one."""
 
     def lanes(self, trial: Trial) -> list[int]:
         """The lanes of a trial's members; where validation takes one of them, that one."""
@@ -83,6 +85,7 @@ def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
         format=view.format,
         style=method.style,
         init=finished.start.told(lanes[0]),
+        init_digest=finished.begun,
         demonstrations=finished.start.shown,
         members=method.members,
         labels=tuple(view.labels),

@@ -112,7 +112,8 @@ class Run:
     """A line of results.jsonl, its keys in this order.
 
     What was added later has a default, so that lines of before can be read. `init` names
-    where a prompt began, `demonstrations` counts the examples in a context. `chance` is
+    where a prompt began, `init_digest` tells a pre-trained one from others that come to lie there,
+    `demonstrations` counts the examples in a context. `chance` is
     the accuracy of blind guessing. `confusion` [L, L] counts test rows by true label, then
     by predicted label. `curve` has points of step, loss and accuracy on validation,
     `train_curve` of step and loss; both are empty where nothing is trained. `adapter` is a
@@ -129,6 +130,7 @@ class Run:
     format: Text
     style: Text
     init: Text | None
+    init_digest: Text | None = None
     demonstrations: Count | None = None
     members: Count = 1
     labels: Annotated[tuple[str, ...], _NAMES]
