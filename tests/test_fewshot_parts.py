@@ -111,7 +111,7 @@ def test_a_context_scores_as_the_texts_in_one_piece(family, starts):
     assert len(ids) <= 130
     assert ids[: len(start)] == start
     text = backbone.tokenizer.decode(ids[len(start) :])
-    assert text.count(renderer.pattern.before[-1].text.strip()) == count
+    assert text.count(renderer.pattern.before[-1].strip()) == count
     assert "<extra_id_0>" not in text
     after = without_start(rows, start)
     batch = collate(after, np.arange(9), words)

@@ -26,7 +26,6 @@ from ppt.prompts.patterns import (
     LETTERS,
     PATTERNS,
     Field,
-    Literal,
     Pattern,
     Verbalizer,
     parse_pattern,
@@ -260,14 +259,14 @@ def test_unified_rows_without_a_pair_look_like_multiple_choice(layout, style):
 
 def test_parsing():
     parsed = parse_pattern("{text_a} is {{x}} {options:lines} {mask}!")
-    assert parsed.after == (Literal("!"),)
+    assert parsed.after == ("!",)
     assert parsed.space == " "
     assert parsed.fill({"text_a": "It", "A": "one", "B": "two"}) == (
         "It is {x} A. one\nB. two",
         "!",
     )
     assert parse_pattern("{text_a}：{mask}", "suffix") == Pattern(
-        before=(Field("text_a"), Literal("：")), space="", layout="suffix"
+        before=(Field("text_a"), "："), space="", layout="suffix"
     )
 
 
@@ -440,7 +439,7 @@ def test_every_rendered_example_keeps_the_laws(name, format_name, data):
             body.remove(mask)
         assert not special_ids(name) & set(body)
         if layout == "suffix":  # the literal before the mask is whole, and nothing follows it
-            assert tokenizer.decode(got.ids).endswith(pattern.before[-1].text)
+            assert tokenizer.decode(got.ids).endswith(pattern.before[-1])
 
 
 @pytest.mark.parametrize("name", ["gpt2", "byt5"])

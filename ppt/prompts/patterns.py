@@ -53,17 +53,6 @@ PATTERNS: dict[str, Form] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
-    """Fixed text."""
-
-    text: str
-
-    def fill(self, _cells: Cells) -> str:
-        """The text, whatever the row."""
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
 class Field:
     """The text of one column."""
 
@@ -87,9 +76,10 @@ class Options:
         return self.joint.join(shown)
 
 
-Part = Literal | Field | Options
+Part = str | Field | Options
+"""Of a pattern: fixed text, or what a row has in its place."""
 
-SLOTS: dict[str, Part] = {
+SLOTS: dict[str, Field | Options] = {
     "text_a": Field("text_a"),
     "text_b": Field("text_b"),
     "options": Options(),
@@ -120,13 +110,13 @@ class Pattern:
                 f"a {self.layout} pattern ends with {{mask}}, as the label word is what the model"
                 " says next: move what follows {mask} before it."
             )
-        if all(isinstance(part, Literal) for part in self.before + self.after):
+        if all(isinstance(part, str) for part in self.before + self.after):
             raise ConfigError("the pattern shows nothing of the example: add {text_a}.")
 
     def behind(self, text: str) -> "Pattern":
         """The same behind a fixed text."""
         kinds = {kind: one.behind(text) for kind, one in self.kinds.items()}
-        return replace(self, before=(Literal(text), *self.before), kinds=kinds)
+        return replace(self, before=(text, *self.before), kinds=kinds)
 
     def form(self, example: Example) -> "Pattern":
         """The pattern for this row, by its `kind`.
@@ -168,8 +158,11 @@ class Pattern:
 
     def fill(self, cells: Cells) -> tuple[str, str]:
         """The texts before the mask (without its `space`) and after it."""
-        before = "".join([part.fill(cells) for part in self.before])
-        return before, "".join([part.fill(cells) for part in self.after])
+        before, after = (
+            "".join([part if isinstance(part, str) else part.fill(cells) for part in side])
+            for side in (self.before, self.after)
+        )
+        return before, after
 
 
 def answers_of(example: Example) -> Sequence[str]:
@@ -193,7 +186,7 @@ def parse_pattern(text: str, layout: str = "cloze") -> Pattern:
             name = _slot_name(*slot)
             fixed = literal.rstrip(" ") if name == "mask" else literal
             if fixed:
-                sides[-1].append(Literal(fixed))
+                sides[-1].append(fixed)
             if name == "mask":
                 sides.append([])
                 space = " " if fixed != literal else ""

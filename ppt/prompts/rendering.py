@@ -31,7 +31,6 @@ from ppt.prompts.patterns import (
     TARGETS,
     Cells,
     Example,
-    Literal,
     Pattern,
     Verbalizer,
     answers_of,
@@ -93,8 +92,8 @@ def label_words(
     of its words is scored with what ends it (`word_ends`); other sets are left alone.
     """
     encoder = Encoder.of(tokenizer)
-    last = pattern.before[-1] if pattern.before else Literal("")
-    context = last.text if isinstance(last, Literal) else "a"
+    last = pattern.before[-1] if pattern.before else ""
+    context = last if isinstance(last, str) else "a"
     found = encoder.after(context, [pattern.space + word for word in verbalizer.words.values()])
     tokens: dict[tuple[int, ...], str] = {}
     for (label, word), ids in zip(verbalizer.words.items(), map(tuple, found), strict=True):
