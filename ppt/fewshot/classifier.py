@@ -22,9 +22,7 @@ from ppt.fewshot.settings import FewshotConfig, split
 from ppt.fewshot.starts import Beginning, Start, started
 from ppt.fewshot.views import Shown, TaskView
 from ppt.methods import BEST, PRETRAINED, find_method
-from ppt.prompts.batches import pack
 from ppt.prompts.files import Prompt, open_prompt
-from ppt.prompts.patterns import Example
 from ppt.results.run import Run
 from ppt.results.selection import CHECKPOINT, is_bare, is_untouched
 from ppt.tasks.loading import TaskData
@@ -133,7 +131,7 @@ class Classifier:
         elif not is_bare(run):
             raise ConfigError(f"run {run.run} of {run.method} leaves nothing that labels rows.")
         own = replace(config, residual=0)  # which is in the prompts already
-        none = Shown((), pack([]), view.renderer)  # a prompt that is made needs no examples
+        none = view.shown([])  # a prompt that is made needs no examples
         with ExitStack() as stack:
             starts = []
             for prompt in prompts or (None,):
@@ -193,15 +191,11 @@ class Classifier:
         found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
         own = label_columns(self.view.task)
         while some := list(islice(rest, AT_ONCE)):
-            shown = self._shown([one.example for one in some])
+            shown = self.view.shown([one.example for one in some])
             found += _answered(some, self._scored(shown), own)
             cut += shown.tokens.cut
             on_rows(len(some))
         return Labelled((*table.columns, *own), tuple(found), tuple(rejects), cut)
-
-    def _shown(self, examples: Sequence[Example]) -> Shown:
-        known = self.view.task.examples(examples, self.view.unified)
-        return Shown(known, pack(self.view.renderer.rows(known)), self.view.renderer)
 
     def _scored(self, shown: Shown) -> Predictions:
         """What the run's members predict of N rows, together."""

@@ -117,15 +117,15 @@ class TaskView:
         chosen = subset(len(ids), self.max_test_examples, ids)
         key = tuple(ids[row] for row in chosen)
         if key not in self._tests:
-            self._tests[key] = self._shown([few.test[row] for row in chosen])
-        return Draw(self._shown(few.train), self._shown(few.validation), self._tests[key])
+            self._tests[key] = self.shown([few.test[row] for row in chosen])
+        return Draw(self.shown(few.train), self.shown(few.validation), self._tests[key])
 
     def sides(self, shots: int, seed: int, most: int) -> tuple[Shown, Shown]:
         """Of the rows of one seed those that train, `most` at most, and that validate."""
         split, rows = self.data.split(shots, seed), self.data.train
         return (
-            self._shown([rows[row] for row in split.train[:most]]),
-            self._shown([rows[row] for row in split.validation]),
+            self.shown([rows[row] for row in split.train[:most]]),
+            self.shown([rows[row] for row in split.validation]),
         )
 
     def content_free(self, shown: Shown) -> Shown:
@@ -138,6 +138,7 @@ class TaskView:
         examples = [free for one in each for free in content_free(one)]
         return Shown(examples, pack(self.renderer.rows(examples)), self.renderer)
 
-    def _shown(self, rows: Sequence[Example]) -> Shown:
+    def shown(self, rows: Sequence[Example]) -> Shown:
+        """Rows of the task as it is shown."""
         examples = self.task.examples(rows, self.unified)
         return Shown(examples, pack(self.renderer.rows(examples)), self.renderer)
