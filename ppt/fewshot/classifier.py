@@ -207,8 +207,7 @@ class Classifier:
             )[0]
             for one in self.starts
         ]  # fmt: skip
-        combine = find_method(self.run.method).combine if len(members) > 1 else None
-        return predict(torch.stack(members), combine)
+        return predict(torch.stack(members), find_method(self.run.method).combine)
 
 
 def _answered(

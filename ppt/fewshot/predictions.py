@@ -69,5 +69,5 @@ COMBINE = {"mean": mean, "vote": vote}
 
 
 def predict(scores: Tensor, combine: str | None) -> Predictions:
-    """Of scores [M, N, L] what M members predict; M is 1 where nothing combines them."""
-    return single(scores[0]) if combine is None else COMBINE[combine](scores)
+    """Of scores [M, N, L] what M members predict; one alone needs nothing that combines it."""
+    return single(scores[0]) if len(scores) == 1 else COMBINE[str(combine)](scores)

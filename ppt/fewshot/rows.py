@@ -63,7 +63,7 @@ class Finished:
 
     def _together(self, trial: Trial, scores: Sequence[Tensor]) -> Predictions:
         members = torch.stack([scores[lane] for lane in self.lanes(trial)])
-        return predict(members, find_method(trial.method).combine if len(members) > 1 else None)
+        return predict(members, find_method(trial.method).combine)
 
 
 def result_row(finished: Finished, trial: Trial, adapter: str | None) -> Run:
