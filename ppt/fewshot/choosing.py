@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from ppt.corpus.storage import Corpus
 from ppt.errors import InputError
-from ppt.fewshot.loans import Borrowed, Library, borrow, expanded, with_data
+from ppt.fewshot.loans import Borrowed, borrow, data_of_sources, expanded
 from ppt.fewshot.settings import DEFAULT_METHODS, PPT_METHODS, FewshotConfig
 from ppt.methods import ALL, MIXTURE, PRETRAINED, find_method
 from ppt.prompts.files import Prompt
@@ -13,7 +14,7 @@ from ppt.tasks.loading import TaskData
 from ppt.tasks.rows import content_id
 from ppt.tasks.spec import Task
 from ppt.transfer.library import WHAT, choose_prompt, described, serves
-from ppt.transfer.sources import as_sources
+from ppt.transfer.sources import Source, as_sources
 
 Choices = Mapping[tuple[str, str], Prompt | Borrowed | None]
 """(task, method) → what it begins with, if it is something that was made before."""
@@ -29,13 +30,17 @@ def choose_methods(
 
     A method that would begin with a prompt of the very task is left out.
     """
-    library, notes, names = _library(config, tasks, sources)
+    kept, names, notes = _sources(config, sources)
+    theirs: Mapping[str, TaskData | Corpus] = {}
+    if any(find_method(name).transfer == MIXTURE for name in names):
+        theirs, more = data_of_sources(config, kept, tasks)
+        notes += more
     chosen: dict[tuple[str, str], Prompt | Borrowed | None] = {}
     for task, data in tasks.items():
         for name in names:
             method, wanted = find_method(name), _wanted(config, name, data.task)
             if method.transfer:
-                if found := borrow(config, name, task, tasks, library):
+                if found := borrow(config, name, task, tasks, kept, theirs):
                     chosen[task, name] = found
             elif method.init != PRETRAINED:
                 chosen[task, name] = None
@@ -88,14 +93,13 @@ def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
     ]  # fmt: skip
 
 
-def _library(
-    config: FewshotConfig, tasks: Mapping[str, TaskData], sources: Sequence[Prompt]
-) -> tuple[Library, list[str], list[str]]:
-    """The sources, notes on them, and the methods by their names in full."""
+def _sources(
+    config: FewshotConfig, sources: Sequence[Prompt]
+) -> tuple[list[Source], list[str], list[str]]:
+    """Those that can serve, the methods by their names in full, and notes on the sources."""
     kept, notes = as_sources(sources, config.model)
-    library = Library(kept)
     usual = [*DEFAULT_METHODS, *PPT_METHODS, *([f"spot:{ALL}"] if sources else [])]
-    names = expanded(config.method_names or usual, library)
+    names = expanded(config.method_names or usual, kept)
     if sources and not kept:
         raise InputError(f"--sources: {notes[0]} Give prompts of --model {config.model}.")
     if any(one.early is None for one in kept):
@@ -110,10 +114,7 @@ def _library(
             f"early prompts of --sources are of step {told}, those of targets of step"
             f" {config.early_step}: --embedding_steps says which."
         )
-    if any(find_method(name).transfer == MIXTURE for name in names):
-        library, more = with_data(config, library, tasks)
-        notes += more
-    return library, notes, names
+    return kept, names, notes
 
 
 def _wanted(config: FewshotConfig, name: str, task: Task) -> dict[str, str]:

@@ -6,7 +6,7 @@ is told at once.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ppt.base.files import file_digest
@@ -40,17 +40,9 @@ class Borrowed:
     data: Data = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Library:
-    """The sources that are given, with the data of those whose data are needed and found."""
-
-    sources: Sequence[Source] = ()
-    data: Data = field(default_factory=dict)
-
-
-def expanded(names: Sequence[str], library: Library) -> list[str]:
+def expanded(names: Sequence[str], sources: Sequence[Source]) -> list[str]:
     """Names of methods, with ``spot:all`` as one for each source, if there are any."""
-    each = [f"spot:{one.name}" for one in library.sources]
+    each = [f"spot:{one.name}" for one in sources]
     return [one for name in names for one in (each if each and name == f"spot:{ALL}" else [name])]
 
 
@@ -59,28 +51,30 @@ def borrow(
     name: str,
     task: str,
     tasks: Mapping[str, TaskData],
-    library: Library,
+    sources: Sequence[Source],
+    data: Data,
 ) -> Borrowed | None:
     """What the method `name` borrows for `task`; None where that would be of the task itself.
 
-    Raises ConfigError and InputError where there is too little to borrow.
+    `data` are those of the `sources`, for mixtures. Raises ConfigError and InputError where there
+    is too little to borrow.
     """
     method, purpose = find_method(name), f"{name} on {task}"
     if method.transfer == TASKS:
         if len(tasks) < FEWEST:
             raise ConfigError(f"{purpose}: got one task, expected several: add some to --tasks.")
         return _borrowed(config, (), dict(tasks))
-    if not library.sources:
+    if not sources:
         raise ConfigError(
             f"{purpose}: it begins with prompts of other tasks: give a folder of them as --sources."
         )
-    others = [one for one in library.sources if task not in one.tasks]
+    others = [one for one in sources if task not in one.tasks]
     if method.transfer == ONE:
         if method.source is None:
             raise ConfigError(f"{name} needs a source: give spot:<name>, or spot:{ALL} for each.")
-        one = find_source(library.sources, method.source)
+        one = find_source(sources, method.source)
         return _borrowed(config, (one,)) if one in others else None
-    data = library.data if method.transfer == MIXTURE else {}
+    data = data if method.transfer == MIXTURE else {}
     usable = [one for one in others if _is_usable(one, method, data)]
     if len(usable) < method.nearest:
         told = ", ".join(one.name for one in usable) or "none"
@@ -125,18 +119,18 @@ def _content(data: TaskData | Corpus) -> str:
     )
 
 
-def with_data(
-    config: FewshotConfig, library: Library, tasks: Mapping[str, TaskData]
-) -> tuple[Library, list[str]]:
-    """The library with the data of its sources, and notes on those that have none here."""
+def data_of_sources(
+    config: FewshotConfig, sources: Sequence[Source], tasks: Mapping[str, TaskData]
+) -> tuple[Data, list[str]]:
+    """The data of sources, and notes on those that have none here."""
     found: dict[str, TaskData | Corpus] = {}
     notes = []
-    for one in library.sources:
+    for one in sources:
         try:
             found[one.name] = _data_of(one, config, tasks)
         except PPTError as error:
             notes.append(f"no mixture has the data of {one.name}: {error}")
-    return replace(library, data=found), notes
+    return found, notes
 
 
 def _data_of(
