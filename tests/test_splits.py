@@ -171,17 +171,17 @@ def test_ids_must_differ_and_balances_be_known():
 
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=40), st.integers(1, 50))
 def test_a_subset_is_the_same_rows_in_any_order(ids, limit):
-    chosen = subset(len(ids), limit, ids)
+    chosen = subset(ids, limit)
     assert chosen == sorted({*chosen})
     assert len(chosen) == min(limit, len(ids))
-    backwards = subset(len(ids), limit, ids[::-1])
+    backwards = subset(ids[::-1], limit)
     assert Counter(ids[i] for i in chosen) == Counter(ids[::-1][i] for i in backwards)
-    assert {*chosen} <= {*subset(len(ids), limit + 1, ids)}
+    assert {*chosen} <= {*subset(ids, limit + 1)}
 
 
 def test_a_subset_of_all_is_all():
-    assert subset(5, None, ids_of(range(5))) == [0, 1, 2, 3, 4]
-    assert subset(300, 100, ids_of(range(300))) != list(range(100))
+    assert subset(ids_of(range(5)), None) == [0, 1, 2, 3, 4]
+    assert subset(ids_of(range(300)), 100) != list(range(100))
 
 
 @pytest.mark.parametrize("seed", [1.5, "0", None, np.float64(2), 2**127, -(2**200)])

@@ -114,7 +114,7 @@ class TaskView:
         """The rows of one seed."""
         few = self.data.few_shot(shots, seed)
         ids = [str(row["id"]) for row in few.test]
-        chosen = subset(len(ids), self.max_test_examples, ids)
+        chosen = subset(ids, self.max_test_examples)
         key = tuple(ids[row] for row in chosen)
         if key not in self._tests:
             self._tests[key] = self.shown([few.test[row] for row in chosen])

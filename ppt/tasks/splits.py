@@ -104,16 +104,16 @@ def draw_all(seed: int, ids: Sequence[str]) -> Split:
     return Split(tuple(ranking[:last]), tuple(ranking[last:]))
 
 
-def subset(n_rows: int, max_test_examples: int | None, ids: Sequence[str]) -> list[int]:
-    """At most `max_test_examples` of `n_rows` rows, in their order: always the same ones.
+def subset(ids: Sequence[str], max_test_examples: int | None) -> list[int]:
+    """At most `max_test_examples` of the rows with these ids, in order: always the same ones.
 
     Those whose ids have the smallest hash, whatever the run's seed, so that all runs are
     tested on the same rows. None takes all.
     """
-    assert n_rows == len(ids)
-    if max_test_examples is None or n_rows <= max_test_examples:
-        return list(range(n_rows))
-    ranked = sorted(range(n_rows), key=lambda row: (seed_bits(0, "test", ids[row]), ids[row], row))
+    rows = range(len(ids))
+    if max_test_examples is None or len(ids) <= max_test_examples:
+        return list(rows)
+    ranked = sorted(rows, key=lambda row: (seed_bits(0, "test", ids[row]), ids[row], row))
     return sorted(ranked[:max_test_examples])
 
 
