@@ -141,7 +141,9 @@ def _everything(of: Beginning) -> Iterator[Start]:
 @contextmanager
 def _nothing(of: Beginning) -> Iterator[Start]:
     if of.method.demonstrations:
-        yield context(of)
+        shown, embeddings = examples(of)
+        trainable = Trainable(of.backbone, before=embeddings)
+        yield Start(trainable, shown=shown.count, start=start_tokens(of))
         return
     prompts, init = beginnings(of) if of.method.init else ([None], None)
     yield Start(Trainable(of.backbone, len(of.seeds), before=prompts[0]), init)
@@ -178,16 +180,11 @@ def require_room(of: Beginning, length: int) -> None:
 
 def with_residuals(of: Beginning, prompts: Sequence[Tensor]) -> list[SoftPrompt]:
     """What is trained of each lane's prompt: with a network of its own, if ``--residual``."""
-    size = of.config.residual
-    if not size:
-        return [SoftPrompt(one) for one in prompts]
-    generators = [
-        torch.Generator().manual_seed(seed_bits(seed, "residual") >> 1) for seed in of.seeds
-    ]
-    return [
-        SoftPrompt(one, Residual(one.shape[1], size, generator))
-        for one, generator in zip(prompts, generators, strict=True)
-    ]
+    size, made = of.config.residual, []
+    for one, seed in zip(prompts, of.seeds, strict=True):
+        generator = torch.Generator().manual_seed(seed_bits(seed, "residual") >> 1)
+        made.append(SoftPrompt(one, Residual(one.shape[1], size, generator) if size else None))
+    return made
 
 
 def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
@@ -208,13 +205,6 @@ def prompt_init(of: Beginning) -> tuple[Initialiser, str, int]:
     assert method.init is not None
     init = "vocabulary" if method.init == SOURCES else method.init  # a mixture begins from it
     return initialiser(init, vocabulary), init, config.prompt_length
-
-
-def context(of: Beginning) -> Start:
-    """As many training examples as fit, as token embeddings."""
-    shown, embeddings = examples(of)
-    trainable = Trainable(of.backbone, before=embeddings)
-    return Start(trainable, shown=shown.count, start=start_tokens(of))
 
 
 def examples(of: Beginning) -> tuple[Demonstrations, Tensor]:
