@@ -107,14 +107,13 @@ def load_prompt(path: str | Path) -> Prompt:
 
 
 def open_prompt(folder: Path) -> Prompt:
-    """The prompt or adapter of an adapter's own folder, by its config and card alone."""
-    return Prompt(read_card(folder), folder, None, trained(folder), _adapter_config(folder))
+    """The prompt or adapter of an adapter's own folder, by its config and card alone.
 
-
-def trained(folder: Path) -> str:
-    """What an adapter is by its config, as `TRAINED` has it; PEFT's other kinds are no prompts."""
-    kind = str(_adapter_config(folder).get("peft_type"))
-    return TRAINED.get(kind, "prompt")
+    One of PEFT's other kinds counts as a prompt, until its values are asked for.
+    """
+    card, config = read_card(folder), _adapter_config(folder)
+    trains = TRAINED.get(str(config.get("peft_type")), "prompt")
+    return Prompt(card, folder, None, trains, config)
 
 
 def prompt_folder(path: str | Path) -> Path:

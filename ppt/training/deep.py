@@ -14,7 +14,7 @@ from ppt.errors import ConfigError
 from ppt.prompts.batches import TokenRows
 from ppt.prompts.deep import DeepBank
 from ppt.prompts.encoder import Encoder
-from ppt.prompts.files import prompt_folder, trained
+from ppt.prompts.files import open_prompt, prompt_folder
 from ppt.prompts.in_context import Demonstrations, demonstrations
 from ppt.prompts.soft import SoftPrompt, Vocabulary, checkpoint, initialiser
 from ppt.prompts.tensors import LabelWords
@@ -78,7 +78,7 @@ def begun(
     ``checkpoint:`` may name a prompt of either kind.
     """
     name, _, path = init.partition(":")
-    if name == "checkpoint" and trained(prompt_folder(path)) == "kv":
+    if name == "checkpoint" and open_prompt(prompt_folder(path)).trains == "kv":
         return checkpoint(path, backbone.deep)((length, backbone.deep.width), generator)
     shape = length, backbone.hidden_size
     return backbone.keys_values(initialiser(init, vocabulary)(shape, generator)[None])[0].cpu()
