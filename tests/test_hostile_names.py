@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -121,7 +122,7 @@ def test_texts_of_rejected_rows_are_visible():
     assert reasons == ["unknown_label", "conflicting_labels", "conflicting_labels"]
     for one in data.rejects:
         assert one.detail.isprintable()
-        json.dumps(one.as_dict(), ensure_ascii=False).encode()
+        json.dumps(asdict(one), ensure_ascii=False).encode()
     assert RowReject("train", "line 1", "blank", HOSTILE).detail == visible(HOSTILE)
 
 

@@ -9,6 +9,7 @@ import lzma
 import os
 import random
 import time
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -484,6 +485,6 @@ def test_fuzz_any_change_of_a_task_gives_rows_or_one_line(tmp_path, name, cases)
             assert loaded.report().replace("\n", "").isprintable()
             kept = len(loaded.train) + len(loaded.test) + len(loaded.rejects)
             assert kept == sum(loaded.read.values())
-            json.dumps([one.as_dict() for one in loaded.rejects], ensure_ascii=False).encode()
+            json.dumps([asdict(one) for one in loaded.rejects], ensure_ascii=False).encode()
             json.dumps(loaded.train, ensure_ascii=False).encode()
         assert time.monotonic() - began < 10

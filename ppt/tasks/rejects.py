@@ -30,10 +30,6 @@ class RowReject:
         assert self.reason in REASONS, self.reason
         object.__setattr__(self, "detail", visible(self.detail))
 
-    def as_dict(self) -> dict[str, str]:
-        """The JSON value."""
-        return asdict(self)
-
 
 def usable_rows(
     table: Table, split: str, columns: Iterable[str], make: Callable[[Mapping[str, Any]], T]
@@ -68,7 +64,7 @@ def usable_rows(
 def keep_rejects(place: Path, rejects: Sequence[RowReject]) -> None:
     """Write rejects, a line each; without any no file stays, of rows that were mended since."""
     if rejects:
-        lines = [json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in rejects]
+        lines = [json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in rejects]
         write_atomically(place, "".join(lines).encode())
     else:
         place.unlink(missing_ok=True)
