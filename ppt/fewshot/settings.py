@@ -59,12 +59,8 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     )  # fmt: skip
     task_file: str | None = flag(
         "YAML files of tasks of your own",
-        group=DATA,
-        default=None,
-        rule=NOT_EMPTY,
-        unset="none",
-        free=True,
-    )
+        group=DATA, default=None, rule=NOT_EMPTY, unset="none", free=True,
+    )  # fmt: skip
     data_dir: str | None = flag(
         "folder with <task>/train.jsonl and so on", group=DATA, default=None,
         unset="the Hugging Face hub", free=True,
@@ -72,17 +68,13 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     shots: str = flag(
         "examples to train on, and as many to validate on; several numbers: 16,32,64; all: every"
         " training row but a tenth (500 at most), which validates",
-        group=DATA,
-        default="32",
-        free=True,
-    )
+        group=DATA, default="32", free=True,
+    )  # fmt: skip
     seeds: str = flag(
         "how many seeds, 0, 1, ..., of the draw of examples, the initial prompt and the order; or"
         " with a comma which ones: 0,3",
-        group=DATA,
-        default="5",
-        free=True,
-    )
+        group=DATA, default="5", free=True,
+    )  # fmt: skip
     max_test_examples: int | None = flag(
         "test on that many rows, always the same ones", group=DATA, default=None,
         rule=at_least(1), unset="all",
@@ -90,56 +82,41 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     max_length: int = again(PretrainConfig, "max_length")
     output_dir: str = flag(
         "where results.jsonl, predictions and adapters go; finished runs in it are not repeated",
-        group=DATA,
-        default="results",
-        free=True,
-    )
+        group=DATA, default="results", free=True,
+    )  # fmt: skip
     overwrite_output_dir: bool = flag(
         "begin anew; but if what is there is a beginning of this very grid, go on",
-        group=DATA,
-        default=False,
-        free=True,
-    )
+        group=DATA, default=False, free=True,
+    )  # fmt: skip
     methods: str | None = flag(
         "names of the table below",
-        group=METHOD,
-        default=None,
-        rule=NOT_EMPTY,
+        group=METHOD, default=None, rule=NOT_EMPTY,
         unset="zero_shot, prompt_tuning, and the kinds of PPT that --prompt has prompts for;"
-        " with --sources spot:all",
-        free=True,
-    )
+        " with --sources spot:all", free=True,
+    )  # fmt: skip
     model: str = flag(
         "the backbone: an embedded name, a folder, or a hub id", group=METHOD,
         default=DEFAULT_MODEL,
     )  # fmt: skip
     prompt: str | None = flag(
         "pre-trained prompts: a run of ppt.pretrain, a folder of runs, or several",
-        group=METHOD,
-        default=None,
-        rule=NOT_EMPTY,
-        unset="none",
-        free=True,
-    )
+        group=METHOD, default=None, rule=NOT_EMPTY, unset="none", free=True,
+    )  # fmt: skip
     answers: str = again(PretrainConfig, "answers", group=METHOD)
     target: str = again(PretrainConfig, "target", group=METHOD)
     context_length: int = flag(
         "tokens of the examples that in_context shows and context_tuning begins with, at most",
-        group=METHOD,
-        default=1024,
-        rule=at_least(1),
-    )
+        group=METHOD, default=1024, rule=at_least(1),
+    )  # fmt: skip
     prompt_length: int = flag(
         "tokens of prompts that are not pre-trained", group=PROMPT, default=20, rule=at_least(1)
     )
     residual: int = again(PretrainConfig, "residual")
     init_text: str | None = flag(
         "words that prompt_tuning_text begins with",
-        group=PROMPT,
-        default=None,
-        rule=Rule(bool, "words"),
+        group=PROMPT, default=None, rule=Rule(bool, "words"),
         unset="a sentence with the label words",
-    )
+    )  # fmt: skip
     learning_rate: float | None = again(
         StepSettings, "learning_rate", help="one rate for all methods", unset="each method's own",
         free=True,
@@ -147,11 +124,8 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     grid: str | None = flag(
         f"rates to try for every trained method, such as 0.001,0.005; '{BY_METHOD}': each one's"
         f" own times {', '.join(f'{factor:g}' for factor in GRID)}. The validation examples choose",
-        group=OPTIMISER,
-        default=None,
-        unset="none",
-        free=True,
-    )
+        group=OPTIMISER, default=None, unset="none", free=True,
+    )  # fmt: skip
     max_steps: int = again(StepSettings, "max_steps", 48)
     eval_steps: int = again(StepSettings, "eval_steps", 8)
     metric_for_best_model: str = again(
@@ -164,18 +138,12 @@ class FewshotConfig(StepSettings, TransferSettings, MachineSettings):
     early_stopping_patience: int = again(StepSettings, "early_stopping_patience", 0)
     side_by_side: int = flag(
         "runs of one task and method (seeds, rates) that are trained as one batch",
-        group=MACHINE,
-        default=8,
-        rule=at_least(1),
-        free=True,
-    )
+        group=MACHINE, default=8, rule=at_least(1), free=True,
+    )  # fmt: skip
     tokens_at_once: int = flag(
         "tokens of a forward pass, over all its rows: what bounds memory; more suits a GPU",
-        group=MACHINE,
-        default=4096,
-        rule=at_least(1),
-        free=True,
-    )
+        group=MACHINE, default=4096, rule=at_least(1), free=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         seeds: Any = self.seeds  # a number from Python, and in folders of before lists were taken

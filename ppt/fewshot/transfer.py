@@ -31,33 +31,23 @@ class TransferSettings(Command):
     )  # fmt: skip
     embedding_steps: int | None = flag(
         "the early step whose prompt is kept beside the best, as what its task is known by",
-        group=TRANSFER,
-        default=None,
-        rule=at_least(1),
+        group=TRANSFER, default=None, rule=at_least(1),
         unset=f"none; {EARLY_STEP} for --library, and for what --sources are compared with",
         free=True,
-    )
+    )  # fmt: skip
     library: str | None = flag(
         "a folder that gets, for each task, the soft prompt that validated best, as <task>/",
         group=TRANSFER, default=None, rule=Rule(bool, "a folder"), unset="none", free=True,
     )  # fmt: skip
     mixture_steps: int = flag(
         "steps on a mixture of tasks, before the task itself",
-        group=TRANSFER,
-        default=200,
-        rule=at_least(1),
-        free=True,
-    )
+        group=TRANSFER, default=200, rule=at_least(1), free=True,
+    )  # fmt: skip
     mixture_cap: int = flag(
         "rows of a task that count in a mixture, at most: tasks are drawn by their numbers of rows",
-        group=TRANSFER,
-        default=MIXTURE_CAP,
-        rule=at_least(1),
-        free=True,
-    )
+        group=TRANSFER, default=MIXTURE_CAP, rule=at_least(1), free=True,
+    )  # fmt: skip
     corpora: str = flag(
         "the folder with the corpora of self-supervised sources, for mixtures",
-        group=TRANSFER,
-        default="corpora",
-        free=True,
-    )
+        group=TRANSFER, default="corpora", free=True,
+    )  # fmt: skip
