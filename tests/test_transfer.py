@@ -34,7 +34,7 @@ from ppt.transfer.__main__ import main as transfer
 from ppt.transfer.comparison import compare
 from ppt.transfer.library import find_prompts
 from ppt.transfer.similarity import clustered, similarities, weights
-from ppt.transfer.sources import Sources, as_sources
+from ppt.transfer.sources import as_sources, ranked
 from tests.few import CONTEXT, steps, toy_lanes, toy_task
 from tests.test_fewshot import fails
 from tests.tiny import save_tiny, tiny_llama
@@ -138,7 +138,7 @@ def test_clusters_put_what_is_alike_together():
 def test_the_nearest_come_first_and_ties_go_by_name(place):
     sources, _ = as_sources(find_prompts([str(place / "library")]), str(place / "llama"))
     assert [one.name for one in sources] == ["other", "pair", "sentiment", "toy"]
-    near = Sources(tuple(sources), "means", 4).ranked(sources[1].embedding, 2)
+    near = ranked(sources, sources[1].embedding, 2, "means")
     assert near[0][0].name == "pair"
     assert near[0][1] == pytest.approx(1)
     assert len(near) == 2

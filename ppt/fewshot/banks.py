@@ -51,7 +51,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
         beginning = Beginning(method, backbone, view, draw.train, [0], config)
         if isinstance(begin, Borrowed):
             size, kind = backbone.hidden_size, backbone.kind
-            sources = [one.prompt for one in begin.sources.sources]
+            sources = [one.prompt for one in begin.sources]
             loans = [Loan(one.values(hidden_size=size, kind=kind), "") for one in sources]
             begun |= dict.fromkeys(sources)
             beginning = replace(beginning, loans=loans[:1])

@@ -77,7 +77,7 @@ def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
         if isinstance(begin, Borrowed):
             read = [data for data in begin.data.values() if isinstance(data, TaskData)]
             known |= {data.task.name: data for data in read}
-            names = [name for one in begin.sources.sources for name in one.tasks]
+            names = [name for one in begin.sources for name in one.tasks]
             pairs |= dict.fromkeys((task, name) for name in (*(d.task.name for d in read), *names))
     ids = cache(lambda name, side: {content_id(row) for row in getattr(known[name], side)})
     sides = {task: "test" if data.test else "train" for task, data in tasks.items()}

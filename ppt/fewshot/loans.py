@@ -19,7 +19,7 @@ from ppt.methods import ALL, MIXTURE, ONE, TASKS, VECTORS, Method, family, find_
 from ppt.tasks.finding import load_task
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import named_task
-from ppt.transfer.sources import Source, Sources, find_source, of_one_length
+from ppt.transfer.sources import Source, find_source, of_one_length
 
 Data = Mapping[str, TaskData | Corpus]
 """The rows of tasks and of corpora, by source or task."""
@@ -36,7 +36,7 @@ class Borrowed:
     """
 
     digest: str
-    sources: Sources
+    sources: Sequence[Source]
     data: Data = field(default_factory=dict)
 
 
@@ -103,14 +103,18 @@ def _borrowed(
     config: FewshotConfig, sources: Sequence[Source], data: Data | None = None
 ) -> Borrowed:
     """What is borrowed, with a digest of what decides the start: of one source, its prompt."""
-    found = Sources(tuple(sources), config.similarity, config.early_step)
     told = [one.prompt.digest for one in sources]
     if data is not None:
-        told += [found.digest, f"{config.prompt_rate():g}"]
+        ranking = [config.similarity, str(config.early_step), *(one.digest for one in sources)]
+        told += [_digest(ranking), f"{config.prompt_rate():g}"]
     if data:
         told += [f"{config.mixture_steps} {config.mixture_cap}"]
         told += [f"{name} {_content(one)}" for name, one in data.items()]
-    return Borrowed(hashlib.sha256("\n".join(told).encode()).hexdigest(), found, data or {})
+    return Borrowed(_digest(told), sources, data or {})
+
+
+def _digest(told: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def _content(data: TaskData | Corpus) -> str:

@@ -32,7 +32,7 @@ from ppt.training.evaluation import Course
 from ppt.training.examples import load_examples
 from ppt.training.trainables import PromptBank, Trainable
 from ppt.transfer.similarity import weights
-from ppt.transfer.sources import Source
+from ppt.transfer.sources import Source, ranked
 
 PLAIN = METHODS["prompt_tuning"]
 """How prompts on the way to a start begin."""
@@ -96,7 +96,7 @@ def target_embedding(asked: Asked) -> Early:
     the last method stays, also where those before it had been run already.
     """
     bench, trial = asked.bench, asked.trial
-    length = len(asked.borrowed.sources.sources[0].embedding)
+    length = len(asked.borrowed.sources[0].embedding)
     place = trial.task, trial.shots, trial.seed
     found = bench.targets.get((*place, length)) or _tuned_target(asked, length)
     bench.targets[(*place, length)] = found
@@ -126,7 +126,8 @@ def _tuned_target(asked: Asked, length: int) -> Early:
 
 
 def _near(asked: Asked) -> list[tuple[Source, float]]:
-    return asked.borrowed.sources.ranked(target_embedding(asked).value, asked.method.nearest)
+    target, measure = target_embedding(asked).value, asked.bench.config.similarity
+    return ranked(asked.borrowed.sources, target, asked.method.nearest, measure)
 
 
 def _told(near: Sequence[tuple[Source, float]]) -> str:
@@ -135,7 +136,7 @@ def _told(near: Sequence[tuple[Source, float]]) -> str:
 
 def _one(asked: Asked) -> list[Loan]:
     """The prompt that was named; with a results folder what the target is known by is kept."""
-    (source,) = asked.borrowed.sources.sources
+    (source,) = asked.borrowed.sources
     if asked.bench.folder is not None:
         target_embedding(asked)
     return [Loan(source.values, LENT + source.name, source)]

@@ -77,25 +77,13 @@ class Source:
         return both.hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """What a method takes a start from: some sources, and the measure that ranks them."""
-
-    sources: tuple[Source, ...]
-    similarity: str
-    step: int
-
-    @property
-    def digest(self) -> str:
-        """What decides the start, as far as it is theirs."""
-        told = (self.similarity, str(self.step), *(one.digest for one in self.sources))
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-    def ranked(self, target: Tensor, count: int) -> list[tuple[Source, float]]:
-        """The `count` nearest to the task whose embedding is `target` [P, H], the nearest first."""
-        (near,) = similarities([target], [one.embedding for one in self.sources], self.similarity)
-        order = sorted(range(len(near)), key=lambda i: (-near[i], self.sources[i].name))
-        return [(self.sources[i], float(near[i])) for i in order[:count]]
+def ranked(
+    sources: Sequence[Source], target: Tensor, count: int, measure: str
+) -> list[tuple[Source, float]]:
+    """The `count` nearest to the task whose embedding is `target` [P, H], the nearest first."""
+    (near,) = similarities([target], [one.embedding for one in sources], measure)
+    order = sorted(range(len(near)), key=lambda i: (-near[i], sources[i].name))
+    return [(sources[i], float(near[i])) for i in order[:count]]
 
 
 def as_sources(prompts: Iterable[Prompt], model: str) -> tuple[list[Source], list[str]]:
