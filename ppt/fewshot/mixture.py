@@ -34,7 +34,6 @@ EVALUATIONS = 10
 class Portion:
     """A task of a mixture. `size` is its number of training rows, of which `train` may be some."""
 
-    name: str
     size: int
     train: TokenRows
     validation: TokenRows

@@ -172,12 +172,9 @@ def _vectors(asked: Asked) -> list[Loan]:
 def _mixture(asked: Asked) -> list[Loan]:
     """A prompt that is trained on the data of the nearest, and of the target."""
     near, draw = _near(asked), asked.draw
-    data = asked.borrowed.data
-    own = Portion(
-        asked.trial.task, len(draw.train.tokens), draw.train.tokens, draw.validation.tokens,
-        asked.beginning.view.words,
-    )  # fmt: skip
-    portions = [own, *(_portion(asked, one.name, data[one.name]) for one, _ in near)]
+    rows, held, words = draw.train.tokens, draw.validation.tokens, asked.beginning.view.words
+    theirs = (_portion(asked, asked.borrowed.data[one.name]) for one, _ in near)
+    portions = [Portion(len(rows), rows, held, words), *theirs]
     return [Loan(_mixed_prompt(asked, portions)[0], _told(near))]
 
 
@@ -243,7 +240,7 @@ def _train(
 
 def _together(asked: Asked) -> list[Portion]:
     shots = dict(_shots_of(asked, asked.bench.tasks))
-    return [_portion(asked, name, data, shots[name]) for name, data in asked.bench.tasks.items()]
+    return [_portion(asked, data, shots[name]) for name, data in asked.bench.tasks.items()]
 
 
 def _shots_of(asked: Asked, tasks: Mapping[str, TaskData]) -> tuple[tuple[str, int], ...]:
@@ -253,7 +250,7 @@ def _shots_of(asked: Asked, tasks: Mapping[str, TaskData]) -> tuple[tuple[str, i
     return tuple((name, one.all_shots if everything else shots) for name, one in tasks.items())
 
 
-def _portion(asked: Asked, name: str, data: TaskData | Corpus, shots: int | None = None) -> Portion:
+def _portion(asked: Asked, data: TaskData | Corpus, shots: int | None = None) -> Portion:
     """A task's part of a mixture: of a source all its rows, as many as the steps could take."""
     bench, config = asked.bench, asked.bench.config
     most = config.mixture_steps * config.per_device_train_batch_size
@@ -262,10 +259,10 @@ def _portion(asked: Asked, name: str, data: TaskData | Corpus, shots: int | None
         given = data.all_shots if shots is None else shots
         seed = EMBEDDING_SEED if shots is None else asked.trial.seed
         train, held = view.sides(given, seed, most)
-        return Portion(name, given, train.tokens, held.tokens, view.words)
+        return Portion(given, train.tokens, held.tokens, view.words)
     renderer = Renderer.standard(
         data.manifest.format, bench.backbone.layout, asked.method.style, bench.backbone.tokenizer,
         config.max_length, config.answers if FORMATS[data.manifest.format].texts else "letters",
     )  # fmt: skip
     rows = load_examples(data, renderer, most, HELD, progress=False)
-    return Portion(name, data.manifest.rows["train"], rows.train, rows.validation, rows.words)
+    return Portion(data.manifest.rows["train"], rows.train, rows.validation, rows.words)
