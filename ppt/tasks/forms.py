@@ -31,55 +31,40 @@ SHAPES = {
 """(format, whether rows have a `text_b`) → names of the forms of `VIEWS`: as the task is, as a
 choice among lettered options, and as one whose answers are the options themselves."""
 
-_PASSAGE_CHOICE: Form = {
-    "cloze": {
-        "soft": "{text_b}; {text_a}? {options:sentences} The correct one is {mask}",
-        "hard": "{text_b} Question: {text_a} {options:sentences} The correct one is {mask}.",
+_ENGLISH: Mapping[str, Form] = {
+    **PATTERNS,
+    "answer": {
+        "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "Question: {text_a}\nAnswer: {mask}"},
     },
-    "suffix": {
-        "soft": "{text_b}\n{text_a}\n{options:lines}\nThe correct one is {mask}",
-        "hard": "{text_b}\nQuestion: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
+    "passage_answer": {
+        "suffix": {
+            "soft": "{text_b}\n{text_a}\n=> {mask}",
+            "hard": "{text_b}\nQuestion: {text_a}\nAnswer: {mask}",
+        },
     },
-}
-_ANSWER: Form = {
-    "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "Question: {text_a}\nAnswer: {mask}"},
-}
-_PASSAGE_ANSWER: Form = {
-    "suffix": {
-        "soft": "{text_b}\n{text_a}\n=> {mask}",
-        "hard": "{text_b}\nQuestion: {text_a}\nAnswer: {mask}",
+    "passage_choice": {
+        "cloze": {
+            "soft": "{text_b}; {text_a}? {options:sentences} The correct one is {mask}",
+            "hard": "{text_b} Question: {text_a} {options:sentences} The correct one is {mask}.",
+        },
+        "suffix": {
+            "soft": "{text_b}\n{text_a}\n{options:lines}\nThe correct one is {mask}",
+            "hard": "{text_b}\nQuestion: {text_a}\nChoices:\n{options:lines}\nAnswer: {mask}",
+        },
     },
-}
-_TOPIC: Form = {
-    "cloze": {
-        "soft": "{text_a} {mask}",
-        "hard": "{text_a} This is about {mask}.",
-    },
-    "suffix": {
-        "soft": "{text_a}\n=> {mask}",
-        "hard": "{text_a} This is about {mask}",
+    "topic": {
+        "cloze": {"soft": "{text_a} {mask}", "hard": "{text_a} This is about {mask}."},
+        "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a} This is about {mask}"},
     },
 }
 _CHINESE: Mapping[str, Form] = {
     "sentiment": {
-        "cloze": {
-            "soft": "{text_a}{mask}",
-            "hard": "{text_a}评价：{mask}。",
-        },
-        "suffix": {
-            "soft": "{text_a}\n=> {mask}",
-            "hard": "{text_a}评价：{mask}",
-        },
+        "cloze": {"soft": "{text_a}{mask}", "hard": "{text_a}评价：{mask}。"},
+        "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a}评价：{mask}"},
     },
     "topic": {
-        "cloze": {
-            "soft": "{text_a}{mask}",
-            "hard": "{text_a}主题：{mask}。",
-        },
-        "suffix": {
-            "soft": "{text_a}\n=> {mask}",
-            "hard": "{text_a}主题：{mask}",
-        },
+        "cloze": {"soft": "{text_a}{mask}", "hard": "{text_a}主题：{mask}。"},
+        "suffix": {"soft": "{text_a}\n=> {mask}", "hard": "{text_a}主题：{mask}"},
     },
     "sentence_pair": {
         "cloze": {
@@ -132,13 +117,7 @@ _CHINESE: Mapping[str, Form] = {
     },
 }
 FORMS: Mapping[str, Mapping[str, Form]] = {
-    "en": {
-        **PATTERNS,
-        "answer": _ANSWER,
-        "passage_answer": _PASSAGE_ANSWER,
-        "passage_choice": _PASSAGE_CHOICE,
-        "topic": _TOPIC,
-    },
+    "en": _ENGLISH,
     "zh": {**_CHINESE, "unified": _CHINESE["multiple_choice"]},
 }
 """Language → name → form. The soft cloze forms are those of PPT (Gu et al. 2022): single
