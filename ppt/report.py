@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from rich.console import Console
-
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
 from ppt.errors import InputError, OutputError, exit_status, note
@@ -17,7 +15,7 @@ from ppt.results.page import html_page
 from ppt.results.report import make_report
 from ppt.results.rows import BASELINE
 from ppt.results.selection import METRICS
-from ppt.results.tables import overviews, to_rich
+from ppt.results.tables import overviews, show
 
 DESCRIPTION = """\
 Make one HTML page of what python -m ppt.fewshot left in a results folder.
@@ -87,9 +85,7 @@ def _run(argv: Sequence[str] | None) -> None:
     page = html_page(report, images).encode("utf-8", "replace")
     _require_page(path, page)
     write_atomically(path, page)
-    console = Console()
-    for sheet in overviews(report.rows):
-        console.print(to_rich(sheet))
+    show(overviews(report.rows))
     for one in report.notes:
         note(one)
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")

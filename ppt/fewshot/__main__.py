@@ -101,17 +101,13 @@ def load_tasks(config: FewshotConfig) -> dict[str, TaskData]:
 
 def tell(folder: Path, told: Sequence[str]) -> None:
     """Print the table, and notes not yet `told`; write it, as Markdown and CSV, and the plots."""
-    from rich.console import Console
-
     from ppt.results.figures import plots_of, save_plots
     from ppt.results.report import make_report
     from ppt.results.selection import PREDICTIONS, RESULTS
-    from ppt.results.tables import overviews, save_tables, to_rich
+    from ppt.results.tables import overviews, save_tables, show
 
     report = make_report(folder)
-    console = Console()
-    for sheet in overviews(report.rows):
-        console.print(to_rich(sheet))
+    show(overviews(report.rows))
     tables = save_tables(folder, report.rows)
     written = [folder / RESULTS, folder / PREDICTIONS, *tables]
     if is_there("matplotlib"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -114,6 +114,13 @@ def to_rich(sheet: Sheet) -> Group:
         table.add_row(*map(Text, row))
     note = [Text(f"{sheet.note}\n", style="dim")] if sheet.note else []
     return Group(Text(sheet.title, style="bold"), table, *note)
+
+
+def show(sheets: Iterable[Sheet]) -> None:
+    """Print sheets on the terminal."""
+    console = Console()
+    for sheet in sheets:
+        console.print(to_rich(sheet))
 
 
 def to_markdown(sheet: Sheet) -> str:

@@ -149,9 +149,7 @@ def _write(
     several: Sequence["Comparison"],
 ) -> None:  # fmt: skip
     """Show the tables, and write them and the plots; the flags first, the tables last."""
-    from rich.console import Console
-
-    from ppt.results.tables import to_markdown, to_rich
+    from ppt.results.tables import show, to_markdown
     from ppt.transfer import tables
 
     sheets: list[Sheet] = [
@@ -166,9 +164,7 @@ def _write(
                 tables.correlation_sheet,
             )
         ]  # fmt: skip
-    console = Console()
-    for sheet in sheets:
-        console.print(to_rich(sheet))
+    show(sheets)
     TRANSFER.clear(folder)
     write_atomically(folder / CONFIG, to_json(config).encode())
     if not left_out("matplotlib", "the plots"):
