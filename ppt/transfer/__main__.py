@@ -157,13 +157,8 @@ def _write(
         tables.ranking_sheet(names, likeness),
     ]
     for one in several:
-        sheets += [
-            make(one)
-            for make in (
-                tables.gain_sheet, tables.target_ranking, tables.top_sheet,
-                tables.correlation_sheet,
-            )
-        ]  # fmt: skip
+        sheets += [tables.gain_sheet(one), tables.target_ranking(one)]
+        sheets += [tables.top_sheet(one), tables.correlation_sheet(one)]
     show(sheets)
     TRANSFER.clear(folder)
     write_atomically(folder / CONFIG, to_json(config).encode())
