@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from ppt.backbones.base import Backbone
 from ppt.backbones.calibration import content_free, label_prior
@@ -102,8 +101,8 @@ class LMLabeller:
         """
         questions = self._after("", self.questions)
         if self.answers is not None:
-            return _words([[*one, 0] for one in questions])
-        return _words(
+            return LabelWords.of([[*one, 0] for one in questions])
+        return LabelWords.of(
             [
                 [*one, *word]
                 for one, question in zip(questions, self.questions, strict=True)
@@ -197,11 +196,6 @@ def placed(odds: Tensor) -> NDArray[np.float32]:
 
 def _odds(two: Tensor) -> Tensor:
     return two[..., 1] - two[..., 0]
-
-
-def _words(rows: Sequence[Sequence[int]]) -> LabelWords:
-    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    return LabelWords(ids, torch.tensor([len(row) for row in rows]))
 
 
 def _example(sentence: str) -> Example:

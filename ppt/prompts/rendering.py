@@ -23,8 +23,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ppt.errors import ConfigError, InputError
 from ppt.prompts.encoder import Encoder, Ids, mask_id, word_ends
 from ppt.prompts.patterns import (
@@ -111,9 +109,7 @@ def label_words(
             )
         tokens[ids] = label
     end = _end(found, list(verbalizer.words.values()), encoder, pattern.layout)
-    lengths = torch.tensor([len(ids) + len(end) for ids in found])
-    rows = [torch.tensor([*ids, *end]) for ids in found]
-    return LabelWords(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths, len(end))
+    return LabelWords.of([[*ids, *end] for ids in found], len(end))
 
 
 def _end(tokens: Sequence[Ids], words: Sequence[str], encoder: Encoder, layout: str) -> Ids:

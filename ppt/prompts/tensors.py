@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class LabelWords:
     end: int = 0
     per_token: bool = False
     room: int | None = None
+
+    @classmethod
+    def of(cls, words: Sequence[Sequence[int]], end: int = 0) -> "LabelWords":
+        """Words of so many ids each."""
+        ids = pad_sequence([torch.tensor(word) for word in words], batch_first=True)
+        return cls(ids, torch.tensor([len(word) for word in words]), end)
 
     @property
     def single(self) -> bool:
