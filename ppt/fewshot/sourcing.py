@@ -181,7 +181,7 @@ def _mixture(asked: Asked) -> list[Loan]:
 def _tasks(asked: Asked) -> list[Loan]:
     """A prompt that is trained on all tasks of the grid: one for all targets of a seed."""
     names = tuple(asked.borrowed.data)
-    key = names, _shots_of(asked, asked.bench.tasks), asked.trial.seed
+    key = names, _shots_of(asked), asked.trial.seed
     if key not in asked.bench.mixed:
         value, early, course = _mixed_prompt(asked, _together(asked))
         asked.bench.mixed[key] = value
@@ -239,13 +239,13 @@ def _train(
 
 
 def _together(asked: Asked) -> list[Portion]:
-    shots = dict(_shots_of(asked, asked.bench.tasks))
+    shots = dict(_shots_of(asked))
     return [_portion(asked, data, shots[name]) for name, data in asked.bench.tasks.items()]
 
 
-def _shots_of(asked: Asked, tasks: Mapping[str, TaskData]) -> tuple[tuple[str, int], ...]:
+def _shots_of(asked: Asked) -> tuple[tuple[str, int], ...]:
     """The rows that each task of the grid gives: as many as the target, or all where it does."""
-    shots = asked.trial.shots
+    tasks, shots = asked.bench.tasks, asked.trial.shots
     everything = shots == tasks[asked.trial.task].all_shots
     return tuple((name, one.all_shots if everything else shots) for name, one in tasks.items())
 
