@@ -72,6 +72,14 @@ def drawn(monkeypatch):
     monkeypatch.setattr(figures, "save_plots", PLOTS)
 
 
+@pytest.fixture
+def precise(monkeypatch):
+    """Labellers compute in 32 bits, also where the CPU has units for 16."""
+    from ppt.backbones import loading
+
+    monkeypatch.setattr(loading, "_has_amx", lambda: False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Test files import all that there is, and none of it is garbage."""

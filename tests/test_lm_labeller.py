@@ -36,12 +36,6 @@ def model(request, tmp_path_factory):
     return save_tiny(folder, request.param, **FAMILIES[request.param])
 
 
-@pytest.fixture
-def precise(monkeypatch):
-    """As on CPUs without units for 16 bits, also where there are some."""
-    monkeypatch.setattr(loading, "_has_amx", lambda: False)
-
-
 def log_odds(model, tokenizer, sentence, question, words):
     """Of the second word against the first after a sentence and a question, by the model itself."""
 

@@ -66,6 +66,7 @@ def expected(place, name, words, style):
 
 
 @pytest.mark.parametrize(("name", "style"), [("five", "soft"), ("lora", "hard")])
+@pytest.mark.usefixtures("precise")
 def test_five_words_give_their_probabilities(place, name, style):
     found = TunedLabeller.load(str(place / name)).probabilities(SENTENCES)
     scores = expected(place, name, LABELS, style)
@@ -73,6 +74,7 @@ def test_five_words_give_their_probabilities(place, name, style):
     assert np.ptp(found, axis=0).max() > 1e-3
 
 
+@pytest.mark.usefixtures("precise")
 def test_two_words_place_a_sentence_among_the_five_classes(place):
     found = TunedLabeller.load(str(place / "two")).probabilities(SENTENCES)
     scores = expected(place, "two", ("bad", "good"), "hybrid")
