@@ -138,7 +138,7 @@ def _run(argv: Sequence[str] | None) -> None:
 
             found = classifier.label(table, rows, rejects, on_rows)
     if found.cut:
-        note(f"{found.cut:,} texts are cut to the {config.max_length} tokens of the run.")
+        note(f"texts cut to the {config.max_length} tokens of the run: {found.cut:,}.")
     with writing(output, "free some space there, or write to another folder"):
         sweep_dead(output)
         with appearing(output) as scratch:

@@ -336,7 +336,7 @@ def test_a_choice_by_texts_and_marks_that_are_signs(place, capsys):
     output = folder / "labelled.tsv"
     test = ["--input", str(folder / "test.tsv"), "--output", str(output)]
     assert main([str(folder / "results"), *test, "--device=cpu"]) == 0
-    assert "5 texts are cut to the 32 tokens" in capsys.readouterr().err
+    assert "texts cut to the 32 tokens of the run: 5" in capsys.readouterr().err
     with output.open(newline="") as file:
         found = list(csv.DictReader(file, delimiter="\t"))
     known = pq.read_table(folder / "results" / "predictions.parquet").to_pylist()
