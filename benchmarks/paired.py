@@ -12,7 +12,6 @@ import argparse
 import math
 import sys
 from dataclasses import dataclass
-from math import comb
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -33,7 +32,7 @@ class Paired:
     def p(self) -> float:
         """Of so unequal a split of the rows that differ, if either were as likely."""
         differ, fewer = self.lost + self.gained, min(self.lost, self.gained)
-        tail = sum(comb(differ, k) for k in range(fewer + 1))
+        tail = sum(math.comb(differ, k) for k in range(fewer + 1))
         return min(1.0, tail / 2 ** (differ - 1)) if differ else 1.0
 
     @property

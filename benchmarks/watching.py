@@ -21,6 +21,12 @@ class Cost:
     rate: float
 
 
+def used(process: psutil.Process) -> float:
+    """Its CPU-seconds so far. Raises psutil.Error where it is gone."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def watch(command: list[str], folder: str | None = None) -> Cost:
     """Run a command in `folder` and add up what it and its descendants used.
 
@@ -35,10 +41,10 @@ def watch(command: list[str], folder: str | None = None) -> Cost:
     while process.poll() is None:
         for each in [process, *_descendants(process)]:
             try:
-                times, memory = each.cpu_times(), each.memory_info()
+                own, memory = used(each), each.memory_info()
             except psutil.Error:
                 continue
-            cpu[each.pid] = times.user + times.system
+            cpu[each.pid] = own
             if each.pid == process.pid:
                 launcher = max(launcher, memory.rss)
             else:

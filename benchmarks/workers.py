@@ -25,6 +25,7 @@ from statistics import median
 import psutil
 
 from benchmarks.documents import gather
+from benchmarks.watching import used
 from pipelines.lean import SPARED
 from pipelines.logs import quiet
 
@@ -50,6 +51,11 @@ class Watched:
         after = self.launcher - self.last if self.workers else 0
         return self.before + self.nest + self.most + after
 
+    @property
+    def worst(self) -> float:
+        """The same, where all that the launcher does is in the way."""
+        return self.launcher + self.nest + self.most
+
     def look(self, process: psutil.Process) -> None:
         """Note what the processes have used until now."""
         self.launcher = used(process)
@@ -57,15 +63,10 @@ class Watched:
             self.before = self.before or self.launcher
             self.nest = used(nest)
             for one in nest.children():
-                if used(one) > self.workers.get(one.pid, 0):
+                own = used(one)
+                if own > self.workers.get(one.pid, 0):
                     self.last = self.launcher
-                self.workers[one.pid] = used(one)
-
-
-def used(process: psutil.Process) -> float:
-    """Its CPU-seconds so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+                self.workers[one.pid] = own
 
 
 def imported(spared: Sequence[str]) -> tuple[float, float]:
@@ -123,13 +124,12 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for n, one in found.items():
         ends = f"{one.before:.2f}, {one.launcher - one.last:.2f}" if one.workers else ""
-        each = ", ".join(f"{used:.2f}" for used in one.workers.values())
+        each = ", ".join(f"{own:.2f}" for own in one.workers.values())
         path = one.path if one.workers else one.launcher
-        worst = one.launcher + one.nest + one.most
-        print(f"| {n} | {one.launcher:.2f} | {ends} | {each} | {path:.2f} | {worst:.2f} |")
+        print(f"| {n} | {one.launcher:.2f} | {ends} | {each} | {path:.2f} | {one.worst:.2f} |")
     alone, two = found[1].launcher, found[2]
     print(f"\nTwo are {alone / two.path:.2f} times as fast, at worst ", end="")
-    print(f"{alone / (two.launcher + two.nest + two.most):.2f}.\n")
+    print(f"{alone / two.worst:.2f}.\n")
     both = [(*imported(()), *imported(SPARED)) for _ in range(5)]
     cpu, mb, lean, its_mb = map(median, zip(*both, strict=True))
     print(

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -54,31 +55,23 @@ class Crew:
     are asked for, and says how each of them ends.
     """
 
-    def __init__(self, size: int, log: str | None) -> None:
-        self.size, self.log = size, log
-        self.fate = ""
-        self.members: list[Member] = []
-        self._idle: list[Member] = []
-        self._lock = threading.Lock()
-
-    def gather(self, *ahead: str) -> None:
-        """Start all."""
-        pipes = [os.pipe() for _ in range(self.size)]
+    def __init__(self, size: int, log: str | None, *ahead: str) -> None:
+        self.log, self.fate, self._lock = log, "", threading.Lock()
+        pipes = [os.pipe() for _ in range(size)]
         heard, report = os.pipe()
-        told = [report, *(read for read, _ in pipes)]
-        lists = ",".join(map(str, told)), ",".join(of_workers()), ",".join(ahead)
-        command = [sys.executable, "-m", __name__, *lists]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.members = [Member(write) for _, write in pipes]
-        self._idle = self.members[:]
+        self._idle = iter(self.members)
+        ends = [report, *(read for read, _ in pipes)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", __name__, json.dumps([ends, of_workers(), ahead])]
         try:
-            with Path(self.log or os.devnull).open("ab") as log:
+            with Path(log or os.devnull).open("ab") as errors:
                 self._nest = subprocess.Popen(  # noqa: S603 - our own command
-                    command, env=environment, stdin=subprocess.DEVNULL, pass_fds=told,
-                    stderr=log if self.log else None,
+                    command, env=environment, stdin=subprocess.DEVNULL, pass_fds=ends,
+                    stderr=errors if log else None,
                 )  # fmt: skip
         finally:
-            for end in told:
+            for end in ends:
                 os.close(end)
         self._hears = threading.Thread(target=self._hear, args=(heard,), daemon=True)
         self._hears.start()
@@ -86,7 +79,7 @@ class Crew:
     def start(self, environment: dict[str, str]) -> Member:
         """Set one to work."""
         with self._lock:
-            member = self._idle.pop()
+            member = next(self._idle)
         member.tell(environment)
         return member
 
@@ -133,7 +126,7 @@ class Crew:
         if code >= 0 and self.log:
             cure = f"see the end of {self.log}; "
         return (
-            f"worker {self.members.index(member) + 1} of {self.size} (process {member.pid})"
+            f"worker {self.members.index(member) + 1} of {len(self.members)} (process {member.pid})"
             f" {how}{why}: {cure}run the same command again to go on."
         )
 
@@ -163,20 +156,19 @@ class _Forgiving:
             self._stream.flush()
 
 
-def main(pipes: str, spared: str, ahead: str) -> None:
-    """Import what workers need, become one for each of `pipes`, and tell the first how each ends.
+def main(report: int, *pipes: int, spared: Sequence[str], ahead: Sequence[str]) -> None:
+    """Import what workers need, become one for each of `pipes`, and `report` how each ends.
 
     So it is imported once, and its memory shared. Of threads there are only those that OpenBLAS
     and jemalloc begin as they are imported, and they know of forks; gRPC begins its own later.
     """
     sys.stderr = cast("TextIO", _Forgiving(sys.stderr))
     with quick_imports():
-        import_beam(filter(None, spared.split(",")), _BEAMS)
-        for name in ("pipelines.stages", *filter(None, ahead.split(","))):  # all they will ask for
+        import_beam(spared, _BEAMS)
+        for name in ("pipelines.stages", *ahead):  # what they will ask for
             import_module(name)
-    report, *others = map(int, pipes.split(","))
     pids = []
-    for pipe in others:
+    for pipe in pipes:
         pids.append(os.fork())
         if not pids[-1]:
             os.close(report)
@@ -211,4 +203,5 @@ def _end_with(launcher: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    told = json.loads(sys.argv[1])
+    main(*told[0], spared=told[1], ahead=told[2])

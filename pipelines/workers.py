@@ -39,8 +39,7 @@ def local_runner(workers: int, log: str | None, *ahead: str) -> Iterator[FnApiRu
     if workers == 1:
         yield FnApiRunner()
         return
-    crew = Crew(workers, log)
-    crew.gather(*ahead)
+    crew = Crew(workers, log, *ahead)
     worker_handlers.WorkerHandler.register_environment(URN, bytes)(partial(_Worker, crew))
     try:
         with _mended():

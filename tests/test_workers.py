@@ -143,7 +143,6 @@ def test_workers_end_with_the_process_that_made_them(tmp_path, flags):
 
 def test_the_first_worker_that_dies_is_the_one_that_is_told():
     crew = Crew(2, None)
-    crew.gather()
     while not crew.members[0].pid:
         time.sleep(0.02)
     os.kill(crew.members[0].pid, signal.SIGTERM)
@@ -162,7 +161,6 @@ def test_the_first_worker_that_dies_is_the_one_that_is_told():
 
 def test_workers_without_work_end_by_themselves():
     crew = Crew(3, None)
-    crew.gather()
     for member in crew.members:
         member.pipe.close()
     assert all(member.ended.wait(PROMPT) for member in crew.members)
@@ -171,6 +169,5 @@ def test_workers_without_work_end_by_themselves():
 
 def test_a_crew_ends_before_it_is_born():
     crew = Crew(2, None)
-    crew.gather()
     crew.end()
     assert [member.code for member in crew.members] == [-signal.SIGKILL] * 2
