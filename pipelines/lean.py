@@ -1,7 +1,7 @@
 """Beam without what a build on one machine never asks of it.
 
 Wherever they are installed, Beam imports what reaches the stores of others, a database and data
-frames. They are half of the time of its import and a quarter of its memory, and it does without.
+frames. They are a third of the time of its import and more, and a quarter of its memory.
 """
 
 import logging
