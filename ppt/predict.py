@@ -5,10 +5,11 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ppt.base.files import appearing, require_writable, sweep_dead, write_synced, writing
 from ppt.base.flags import Command, again, at_least, flag, parse
@@ -22,11 +23,14 @@ from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.selection import chosen_run
 from ppt.tasks.finding import find_spec
-from ppt.tasks.readers import EXPECTED, read_table
-from ppt.tasks.rejects import keep_rejects, tally
+from ppt.tasks.readers import EXPECTED, Table, read_table
+from ppt.tasks.rejects import RowReject, keep_rejects, tally
 from ppt.tasks.spec import Files
 from ppt.tasks.unlabelled import PREDICTION, unlabelled
 from ppt.training.shared import MACHINE, MachineSettings
+
+if TYPE_CHECKING:
+    from ppt.fewshot.classifier import Labelled
 
 DESCRIPTION = """\
 Label new rows with what python -m ppt.fewshot has tuned.
@@ -97,10 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PredictConfig, argv, "python -m ppt.predict", DESCRIPTION, EPILOG)
-    output = Path(flags.output)
+    output, source = Path(flags.output), Path(flags.input)
     beside = output.with_name(f"{output.name}.rejects.jsonl")
     write = _writer(output)
-    _require_free((output, beside), Path(flags.input), overwrite=flags.overwrite)
+    _require_free((output, beside), source, overwrite=flags.overwrite)
     folder = Path(flags.results)
     wanted = {name: getattr(flags, name) for name in ("task", "method", "shots", "seed", "run")}
     results = read_results(folder)
@@ -108,14 +112,15 @@ def _run(argv: Sequence[str] | None) -> None:
     config = read_config(folder, FewshotConfig)
     task = find_spec(run.task, map(Path, split(flags.task_file or config.task_file or "")))
     quoting = task.source.quoting if isinstance(task.source, Files) else None
-    table = read_table(Path(flags.input), quoting=quoting)
+    table = read_table(source, quoting=quoting)
     rows, rejects = unlabelled(task, table)
     machine = {name: getattr(flags, name) for name in ("device", "threads", "tokens_at_once")}
     with quick_imports(argv):  # torch comes in here
         from tqdm import tqdm
 
         from ppt.fewshot.bench import asked_backbone
-        from ppt.fewshot.classifier import Classifier, kept_prompts
+        from ppt.fewshot.classifier import AT_ONCE, Classifier, kept_prompts
+        from ppt.fewshot.memory import afresh, remembered
 
     import_models(argv)
     own = {name: getattr(flags, name) or getattr(config, name) for name in ("model", "dtype")}
@@ -123,7 +128,11 @@ def _run(argv: Sequence[str] | None) -> None:
     tuned = kept_prompts(folder, run)
     print(f"by {described(run)}")
     backbone, digest = asked_backbone(config), model_of(folder)
-    with Classifier.of(run, task, backbone, config, tuned, digest) as classifier:
+    with (
+        remembered(output) as recall,
+        Classifier.of(run, task, backbone, config, tuned, digest) as classifier,
+    ):
+        _require_free((output, beside), source, overwrite=flags.overwrite)  # as it may have come
         for one in (*results.notes, *classifier.notes):
             note(one)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
@@ -136,23 +145,34 @@ def _run(argv: Sequence[str] | None) -> None:
                 if hidden and beat.due():
                     print(f"{done:,} of {len(rows):,} rows", file=sys.stderr, flush=True)
 
-            found = classifier.label(table, rows, rejects, on_rows)
+            few = len(rows) <= AT_ONCE  # from which there is nothing to go on
+            known = afresh if few else partial(recall, classifier.scorer)
+            found = classifier.label(table, rows, rejects, on_rows, known)
+        _keep(output, write(found.columns, found.rows), beside, rejects)
     if found.cut:
         note(f"texts cut to the {config.max_length} tokens of the run: {found.cut:,}.")
+    print(visible("; ".join(_summary(found, table, len(task.labels), beside))))
+    print(output)
+
+
+def _keep(output: Path, data: bytes, beside: Path, rejects: Sequence[RowReject]) -> None:
+    """Write the rows, and the rejects first, so that no output is ever without them."""
     with writing(output, "free some space there, or write to another folder"):
         sweep_dead(output)
         with appearing(output) as scratch:
-            write_synced(scratch, write(found.columns, found.rows))
-            keep_rejects(beside, rejects)  # first, so that no output is ever without them
-    labels = [str(row[PREDICTION]) for row in found.rows]
-    told = [f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"]
-    if len({*labels}) <= len(task.labels):  # options' own texts are many
-        told += [tally(labels)]
-    if rejects:
-        told += [f"not labelled: {tally(one.reason for one in rejects)}, in {beside}"]
-    told += [table.note] if table.note else []
-    print(visible("; ".join(told)))
-    print(output)
+            write_synced(scratch, data)
+            keep_rejects(beside, rejects)
+
+
+def _summary(found: "Labelled", table: Table, labels: int, beside: Path) -> Iterator[str]:
+    yield f"{len(found.rows):,} of {len(table.rows):,} rows of {table.source} are labelled"
+    said = [str(row[PREDICTION]) for row in found.rows]
+    if len({*said}) <= labels:  # options' own texts are many
+        yield tally(said)
+    if found.rejects:
+        yield f"not labelled: {tally(one.reason for one in found.rejects)}, in {beside}"
+    if table.note:
+        yield table.note
 
 
 def described(run: Run) -> str:

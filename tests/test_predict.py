@@ -15,10 +15,13 @@ from safetensors.torch import load_file, save_file
 
 import ppt
 from ppt.fewshot.__main__ import main as fewshot
+from ppt.fewshot.lanes import score_rows
+from ppt.fewshot.memory import remembered
 from ppt.predict import main
 from ppt.tasks.rows import known_answers, to_example
 from ppt.tasks.spec import Columns, Rows, Task, letters
 from tests.few import toy_place
+from tests.forks import killed_at
 
 METHODS = (
     "zero_shot", "prompt_tuning", "ppt", "hybrid_ppt", "unified_ppt", "lora", "lora_ppt", "kv_ppt",
@@ -234,6 +237,72 @@ def test_a_run_labels_by_all_that_it_has_tuned_or_not_at_all(place, tmp_path, ca
         told = capsys.readouterr().err
         assert f"holds {count} whole: copy the whole folder" in told
     assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.fixture
+def many(place, monkeypatch):
+    """The command's words for 13 rows, four of them at once."""
+    monkeypatch.setattr("ppt.fewshot.classifier.AT_ONCE", 4)
+    output = place / "many.jsonl"
+    yield [str(place / "results"), f"--input={place / 'test.jsonl'}", f"--output={output}",
+           "--method=ensemble_vote", "--shots=8", "--device=cpu", "--overwrite"]  # fmt: skip
+    output.unlink(missing_ok=True)
+
+
+def kept_labels(place):
+    return sorted(place.glob(".ppt-labels-many.jsonl/*.npy"))
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """How many rows each call scores."""
+    sizes = []
+
+    def counted(trainable, which, rows, *more, **how):
+        sizes.append(len(rows))
+        return score_rows(trainable, which, rows, *more, **how)
+
+    monkeypatch.setattr("ppt.fewshot.classifier.score_rows", counted)
+    return sizes
+
+
+def test_labelling_goes_on_where_it_was_killed(place, many, scored):
+    """To the same bytes; what is broken of what was kept is scored anew."""
+    assert main(many) == 0
+    whole = (place / "many.jsonl").read_bytes()
+    assert not list(place.glob(".ppt-labels*")), "what ended well leaves nothing"
+    killed_at("ppt.fewshot.classifier:score_rows", 12, main, many)  # five members, four rows each
+    first, _ = kept_labels(place)
+    first.write_bytes(first.read_bytes()[:-3])
+    scored.clear()
+    assert main(many) == 0
+    assert scored == [4] * 5 + [4] * 5 + [1] * 5, "one of two parts was whole"
+    assert (place / "many.jsonl").read_bytes() == whole
+    assert not list(place.glob(".ppt-labels*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "members"),
+    [
+        ("--tokens_at_once=64", 5),
+        ("--dtype=bfloat16", 5),
+        ("--method=ppt", 1),
+        ("--method=lora", 1),
+    ],
+)
+def test_what_another_scored_or_otherwise_is_not_taken_up(place, many, scored, change, members):
+    killed_at("ppt.fewshot.classifier:score_rows", 12, main, many)
+    assert len(kept_labels(place)) == 2
+    assert main([*many, change]) == 0
+    assert scored == [4] * members * 3 + [1] * members
+    assert not kept_labels(place)
+
+
+def test_two_processes_do_not_label_into_one_file(place, many, capsys):
+    with remembered(place / "many.jsonl"):
+        assert main(many) == 2
+    assert "another process is writing to" in capsys.readouterr().err
+    assert not list(place.glob(".ppt-labels*"))
 
 
 def test_what_is_odd_about_the_results_is_told(place, tmp_path, capsys):

@@ -1,14 +1,17 @@
 """A run that ended, as a classifier of rows without labels: what few-shot tuning was for."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ppt.backbones.base import Backbone
 from ppt.backbones.checks import weights_digest
@@ -17,11 +20,13 @@ from ppt.base.extras import need
 from ppt.errors import ConfigError, InputError, brief
 from ppt.fewshot.choosing import pretrained_prompt
 from ppt.fewshot.lanes import score_rows
+from ppt.fewshot.memory import Score, afresh
 from ppt.fewshot.predictions import Predictions, predict
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.fewshot.starts import Beginning, Start, started
 from ppt.fewshot.views import Shown, TaskView
 from ppt.methods import BEST, PRETRAINED, find_method
+from ppt.prompts.batches import TokenRows
 from ppt.prompts.files import Prompt, open_prompt
 from ppt.results.run import Run
 from ppt.results.selection import CHECKPOINT, is_bare, is_untouched
@@ -178,11 +183,12 @@ class Classifier:
         usable: Sequence[Unlabelled],
         rejects: Sequence[RowReject],
         on_rows: Callable[[int], None] = lambda _: None,
+        recall: Callable[[TokenRows, Score], Tensor] = afresh,
     ) -> Labelled:
         """The usable rows of a table with their labels; `on_rows` is told how many more have one.
 
-        Raises ConfigError once the classifier is closed, or while another one's adapter is in the
-        backbone's weights.
+        `recall` may know scores from before, by the same `scorer`. Raises ConfigError once the
+        classifier is closed, or while another one's adapter is in the backbone's weights.
         """
         if not self.starts:
             raise ConfigError("this classifier is closed: load it again.")
@@ -192,13 +198,26 @@ class Classifier:
         own = label_columns(self.view.task)
         while some := list(islice(rest, AT_ONCE)):
             shown = self.view.shown([one.example for one in some])
-            found += _answered(some, self._scored(shown), own)
+            scores = recall(shown.tokens, partial(self._scores, shown))
+            told = predict(scores, find_method(self.run.method).combine)
+            found += _answered(some, told, own)
             cut += shown.tokens.cut
             on_rows(len(some))
         return Labelled((*table.columns, *own), tuple(found), tuple(rejects), cut)
 
-    def _scored(self, shown: Shown) -> Predictions:
-        """What the run's members predict of N rows, together."""
+    @property
+    def scorer(self) -> str:
+        """What all bits of scores depend on, but for the rows."""
+        trainable, words = self.starts[0].trainable, self.view.words
+        parts = [(one.trainable.digest(0), one.start) for one in self.starts]
+        how = (self.config.loss, self.config.tokens_at_once, words.ids.tolist(), words.per_token)
+        backbone = trainable.backbone
+        machine = (backbone.dtype, backbone.device, torch.get_num_threads(), torch.__version__)
+        told = repr((weights_digest(backbone), parts, how, machine))
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def _scores(self, shown: Shown) -> Tensor:
+        """Scores [M, N, L] of N rows by the run's members."""
         every = np.arange(len(shown.tokens))[None]
         members = [
             score_rows(
@@ -207,7 +226,7 @@ class Classifier:
             )[0]
             for one in self.starts
         ]  # fmt: skip
-        return predict(torch.stack(members), find_method(self.run.method).combine)
+        return torch.stack(members)
 
 
 def _answered(
