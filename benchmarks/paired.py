@@ -1,22 +1,27 @@
-"""Two runs row by row: what one has right and the other wrong, and whether that is chance.
+"""Runs row by row: what one has right and another wrong, and whether that is chance.
 
-    python -m benchmarks.paired results/a/predictions.parquet results/b/predictions.parquet
+    python -m benchmarks.paired results/zero_shot results/lora-seed-1 results/lora-seed-2
 
 Methods that train nothing have one run whatever the seed, so no spread over seeds tells them
-apart; their test rows do. Each file must hold one run of the same task, as `ppt.fewshot` leaves it
-for one method and seed. P is of the exact two-sided McNemar test; the interval is the normal one
-of a difference of paired shares.
+apart; their test rows do. Each folder must hold one run of the same task, as `ppt.fewshot` leaves
+it for one method and seed. P is of the exact two-sided McNemar test; the interval is the normal
+one of a difference of paired shares. Several runs against the first also stand together, each row
+by the share of them that has it right.
 """
 
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ppt.errors import InputError, exit_status
+from ppt.errors import InputError, exit_status, first_line
+from ppt.results.predictions import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,13 @@ class Paired:
 
 def read(path: Path) -> dict[str, bool]:
     """Row id → whether the run has it right. Raises InputError where there is not one run."""
-    table = pq.read_table(path, columns=["run", "task", "id", "correct"])
+    place = path / PREDICTIONS if path.is_dir() else path
+    try:
+        table = pq.read_table(place, columns=["run", "task", "id", "correct"])
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{place} cannot be read ({first_line(error)}): give a folder of results."
+        ) from None
     if len(runs := table["run"].unique()) != 1:
         raise InputError(f"{path} holds {len(runs)} runs, expected one: of one method and seed.")
     return dict(zip(table["id"].to_pylist(), table["correct"].to_pylist(), strict=True))
@@ -67,20 +78,33 @@ def compare(first: dict[str, bool], second: dict[str, bool]) -> Paired:
     )
 
 
+def together(first: dict[str, bool], others: Sequence[dict[str, bool]]) -> tuple[float, ...]:
+    """How much more of the rows the others have right in the mean, and 95% of it over rows."""
+    shares = np.mean([[one[row] for row in first] for one in others], axis=0)
+    gains = shares - np.array([*first.values()])
+    mean, spread = float(gains.mean()), float(gains.std() / math.sqrt(len(gains)))
+    return mean, mean - 1.96 * spread, mean + 1.96 * spread
+
+
 def main() -> None:
-    """Print the comparison."""
+    """Print the comparisons."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("first", type=Path)
-    parser.add_argument("second", type=Path)
+    parser.add_argument("others", type=Path, nargs="+")
     flags = parser.parse_args()
-    found = compare(read(flags.first), read(flags.second))
-    one, other = (100 * (found.both + k) / found.rows for k in (found.lost, found.gained))
-    low, high = (100 * end for end in found.interval)
-    print(f"{found.rows:,} rows: {one:.1f}% and {other:.1f}%, {other - one:+.1f}", end=" ")
-    print(f"({low:+.1f} to {high:+.1f}); {found.gained} gained, {found.lost} lost", end=" ")
-    print(f"(p = {found.p:.4f})")
+    first, others = read(flags.first), [read(path) for path in flags.others]
+    for path, other in zip(flags.others, others, strict=True):
+        found = compare(first, other)
+        before, after = (100 * (found.both + k) / found.rows for k in (found.lost, found.gained))
+        low, high = (100 * end for end in found.interval)
+        print(f"{path}: {found.rows:,} rows, {before:.1f}% and {after:.1f}%,", end=" ")
+        print(f"{after - before:+.1f} ({low:+.1f} to {high:+.1f});", end=" ")
+        print(f"{found.gained} gained, {found.lost} lost (p = {found.p:.4f})")
+    if len(others) > 1:
+        mean, low, high = (100 * one for one in together(first, others))
+        print(f"all {len(others)} in the mean: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 
 
 if __name__ == "__main__":

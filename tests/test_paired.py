@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.paired import Paired, compare, main, read
+from benchmarks.paired import Paired, compare, main, read, together
 from ppt.errors import InputError
 
 
@@ -26,9 +26,20 @@ def test_counts_and_the_exact_test(tmp_path, monkeypatch, capsys):
     assert found.p == pytest.approx(2 * (1 + 7) / 2**7)  # by hand: 0 or 1 of seven fair coins
     low, high = found.interval
     assert (low + high) / 2 == pytest.approx(0.5)
-    monkeypatch.setattr("sys.argv", ["paired", str(first), str(second)])
+    monkeypatch.setattr("sys.argv", ["paired", str(first), str(second), str(first)])
     main()
-    assert "30.0% and 80.0%, +50.0" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert "30.0% and 80.0%, +50.0" in told[0]
+    assert "30.0% and 30.0%, +0.0 (+0.0 to +0.0); 0 gained, 0 lost (p = 1.0000)" in told[1]
+    assert "all 2 in the mean: +25.0 (" in told[2]
+
+
+def test_the_mean_of_several_has_the_interval_of_its_rows():
+    first = dict.fromkeys("abcd", False)
+    others = [{**first, "a": True, "b": True}, {**first, "a": True}]
+    mean, low, high = together(first, others)  # gains of rows 1, 1/2, 0, 0
+    assert (mean, (low + high) / 2) == pytest.approx((0.375, 0.375))
+    assert high - mean == pytest.approx(1.96 * (0.171875 / 4) ** 0.5)
 
 
 def test_equal_runs_differ_by_nothing():
@@ -45,3 +56,5 @@ def test_other_rows_or_several_runs_are_one_line(tmp_path):
     pq.write_table(both, tmp_path / "both")
     with pytest.raises(InputError, match="holds 2 runs, expected one"):
         read(tmp_path / "both")
+    with pytest.raises(InputError, match=r"cannot be read .*: give a folder of results"):
+        read(tmp_path)
