@@ -46,6 +46,10 @@ def plots_at_once(place, plots, suffix="png"):
     return PLOTS(place, [replace(one, draw=Figure) for one in plots], suffix)
 
 
+# No test ends with the machine: a disk that is waited for, hundreds of times, tells none apart. A
+# file must be open all the same.
+os.fsync = os.fstat
+
 Figure.savefig = save_at_once
 histograms.figure_of = lambda _: Figure()
 
@@ -87,8 +91,11 @@ def pytest_collection():
         return (yield)
 
 
-def pytest_unconfigure():
-    gc.unfreeze()  # else duckdb says as the process ends what was not taken down
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    # else duckdb says as the process ends what was not taken down; first in is last out, as pytest
+    # looks for garbage once more before
+    config.add_cleanup(gc.unfreeze)
 
 
 def pytest_addoption(parser):
