@@ -1,5 +1,6 @@
 """Every named step of a build killed with -9 once: the rerun ends as if nothing had happened."""
 
+import shutil
 import tempfile
 
 import pytest
@@ -62,6 +63,14 @@ def reference(flags, tmp_path_factory):
     return digests(folder)
 
 
+@pytest.fixture(scope="module")
+def other(flags, tmp_path_factory):
+    """Corpora of other flags."""
+    folder = tmp_path_factory.mktemp("other") / "c"
+    build("--input", flags[1], "--num_shards", "3", "--seed", "5", *flags[-2:], "--output", folder)
+    return folder
+
+
 def goes_on(argv, folder, reference, more=()):
     """Run the same command again; what is there then is whole and nothing else is."""
     finished = not (folder / ".building").exists() and (folder / "unified/histograms.png").exists()
@@ -93,12 +102,9 @@ def test_a_build_killed_at_any_step_ends_as_if_it_had_not_been(
     [(*step, ("--overwrite",) if n % 2 else ()) for n, step in enumerate(OVERWRITING)],
 )
 def test_a_build_killed_while_it_replaces_another_is_that_or_the_new_one(
-    tmp_path, flags, reference, step, call, again
+    tmp_path, flags, reference, other, step, call, again
 ):
-    folder = tmp_path / "c"
-    other = ["--input", flags[1], "--num_shards", "3", "--seed", "5", *flags[-2:],
-             "--output", str(folder)]  # fmt: skip
-    build(*other)
+    folder = shutil.copytree(other, tmp_path / "c")
     old = digests(folder)
     argv = [*flags, "--output", str(folder), "--workers", "1"]
     killed_at(step, call, main, [*argv, "--overwrite"])

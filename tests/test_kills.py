@@ -12,9 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 
 from pipelines.train_punkt import main as learn
 from ppt.adapt import main as adapt
@@ -25,6 +27,7 @@ from ppt.inspect import main as inspect
 from ppt.pretrain import main as pretrain
 from ppt.report import SURE
 from ppt.report import main as report
+from ppt.results.figures import plots_of
 from ppt.results.folder import PAGE
 from ppt.text.sentences import PUNKT_FILES, load_punkt
 from ppt.transfer.__main__ import main as transfer
@@ -136,11 +139,19 @@ def test_a_pretraining_killed_at_any_step_ends_as_if_it_had_not_been(
     assert left_of_training(tmp_path / "run") == trained
 
 
+@pytest.fixture(scope="module")
+def trained_before(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("before") / "run"
+    assert pretrain(training_flags(place, folder, seed=5)) == 0
+    return folder
+
+
 @pytest.mark.promise("clear")
 @pytest.mark.parametrize(("step", "call"), CLEARING)
-def test_a_pretraining_killed_while_it_clears_begins_anew(place, trained, tmp_path, step, call):
-    folder = tmp_path / "run"
-    assert pretrain(training_flags(place, folder, seed=5)) == 0
+def test_a_pretraining_killed_while_it_clears_begins_anew(
+    place, trained, trained_before, tmp_path, step, call
+):
+    folder = shutil.copytree(trained_before, tmp_path / "run")
     (folder / "notes.txt").write_text("a user's own")
     argv = training_flags(place, folder, "--overwrite_output_dir")
     killed_at(step, call, pretrain, argv)
@@ -239,11 +250,17 @@ def test_a_grid_killed_at_any_step_ends_as_if_it_had_not_been(place, made, tmp_p
     assert left_of_a_grid(tmp_path / "r") == made
 
 
+@pytest.fixture(scope="module")
+def made_before(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("before") / "results"
+    assert fewshot(grid_flags(place, folder, prompt_length=5)) == 0
+    return folder
+
+
 @pytest.mark.promise("clear")
 @pytest.mark.parametrize(("step", "call"), CLEARING)
-def test_a_grid_killed_while_it_clears_begins_anew(place, made, tmp_path, step, call):
-    folder = tmp_path / "r"
-    assert fewshot(grid_flags(place, folder, prompt_length=5)) == 0
+def test_a_grid_killed_while_it_clears_begins_anew(place, made, made_before, tmp_path, step, call):
+    folder = shutil.copytree(made_before, tmp_path / "r")
     argv = grid_flags(place, folder, "--overwrite_output_dir")
     killed_at(step, call, fewshot, argv)
     assert fewshot(argv) == 0
@@ -272,6 +289,18 @@ def grid(place, tmp_path_factory):
 
 def pages(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def blank_plots():
+    """Pages are compared here, not looked at."""
+
+    def blank(chosen, rows):
+        return [replace(plot, draw=Figure) for plot in plots_of(chosen, rows)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ppt.results.page.plots_of", blank)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -304,31 +333,40 @@ SHELVING = [
 ]
 
 
+def shelving_flags(place, folder):
+    return test_fewshot.flags(
+        place, folder / "results", methods="prompt_tuning", seeds=1, embedding_steps=2,
+        library=folder / "library",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shelved(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shelved") / "whole"
+    assert fewshot(shelving_flags(place, folder)) == 0
+    return folder
+
+
 @pytest.mark.promise("kill")
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize(("step", "call"), SHELVING)
 def test_a_library_killed_while_a_prompt_comes_in_is_as_if_it_had_not_been(
-    place, tmp_path, step, call, again
+    place, shelved, tmp_path, step, call, again
 ):
-    def argv(name):
-        return test_fewshot.flags(
-            place, tmp_path / name, methods="prompt_tuning", seeds=1, embedding_steps=2,
-            library=tmp_path / f"{name}-library",
-        )  # fmt: skip
-
-    assert fewshot(argv("whole")) == 0
+    killed = tmp_path / "killed"
     if again:
-        assert fewshot(argv("killed")) == 0
-        (tmp_path / "killed-library" / "toy" / "mine").write_text("stays")
-    killed_at(step, 1 if again else call, fewshot, argv("killed"))
-    assert fewshot(argv("killed")) == 0
-    left = [{str(path.relative_to(tmp_path / f"{name}-library")): path.read_bytes()
-             for path in (tmp_path / f"{name}-library").rglob("*") if path.is_file()}
-            for name in ("whole", "killed")]  # fmt: skip
+        shutil.copytree(shelved, killed)
+        (killed / "library" / "toy" / "mine").write_text("stays")
+    argv = shelving_flags(place, killed)
+    killed_at(step, 1 if again else call, fewshot, argv)
+    assert fewshot(argv) == 0
+    left = [{str(path.relative_to(folder / "library")): path.read_bytes()
+             for path in (folder / "library").rglob("*") if path.is_file()}
+            for folder in (shelved, killed)]  # fmt: skip
     assert left[1].pop("toy/mine", b"stays") == b"stays"
     assert left[0].keys() == left[1].keys()
     assert left[0]["toy/adapter_model.safetensors"] == left[1]["toy/adapter_model.safetensors"]
-    (found,) = find_prompts([str(tmp_path / "killed-library")])
+    (found,) = find_prompts([str(killed / "library")])
     assert found.folder.name == "toy"
 
 
@@ -340,19 +378,27 @@ COMPARING = [
 ]
 
 
+def comparing_flags(place, folder):
+    return [str(place / "runs-llama"), f"--model={place / 'llama'}", f"--output_dir={folder}"]
+
+
+@pytest.fixture(scope="module")
+def compared(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared") / "whole"
+    assert transfer(comparing_flags(place, folder)) == 0
+    return folder
+
+
 @pytest.mark.promise("kill")
 @pytest.mark.parametrize(("step", "call"), COMPARING)
-def test_a_comparison_killed_at_any_step_ends_as_if_it_had_not_been(place, tmp_path, step, call):
-    prompts = str(place / "runs-llama")
-
-    def argv(folder):
-        return [prompts, f"--model={place / 'llama'}", f"--output_dir={tmp_path / folder}"]
-
-    assert transfer(argv("whole")) == 0
-    assert transfer(argv("killed")) == 0  # there is something to clear
-    killed_at(step, call, transfer, argv("killed"))
-    assert transfer(argv("killed")) == 0
-    left = [pages(tmp_path / name) for name in ("whole", "killed")]
+def test_a_comparison_killed_at_any_step_ends_as_if_it_had_not_been(
+    place, compared, tmp_path, step, call
+):
+    killed = shutil.copytree(compared, tmp_path / "killed")  # there is something to clear
+    argv = comparing_flags(place, killed)
+    killed_at(step, call, transfer, argv)
+    assert transfer(argv) == 0
+    left = [pages(folder) for folder in (compared, killed)]
     assert all(one.pop("config.json") for one in left)  # it tells the folder
     assert left[0] == left[1]
     assert {"transfer.md", "similarities.csv", "similarities.png"} <= left[0].keys()
