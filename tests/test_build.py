@@ -8,6 +8,7 @@ import os
 import random
 import re
 import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from safetensors.numpy import load_file, save_file
 
 from pipelines.config import BuildConfig
 from pipelines.job import Job, run
+from pipelines.lean import SPARED
 from pipelines.ledger import (
     DocumentCounts,
     ExampleCounts,
@@ -47,7 +49,6 @@ from tests.builds import (
     DOCUMENTS,
     ROOT,
     build,
-    build_apart,
     command,
     digests,
     good_documents,
@@ -60,6 +61,15 @@ from tests.checker import Checker, Source
 from tests.test_labelling import WORDS, save_classifier
 
 FLAGS = ("--num_shards", 4, "--validation_fraction", 0.2)
+AT_HOME = """
+import sys
+from pipelines.build_corpus import main
+code = main()
+print(*sys.modules, sep="\\n")
+sys.exit(code)
+"""
+"""A command that says what it imported."""
+
 KILLS = int(os.environ.get("PPT_KILLS", "1"))
 
 
@@ -95,14 +105,23 @@ def test_the_checker_can_fail(reference):
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory, inputs):
-    """What two processes built, and the seconds that they took."""
+    """What two processes built, the seconds that they took, and what the launcher imported."""
     folder, started = tmp_path_factory.mktemp("two") / "c", time.monotonic()
-    build_apart(*inputs, "--output", folder, *FLAGS, "--workers", "2")
-    return folder, time.monotonic() - started
+    argv = (*inputs, "--output", folder, *FLAGS, "--workers", "2")
+    command = [sys.executable, "-c", AT_HOME, *map(str, argv)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return folder, time.monotonic() - started, set(done.stdout.split("\n"))
 
 
 def test_more_processes_give_the_same_bytes(by_two, reference):
     assert digests(by_two[0]) == digests(reference)
+
+
+def test_a_build_at_home_leaves_out_what_it_never_uses(by_two):
+    loaded = by_two[2]
+    assert "apache_beam" in loaded
+    assert not set(SPARED) & loaded
 
 
 def test_a_job_made_by_hand_gives_the_same_bytes_and_its_manifests(drawn, tmp_path, reference):
@@ -207,7 +226,7 @@ def test_runs_killed_at_any_moment_end_in_the_same_bytes(
     tmp_path, inputs, reference, by_two, cases
 ):
     cases(KILLS)
-    _, whole = by_two
+    whole = by_two[1]
     rng = random.Random(int.from_bytes(os.urandom(4), "little"))
     for _ in range(KILLS):
         folder = tmp_path / f"killed{rng.random()}"

@@ -9,8 +9,6 @@ import tomllib
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (\d) \| `([\w/.]+)` \| [^|]+ \| ([^|]*)\|$", re.MULTILINE)
 
@@ -76,16 +74,15 @@ def test_ppt_never_imports_the_pipelines_or_beam():
             assert not name.startswith(("pipelines", "apache_beam")), f"{path.name}: {name}"
 
 
-def loaded_after(module):
-    code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+def loaded_after(*modules):
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split("\n")
 
 
-@pytest.mark.parametrize("module", ["pipelines.stages", "pipelines.build_corpus", "pipelines.job"])
-def test_what_workers_import_never_imports_torch(module):
-    loaded = loaded_after(module)
+def test_what_workers_import_never_imports_torch():
+    loaded = loaded_after("pipelines.stages", "pipelines.build_corpus", "pipelines.job")
     assert not {"torch", "transformers", "matplotlib"} & set(loaded)
 
 

@@ -1,36 +1,14 @@
-"""A build on one machine imports Beam without what it never asks of it."""
+"""Which builds import Beam without what they never ask of it; tests/test_build.py has one."""
 
 import importlib
 import json
-import shutil
-import subprocess
 import sys
 
 import pytest
 
 from pipelines.flags import BuildFlags
-from pipelines.lean import SPARED, import_beam
+from pipelines.lean import import_beam
 from ppt.base.flags import parse
-from tests.builds import DOCUMENTS, ROOT
-
-AT_HOME = """
-import sys
-from pipelines.build_corpus import main
-code = main()
-print(*sys.modules, sep="\\n")
-sys.exit(code)
-"""
-
-
-def test_a_build_at_home_leaves_out_what_it_never_uses(tmp_path):
-    shutil.copy(DOCUMENTS / "crafts.jsonl", tmp_path / "in.jsonl")
-    argv = ["--input", tmp_path / "in.jsonl", "--output", tmp_path / "c", "--workers", "2"]
-    command = [sys.executable, "-c", AT_HOME, *map(str, argv)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split("\n"))
-    assert "apache_beam" in loaded
-    assert not set(SPARED) & loaded
 
 
 @pytest.mark.parametrize(

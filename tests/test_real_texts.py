@@ -1,15 +1,15 @@
 """What the tables of docs/corpora.md count is what they say."""
 
-import subprocess
 import sys
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.real_texts import TWIN, sentences, twins
+from benchmarks.real_texts import TWIN, main, sentences, twins
 from tests.builds import DOCUMENTS
 from tests.checker import shingles
+from tests.forks import forked
 
 drawn = st.lists(st.sampled_from("abcdefghij"), min_size=8, max_size=40).map(" ".join)
 
@@ -41,18 +41,18 @@ def test_sentences_of_pairs_are_known_by_their_letters():
     assert sentences(rows) == {"itrains", "itsnows", "itmelts"}
 
 
-def test_a_row_of_each_table_for_a_file_of_documents(tmp_path):
+def test_a_row_of_each_table_for_a_file_of_documents(tmp_path, monkeypatch):
     whole = tmp_path / "essays.jsonl"
     whole.write_text("".join(path.read_text() for path in sorted(DOCUMENTS.glob("*.jsonl"))))
     tested = tmp_path / "rows.lines"
     tested.write_text("No document has these words.\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.real_texts", "--input", whole, "--tested", tested,
-         "--", "--validation_fraction", "0.2"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.strip().split("\n\n")
+    argv = ["--input", whole, "--tested", tested, "--", "--validation_fraction", "0.2"]
+    monkeypatch.setattr(sys, "argv", ["real_texts", *map(str, argv)])
+    child = forked(lambda _: main(), (), log=tmp_path / "said")
+    child.join()
+    said = (tmp_path / "said").read_text()
+    assert child.exitcode == 0, said
+    first, second = said.strip().split("\n\n")
     for table, cells in ((first, 7), (second, 9)):
         header, _, row = table.split("\n")
         assert header.count("|") == row.count("|") == cells + 1
