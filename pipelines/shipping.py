@@ -23,7 +23,7 @@ from pipelines.labelling import find_labeller
 from ppt.base.extras import PACKAGE
 from ppt.base.files import write_atomically, writing
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import ConfigError, exit_status
+from ppt.errors import ConfigError, as_command
 from ppt.text import encoding, language
 from ppt.text.extract import EXTRACTORS
 
@@ -128,12 +128,9 @@ class ShippingFlags(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(ShippingFlags, argv, "python -m pipelines.shipping", DESCRIPTION, EPILOG)
     folder = Path(flags.folder)
     with writing(folder, "give another folder"):

@@ -24,7 +24,7 @@ from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
 from ppt.corpus.records import REASONS, UnusableError, refuse_twice, sound
-from ppt.errors import InputError, exit_status, visible
+from ppt.errors import InputError, as_command, visible
 from ppt.tasks.unpacked import opened, packing
 from ppt.text.extract import AUTO, NONE, extractor_for
 from ppt.text.punkt import PunktParameters
@@ -165,13 +165,10 @@ class PunktFlags(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
     quiet()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PunktFlags, argv, "python -m pipelines.train_punkt", DESCRIPTION, EPILOG)
     from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 

@@ -11,7 +11,7 @@ from ppt.base.extras import need
 from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.errors import exit_status
+from ppt.errors import as_command
 from ppt.training.adaptation import AdaptConfig
 
 DESCRIPTION = """\
@@ -38,13 +38,10 @@ takes it. After the second (Lester et al. 2021 adapt T5 so) give
 "t5", "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 4, "num_heads": 4}."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(AdaptConfig, argv, "python -m ppt.adapt", DESCRIPTION, EPILOG).resolved()
     if config.trains == "lora":
         need("peft", "--trains=lora")

@@ -27,7 +27,7 @@ from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.corpus.records import REASONS
 from ppt.corpus.rows import OPTION_WORDS
 from ppt.corpus.storage import MANIFEST, VERIFY, Corpus, open_corpus
-from ppt.errors import ConfigError, CorpusError, OutputError, exit_status, first_line, visible
+from ppt.errors import ConfigError, CorpusError, OutputError, as_command, first_line, visible
 
 DESCRIPTION = """\
 Show samples of a corpus, the answer marked, and its counts; check its files. Of the folder
@@ -72,12 +72,9 @@ class InspectConfig(Command):
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(InspectConfig, argv, "python -m ppt.inspect", DESCRIPTION, EPILOG)
     console = plain_console()
     folder = Path(flags.corpus)

@@ -15,7 +15,7 @@ from ppt.base.flags import Command, again, at_least, flag, parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import read_config
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError, OutputError, exit_status, note, visible
+from ppt.errors import ConfigError, OutputError, as_command, note, visible
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.results.folder import model_of
 from ppt.results.report import read_results
@@ -89,13 +89,10 @@ class PredictConfig(Command):
     tokens_at_once: int = again(FewshotConfig, "tokens_at_once")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PredictConfig, argv, "python -m ppt.predict", DESCRIPTION, EPILOG)
     output = Path(flags.output)
     beside = output.with_name(f"{output.name}.rejects.jsonl")

@@ -12,7 +12,7 @@ from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import open_corpus
-from ppt.errors import exit_status
+from ppt.errors import as_command
 from ppt.training.settings import PretrainConfig
 from ppt.training.shared import LM
 
@@ -39,13 +39,10 @@ run. --dtype=bfloat16 is faster on CPUs that have it; --max_length=128 and --max
 give a first look."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(PretrainConfig, argv, "python -m ppt.pretrain", DESCRIPTION, EPILOG).resolved()
     corpus = (
         None if config.format == LM

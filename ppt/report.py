@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import InputError, OutputError, exit_status, note
+from ppt.errors import InputError, OutputError, as_command, note
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
@@ -71,12 +71,9 @@ class ReportConfig(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(ReportConfig, argv, "python -m ppt.report", DESCRIPTION, EPILOG)
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)

@@ -9,7 +9,7 @@ from ppt.base.extras import is_there
 from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.errors import ConfigError, exit_status, note
+from ppt.errors import ConfigError, as_command, note
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text
 from ppt.results.folder import PLOTS, check_folder
@@ -39,13 +39,10 @@ examples:
       --prompt=runs/sentiment --seeds=3 --max_test_examples=500"""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(FewshotConfig, argv, "python -m ppt.fewshot", DESCRIPTION, EPILOG)
     with locked(Path(config.output_dir)):
         _tune(config, Path(config.output_dir), argv)

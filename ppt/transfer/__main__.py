@@ -12,7 +12,7 @@ from ppt.base.files import save_figure, write_atomically
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.imports import quick_imports
 from ppt.base.output_folder import CONFIG, Kind, locked
-from ppt.errors import InputError, exit_status, note, visible
+from ppt.errors import InputError, as_command, note, visible
 from ppt.results.selection import RESULTS
 
 if TYPE_CHECKING:
@@ -64,12 +64,9 @@ class TransferConfig(Command):
     output_dir: str = flag("where tables and plots go", group=OUTPUT, default="transfer")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(TransferConfig, argv, "python -m ppt.transfer", DESCRIPTION, EPILOG)
     folder = Path(config.output_dir)
     with locked(folder):
