@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import ClassVar
 
 import pipelines
 import ppt
@@ -118,8 +117,6 @@ Then: docker build, as docs/dataflow.md says. --package wheel needs none of this
 @dataclass(frozen=True, kw_only=True)
 class ShippingFlags(Command):
     """``python -m pipelines.shipping``: a wheel for workers."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = ("the wheel",)
 
     folder: str = flag("the folder to write it to", group="the wheel", option="", metavar="FOLDER")
     labeller: str = flag(

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from pipelines.logs import quiet
 from ppt.base.files import SCRATCH, move_together, owner, writing
@@ -137,8 +136,6 @@ INPUT, LEARNING = "files", "learning"
 @dataclass(frozen=True, kw_only=True)
 class PunktFlags(Command):
     """``python -m pipelines.train_punkt``: text in, a folder of Punkt's parameters out."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, LEARNING)
 
     input: tuple[str, ...] = flag(
         "files or quoted glob patterns: .jsonl with a text field, or plain text; packed (.gz, "

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group
@@ -52,8 +52,6 @@ REJECTS = "rejects"
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig(Command):
     """``python -m ppt.inspect``: a corpus in, samples and counts on the screen."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (FILES, SAMPLES)
 
     corpus: str = flag(
         "a corpus's folder, such as corpora/unified, or corpora/rejects", group=FILES, option=""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ppt.base.files import appearing, require_writable, sweep_dead, write_synced, writing
 from ppt.base.flags import Command, again, at_least, flag, parse
@@ -26,7 +26,7 @@ from ppt.tasks.readers import EXPECTED, read_table
 from ppt.tasks.rejects import keep_rejects, tally
 from ppt.tasks.spec import Files
 from ppt.tasks.unlabelled import PREDICTION, unlabelled
-from ppt.training.shared import MACHINE, MachineSettings
+from ppt.training.shared import MachineSettings
 
 DESCRIPTION = """\
 Label new rows with what python -m ppt.fewshot has tuned.
@@ -51,8 +51,6 @@ ROWS, RUN = "the rows", "which run labels them"
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(Command):
     """``python -m ppt.predict``: a results folder and rows in, the same rows with labels out."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (ROWS, RUN, MACHINE)
 
     results: str = flag("the results folder, such as results/", group=ROWS, option="")
     input: str = flag(f"the rows, a file in {EXPECTED}", group=ROWS, metavar="FILE")

@@ -5,7 +5,6 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
@@ -49,8 +48,6 @@ SURE = 15
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig(Command):
     """``python -m ppt.report``: a results folder in, a page out."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (OUTPUT, COMPARED)
 
     results: str = flag("the results folder, such as results/", group=OUTPUT, option="")
     output: str | None = flag(

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.extras import left_out
@@ -48,8 +48,6 @@ USUAL = "results"
 @dataclass(frozen=True, kw_only=True)
 class TransferConfig(Command):
     """``python -m ppt.transfer``: a library of prompts in, tables and plots out."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, OUTPUT)
 
     library: str = flag("a folder of prompts", group=INPUT, option="")
     results: str | None = flag(
