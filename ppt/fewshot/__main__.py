@@ -54,23 +54,24 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     tasks = load_tasks(config)
     with quick_imports(argv):  # torch comes in here
         from ppt.fewshot.bench import asked_backbone
-        from ppt.fewshot.running import missing_of, plan_grid, run_trials
+        from ppt.fewshot.running import plan_grid
         from ppt.fewshot.shelving import add_to_library
         from ppt.results.store import open_store
         from ppt.transfer.library import find_prompts
 
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
-    chosen, trials, notes = plan_grid(config, tasks, prompts, sources)
-    store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
+    grid, notes = plan_grid(config, tasks, prompts, sources)
+    store = open_store(folder, grid.trials, overwrite=config.overwrite_output_dir)
     for one in (*notes, *store.notes):
         note(one)
-    missing = missing_of(config, tasks, chosen, trials, store)
-    print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
+    missing = grid.missing(store)
+    print(f"{len(grid.trials)} runs, {len(grid.trials) - len(missing)} of them finished before")
     if missing:
         import_models(argv)
-        run_trials(config, asked_backbone(config), tasks, chosen, missing, store, progress=True)
+        grid.run(asked_backbone(config), missing, store, progress=True)
     store.write_predictions()
-    for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):
+    runs = [store.runs[one.id] for one in grid.trials]
+    for place in add_to_library(config, folder, runs, grid.chosen):
         print(f"in the library: {place}")
     tell(folder, store.notes)
 
