@@ -45,13 +45,9 @@ class Sheet:
     note: str = ""
 
     def __post_init__(self) -> None:
-        shown = {
-            "title": visible(self.title),
-            "head": tuple(map(visible, self.head)),
-            "rows": tuple(tuple(map(visible, row)) for row in self.rows),
-        }
-        for name, value in shown.items():
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "title", visible(self.title))
+        object.__setattr__(self, "head", tuple(map(visible, self.head)))
+        object.__setattr__(self, "rows", tuple(tuple(map(visible, row)) for row in self.rows))
 
 
 def overview(rows: Sequence[Row], shots: int) -> Sheet:
