@@ -146,11 +146,6 @@ class Classifier:
                 notes = [*notes, f"{prompts[0]} is another prompt than run {run.run} took."]
             return cls(run, view, starts, own, stack.pop_all(), notes)
 
-    @property
-    def adapts(self) -> bool:
-        """Whether an adapter of its own is in the backbone's weights."""
-        return find_method(self.run.method).trains == "lora"
-
     def __enter__(self) -> Self:
         return self
 
@@ -186,7 +181,7 @@ class Classifier:
         """
         if not self.starts:
             raise ConfigError("this classifier is closed: load it again.")
-        if not self.adapts:
+        if find_method(self.run.method).trains != "lora":  # whose own adapter is in the weights
             self.starts[0].trainable.backbone.require_plain()
         found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
         own = label_columns(self.view.task)
