@@ -73,7 +73,12 @@ def converted(source: Gguf) -> Path:
             complete = Path(scratch) / "model"
             with _readable(source.file):
                 expand(source.name, source.file, complete)
-            (complete / "SOURCE.md").write_text(_source_note(source), encoding="utf-8")
+            told = (
+                f"# {source.name}\n\n{source.note}(sha256 {source.sha256}),\n"
+                "expanded to float32. Where they were quantised, its scores are near those of the\n"
+                "original, not equal.\n"
+            )
+            (complete / "SOURCE.md").write_text(told, encoding="utf-8")
             _publish(complete, folder)
     return folder
 
@@ -151,16 +156,6 @@ def _publish(complete: Path, folder: Path) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-
-
-def _source_note(source: Gguf) -> str:
-    return (
-        f"# {source.name}\n\n"
-        f"{source.note}"
-        f"(sha256 {source.sha256}),\n"
-        "expanded to float32. Where they were quantised, its scores are near those of the\n"
-        "original, not equal.\n"
-    )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
@@ -116,16 +115,11 @@ def finish(
         card = {"backbone": config.model, "objective": config.objective, **scores}
         weights.save(0, folder / ADAPTER, str(base), card)
     else:
-        save_model(folder / MODEL, weights.merged(), backbone.tokenizer)
+        with without_bars(), appearing_folder(folder / MODEL) as scratch:
+            weights.merged().save_pretrained(scratch)
+            backbone.tokenizer.save_pretrained(scratch)
     heading = model_heading(base, place_of(config), loader)
     facts = {"objective": config.objective, **facts, "ppt": ppt.__version__}
     title = f"{config.objective}, {config.model or config.config}"
     # "loss" is that of label words, which documents have none of
     end_run(folder, config, course, title, heading, facts, aside=("loss",))
-
-
-def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
-    """Write a folder that transformers reads, whole or not at all."""
-    with without_bars(), appearing_folder(folder) as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)
