@@ -31,7 +31,6 @@ from ppt.prompts.files import Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import MODEL, REJECTS, check_folder, require_same_model
 from ppt.results.report import Results, results_of
-from ppt.results.run import Run
 from ppt.results.selection import is_untouched
 from ppt.results.store import ResultStore, Store, open_store
 from ppt.results.trial import Trial, place_of
@@ -145,20 +144,13 @@ def _tuned(
     if folder:
         add_to_library(config, folder, runs, grid.chosen)
     results = results_of(runs, (*notes, *store.notes))
-    kept |= {one.run: (begin,) for one in runs if (begin := _as_it_is(one, grid.chosen))}
-    return Tuning(results.runs, results.notes, kept | _on_disk(store, runs), config)
-
-
-def _as_it_is(run: Run, chosen: Choices) -> Prompt | None:
-    """The pre-trained prompt that a run took without training it."""
-    begin = chosen[run.task, run.method]
-    return begin if isinstance(begin, Prompt) and is_untouched(run) else None
-
-
-def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
-    """The prompts of runs that a results folder keeps."""
-    found = {run.run: kept_prompts(store.folder, run) for run in runs if store.folder is not None}
-    return {run: prompts for run, prompts in found.items() if prompts}
+    for one in runs:
+        begin = grid.chosen[one.task, one.method]
+        if isinstance(begin, Prompt) and is_untouched(one):
+            kept[one.run] = (begin,)
+        if folder and (on_disk := kept_prompts(folder, one)):
+            kept[one.run] = on_disk
+    return Tuning(results.runs, results.notes, kept, config)
 
 
 @dataclass(frozen=True)
