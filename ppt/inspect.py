@@ -137,19 +137,16 @@ def _rejects_at(
     folder: Path, chosen: Mapping[str, Indices], *, by_reason: bool
 ) -> list[dict[str, Any]]:
     """The chosen lines of each reason, or of all; read anew, for there may be millions."""
-    places = {
-        (group, number): (group, place)
-        for group, numbers in chosen.items()
-        for place, number in enumerate(numbers.tolist())
+    found: dict[tuple[str, int], dict[str, Any]] = {
+        (group, number): {} for group, numbers in chosen.items() for number in numbers.tolist()
     }
-    found: dict[tuple[str, int], dict[str, Any]] = {}
     seen = Counter[str]()
     for line in _rejects(folder):
         group = line["reason"] * by_reason
-        if place := places.get((group, seen[group])):
-            found[place] = line
+        if (group, seen[group]) in found:
+            found[group, seen[group]] = line
         seen[group] += 1
-    return [found[place] for place in sorted(found)]
+    return [line for line in found.values() if line]
 
 
 def _rejects(folder: Path) -> Iterator[dict[str, Any]]:
