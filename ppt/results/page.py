@@ -48,7 +48,7 @@ def html_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
     return (
         environment.from_string(_asset("page.html"))
         .render(
-            title=report.title,
+            title="Few-shot results",
             facts=_facts(report),
             notes=report.notes,
             overviews=overviews(rows),
