@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ppt.base.extras import need
-from ppt.base.files import file_digest, share_as_folder, writing
+from ppt.base.files import share_as_folder, writing
 from ppt.errors import InputError, first_line, note
 
 CONVERSION = 1
@@ -38,12 +38,7 @@ class Gguf:
     name: str
     file: Path | None
     sha256: str
-    note: str = ""
-
-    @classmethod
-    def of(cls, file: Path) -> "Gguf":
-        """A file of a user's."""
-        return cls(file.stem, file, file_digest(file), f"Weights: `{file.name}`\n")
+    note: str
 
     @property
     def folder(self) -> Path:
