@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None) -> None:
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
     with quick_imports(argv):  # torch comes in here: --help and most errors are quick
-        from ppt.training.processes import join
+        from ppt.training.processes import Session, join
 
     processes, folder = join(config.device), Path(config.output_dir)
     with locked(folder if processes.first else None):
@@ -60,10 +60,9 @@ def main(argv: Sequence[str] | None) -> None:
         goes_on = check_run(folder, config)
         processes.wait()
         import_models(argv)
-        course = adapt(
-            config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
-            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-        )  # fmt: skip
+        progress = "bar" if sys.stderr.isatty() else "lines"
+        session = Session(processes, goes_on, progress, tell=print)
+        course = adapt(config, Reading(config.corpus, config), folder, session)
         if processes.first:
             show_scores(course, config.metric_for_best_model, "", folder / place_of(config))
         processes.leave()

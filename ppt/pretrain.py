@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None) -> None:
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
     with quick_imports(argv):  # torch comes in here: --help and most errors are quick
-        from ppt.training.processes import join
+        from ppt.training.processes import Session, join
 
     processes, folder = join(config.device), Path(str(config.output_dir))
     with locked(folder if processes.first else None):
@@ -74,10 +74,9 @@ def main(argv: Sequence[str] | None) -> None:
         )
         if processes.first and (hint := dtype_hint(backbone)):
             print(hint, file=sys.stderr)
-        made = pretrain(
-            config, read, backbone, folder, processes=processes, goes_on=goes_on,
-            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-        )  # fmt: skip
+        progress = "bar" if sys.stderr.isatty() else "lines"
+        session = Session(processes, goes_on, progress, tell=print)
+        made = pretrain(config, read, backbone, folder, session)
         if processes.first:
             metric, place = config.metric_for_best_model, folder / PLACES[config.trains]
             show_scores(made.course, metric, f"the {config.trains} of ", place)
