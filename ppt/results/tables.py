@@ -54,10 +54,10 @@ def overview(rows: Sequence[Row], shots: int) -> Sheet:
     """Methods down, tasks across, for one number of shots, with the mean over tasks."""
     here = [row for row in rows if row.shots == shots]
     tasks = list(dict.fromkeys(row.task for row in here))
-    cells = {(row.method, row.task): row for row in here}
+    cells = {(row.method, row.task): f"{spread(row.scores[row.metric])}{row.mark}" for row in here}
     methods = dict.fromkeys(row.method for row in here)
     body = tuple(
-        (method, *(_score_cell(cells.get((method, task))) for task in tasks)) for method in methods
+        (method, *(cells.get((method, task), NONE) for task in tasks)) for method in methods
     )
     metric = METRICS[here[0].metric]
     return Sheet(
@@ -77,22 +77,24 @@ def overviews(rows: Sequence[Row]) -> list[Sheet]:
 def details(rows: Sequence[Row]) -> Sheet:
     """A line for each row: both scores, interval and seeds; with a baseline differences too."""
     metric, baseline = rows[0].metric, rows[0].baseline
-    percent = f"{CONFIDENCE:.0%}"
+    share = f"{CONFIDENCE:.0%}"
     columns: dict[str, Callable[[Row], str]] = {
         "task": lambda row: _task(row.task),
         "shots": lambda row: str(row.shots),
         "method": lambda row: row.method,
         "accuracy (%)": lambda row: spread(row.scores["accuracy"]),
         "macro-F1 (%)": lambda row: spread(row.scores["macro_f1"]),
-        f"{percent} interval": lambda row: interval(row.scores[metric]),
+        f"{share} interval": lambda row: interval(row.scores[metric]),
         "seeds": lambda row: str(row.scores[metric].n),
     }
     title = f"Test scores; intervals of {METRICS[metric]}"
     if baseline:
         title += f", differences to {baseline} over common seeds"
         columns |= {
-            "difference": _difference,
-            f"its {percent} interval": lambda row: interval(row.difference, sign="+"),
+            "difference": lambda row: (
+                f"{percent(row.difference.mean, '+')}{row.mark}" if row.difference else NONE
+            ),
+            f"its {share} interval": lambda row: interval(row.difference, sign="+"),
             "pairs": lambda row: str(row.difference.n) if row.difference else NONE,
         }
     body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
@@ -174,12 +176,6 @@ def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
     return tuple(Path(folder) / name for name in texts)
 
 
-def _score_cell(row: Row | None) -> str:
-    if row is None:
-        return NONE
-    return f"{spread(row.scores[row.metric])}{row.mark}"
-
-
 def spread(one: Summary) -> str:
     """A mean in per cent, and the deviation where there are several runs."""
     return percent(one.mean) + (f" ±{percent(one.deviation)}" if one.deviation is not None else "")
@@ -190,12 +186,6 @@ def interval(one: Summary | None, sign: str = "") -> str:
     if one is None or one.low is None or one.high is None:
         return NONE
     return f"{percent(one.low, sign)} to {percent(one.high, sign)}"
-
-
-def _difference(row: Row) -> str:
-    if row.difference is None:
-        return NONE
-    return f"{percent(row.difference.mean, '+')}{row.mark}"
 
 
 def percent(value: float, sign: str = "") -> str:
