@@ -115,9 +115,10 @@ def brief(value: object) -> str:
     return visible(f"{value!r:.80}")
 
 
-def note(text: str) -> None:
-    """Tell in a line what users may not expect, and what is no error."""
-    print(f"note: {text}", file=sys.stderr)
+def note(*texts: str) -> None:
+    """Tell, in a line each, what users may not expect, and what is no error."""
+    for text in texts:
+        print(f"note: {text}", file=sys.stderr)
 
 
 def exit_status(command: Callable[[], int | None]) -> int:

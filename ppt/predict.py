@@ -119,8 +119,7 @@ def main(argv: Sequence[str] | None) -> None:
     print(f"by {described(run)}")
     backbone, digest = asked_backbone(config), model_of(folder)
     with Classifier.of(run, task, backbone, config, tuned, digest) as classifier:
-        for one in (*results.notes, *classifier.notes):
-            note(one)
+        note(*results.notes, *classifier.notes)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
         with tqdm(total=len(rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
 

@@ -80,8 +80,7 @@ def main(argv: Sequence[str] | None) -> None:
     _require_page(path, page)
     write_atomically(path, page)
     show(overviews(report.rows))
-    for one in report.notes:
-        note(one)
+    note(*report.notes)
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")
     if flags.open:
         webbrowser.open(path.resolve().as_uri())

@@ -62,8 +62,7 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
     grid, notes = plan_grid(config, tasks, prompts, sources)
     store = open_store(folder, grid.trials, overwrite=config.overwrite_output_dir)
-    for one in (*notes, *store.notes):
-        note(one)
+    note(*notes, *store.notes)
     missing = grid.missing(store)
     print(f"{len(grid.trials)} runs, {len(grid.trials) - len(missing)} of them finished before")
     if missing:
@@ -111,9 +110,7 @@ def tell(folder: Path, told: Sequence[str]) -> None:
     if is_there("matplotlib"):
         save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
         written.append(folder / PLOTS)
-    for one in report.notes:
-        if one not in told:
-            note(one)
+    note(*(one for one in report.notes if one not in told))
     print(*written, sep=", ")
     print(f"as one page: python -m ppt.report {shlex.quote(str(folder))}")
 

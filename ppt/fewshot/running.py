@@ -221,8 +221,8 @@ class Grid:
         bench = Workbench(config, backbone, self.tasks, begins, store.folder)
         told = rehearse(bench, trials)
         store.notes = (*store.notes, *told)
-        for one in told if progress else ():
-            note(one)
+        if progress:
+            note(*told)
         store.begin()
         if store.folder is not None:
             write_folder(store.folder, config, self.tasks, weights_digest(backbone))

@@ -80,8 +80,7 @@ def _compare(config: TransferConfig, folder: Path, argv: Sequence[str] | None) -
         from ppt.transfer.sources import as_sources
 
     sources, notes = as_sources(find_prompts([config.library]), config.model)
-    for one in notes:
-        note(one)
+    note(*notes)
     if not sources:
         raise InputError(f"no prompt in {config.library} is for --model {config.model}.")
     if lacking := [one.name for one in sources if one.early is None]:
@@ -111,8 +110,7 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
         note("no results, so no transfer matrix: give --results.")
         return []
     results = read_results(folder)
-    for one in results.notes:
-        note(one)
+    note(*results.notes)
     chosen = results.selected()
     models = distinct(chosen, "model")
     if others := [one for one in models if not is_for(Prompt({"backbone": one}), config.model)]:
