@@ -1,7 +1,5 @@
 """Label rows with what few-shot tuning has made: ``python -m ppt.predict results/``."""
 
-import csv
-import io
 import json
 import math
 import sys
@@ -21,6 +19,7 @@ from ppt.results.folder import model_of
 from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.selection import chosen_run
+from ppt.results.tables import csv_text
 from ppt.tasks.finding import find_spec
 from ppt.tasks.readers import EXPECTED, read_table
 from ppt.tasks.rejects import keep_rejects, tally
@@ -181,11 +180,8 @@ def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _cells(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], sign: str) -> bytes:
-    made = io.StringIO(newline="")
-    writer = csv.writer(made, delimiter=sign, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return made.getvalue().encode(errors="backslashreplace")
+    lines = ([row.get(name) for name in columns] for row in rows)
+    return csv_text(columns, lines, _cell, sign).encode(errors="backslashreplace")
 
 
 def _cell(value: Any) -> Any:
@@ -195,10 +191,7 @@ def _cell(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     """The JSON of a value, which has no NaN; what it does not know (dates, decimals) is text."""
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+    return json.dumps(_finite(value), ensure_ascii=False, default=str)
 
 
 def _finite(value: Any) -> Any:

@@ -150,21 +150,24 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_text(["task", "shots", "method", "metric", "baseline", *names], lines)
 
 
-def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """A CSV file, its texts as `_csv_cell` makes them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(map(_csv_cell, line) for line in lines)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """A text that neither steers a terminal nor is a formula; numbers as they are."""
     if not isinstance(value, str):
         return value
     text = visible(value)
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def csv_text(
+    head: Sequence[str], lines: Iterable[Sequence[Any]], cell: Callable[[Any], Any] = inert,
+    sign: str = ",",
+) -> str:  # fmt: skip
+    """A CSV file with `sign` between its values, which are as `cell` makes them."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=sign, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(map(cell, line) for line in lines)
+    return text.getvalue()
 
 
 def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
