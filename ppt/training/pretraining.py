@@ -143,7 +143,9 @@ def corpus_rows(
         corpus, renderer, config.max_train_examples or limit, config.max_eval_examples,
         progress=progress,
     )  # fmt: skip
-    digest, cut = file_digest(corpus.folder / MANIFEST), f"{examples.cut_share:.1%}"
+    both = examples.train, examples.validation
+    cut = f"{sum(rows.cut for rows in both) / sum(map(len, both)):.1%}"
+    digest = file_digest(corpus.folder / MANIFEST)
     count = f"{len(examples.train):,} train, {len(examples.validation):,} validation"
     facts = {
         "corpus": str(config.corpus),
