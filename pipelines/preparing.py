@@ -95,7 +95,13 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
         if found not in options.languages:
             raise UnusableError("language", f"{found}, {sure:.2f} sure")
     for name in options.quality:
-        text = _of_quality(normalise(text), name, notes)
+        rules = RULE_SETS[name]
+        text, left_out = kept_lines(normalise(text), rules)
+        notes.update(left_out)
+        _refuse_blank(text, f"--quality {name}")
+        reason, detail = fault(text, rules)
+        if reason:
+            raise UnusableError(reason, detail)
     parts = cut_into_parts(text, options.max_document_chars)
     for number, part in enumerate(parts, 1):
         key, noted = raw.id, notes
@@ -115,17 +121,6 @@ def _extracted(text: str, extractor: str) -> str:
         return sound(EXTRACTORS[extractor].prose(text))  # a mail's base64 may hide what is no text
     except ExtractionError as error:
         raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
-
-
-def _of_quality(text: str, name: str, notes: Counter[str]) -> str:
-    rules = RULE_SETS[name]
-    text, left_out = kept_lines(text, rules)
-    notes.update(left_out)
-    _refuse_blank(text, f"--quality {name}")
-    reason, detail = fault(text, rules)
-    if reason:
-        raise UnusableError(reason, detail)
-    return text
 
 
 # ---- long documents
