@@ -1,11 +1,11 @@
 """A run that ended, as a classifier of rows without labels: what few-shot tuning was for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(AbstractContextManager["Classifier"]):
     """A run's prompts (or adapter, or hard words alone) before a backbone.
 
     An adapter is in the backbone's weights until `close`; prompts leave them as they are.
@@ -145,9 +145,6 @@ class Classifier:
             if is_untouched(run) and run.init_digest not in (None, prompts[0].digest):
                 notes = [*notes, f"{prompts[0]} is another prompt than run {run.run} took."]
             return cls(run, view, starts, own, stack.pop_all(), notes)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
