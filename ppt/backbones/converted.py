@@ -74,7 +74,12 @@ def converted(source: Gguf) -> Path:
                 "original, not equal.\n"
             )
             (complete / "SOURCE.md").write_text(told, encoding="utf-8")
-            _publish(complete, folder)
+            share_as_folder(complete)
+            try:
+                complete.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # another process was first: its folder stays
+                    raise
     return folder
 
 
@@ -141,16 +146,6 @@ def expand(name: str, file: Path, target: Path) -> None:
 def _next(bar: "tqdm[None]", description: str) -> None:
     bar.set_description(description)
     bar.update()
-
-
-def _publish(complete: Path, folder: Path) -> None:
-    """Rename `complete` to `folder`; where another process was first, its folder stays."""
-    share_as_folder(complete)
-    try:
-        complete.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 @contextmanager
