@@ -53,7 +53,10 @@ def load_task_file(path: Path | str) -> TaskData:
     try:
         keys = _read(path)
         places = {key: _file(keys, key, path) for key in (TRAIN, TEST) if key in keys}
-        files = Files(**places, quoting=_quoting(keys))
+        quoting = _text(keys, "quoting") if "quoting" in keys else None
+        if quoting is not None:
+            require_known("quoting", quoting, QUOTINGS)
+        files = Files(**places, quoting=quoting)
         tables = dict(file_tables(files))
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
@@ -143,14 +146,6 @@ def _file(keys: Keys, key: str, path: Path) -> Path:
     return file
 
 
-def _quoting(keys: Keys) -> str | None:
-    if "quoting" not in keys:
-        return None
-    quoting = _text(keys, "quoting")
-    require_known("quoting", quoting, QUOTINGS)
-    return quoting
-
-
 def _require_columns(given: Keys, table: Table) -> None:
     if not table.rows:
         raise InputError(f"{table.source} has no rows: expected one row an example.")
@@ -223,8 +218,9 @@ def _patterns(keys: Keys) -> dict[str, str]:
         given = keys.get(key, {})
         if isinstance(given, Keys):
             _require_keys(given, LAYOUTS, f"layout of {key}")
-        elif isinstance(given, str):
-            given = _both(given)
+        elif isinstance(given, str):  # what goes on after the mask is for cloze alone
+            ends = given.rstrip().endswith("{mask}")
+            given = dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], given)
         if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
             raise keys.wrong(key, "expected text, in quotation marks.")
         if any("\\n" in text for text in given.values()):  # YAML takes it so in ' or in none
@@ -238,12 +234,6 @@ def _to_mask(text: str) -> str:
     """A text that ends with its mask, without the line feed that a block of YAML ends with."""
     bare = text.rstrip()
     return bare if bare.endswith("{mask}") else text
-
-
-def _both(text: str) -> dict[str, str]:
-    """One text for both layouts, or for cloze only where it goes on after the mask."""
-    ends = text.rstrip().endswith("{mask}")
-    return dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], text)
 
 
 def _require_rows(data: TaskData) -> None:
