@@ -87,7 +87,10 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
     text, notes = raw.text, Counter(dict(raw.notes))
     extractor = extractor_for(options.extract, extension)
     if extractor != NONE:
-        text = _extracted(normalise(text), extractor)
+        try:  # a mail's base64 may hide what is no text
+            text = sound(EXTRACTORS[extractor].prose(normalise(text)))
+        except ExtractionError as error:
+            raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
         notes[f"extracted {extractor}"] = 1
         _refuse_blank(text, f"--extract {extractor}")
     if options.languages:
@@ -114,13 +117,6 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
 def _refuse_blank(text: str, step: str) -> None:
     if not text or text.isspace():
         raise UnusableError("no_prose", step)
-
-
-def _extracted(text: str, extractor: str) -> str:
-    try:
-        return sound(EXTRACTORS[extractor].prose(text))  # a mail's base64 may hide what is no text
-    except ExtractionError as error:
-        raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
 
 
 # ---- long documents
