@@ -9,16 +9,13 @@ from pipelines.lean import SPARED, import_beam
 from pipelines.logs import quiet
 from ppt.base.flags import parse
 from ppt.base.imports import quick_imports
-from ppt.errors import exit_status
+from ppt.errors import as_command
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
     quiet()  # --verbose brings Beam's log back
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     # Arrow, here and in the workers, looks when it is first imported. Its own allocator keeps what
     # one shard needed for the next: a fifth more at the peak.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

@@ -31,11 +31,6 @@ class Member:
         self.pid, self.code = 0, 0
         self.ended = threading.Event()
 
-    def tell(self, environment: dict[str, str]) -> None:
-        """Set it to work, with what Beam's worker reads from its environment."""
-        with suppress(OSError):  # it is dead: whoever waits for its end tells
-            self.pipe.write(json.dumps(environment).encode() + b"\n")
-
     def end(self, code: int) -> None:
         """Note its end."""
         self.code = code
@@ -77,10 +72,11 @@ class Crew:
         self._hears.start()
 
     def start(self, environment: dict[str, str]) -> Member:
-        """Set one to work."""
+        """Set one to work, with what Beam's worker reads from its environment."""
         with self._lock:
             member = next(self._idle)
-        member.tell(environment)
+        with suppress(OSError):  # it is dead: whoever waits for its end tells
+            member.pipe.write(json.dumps(environment).encode() + b"\n")
         return member
 
     def lose(self, member: Member) -> str:

@@ -64,12 +64,8 @@ def write_manifests(manifests: Iterable[Manifest], output: Output, *, at_end: bo
         output.finish()
 
 
-def read_manifests(output: Output, names: Sequence[str]) -> dict[str, Manifest]:
-    """What the manifests of finished corpora say. Raises CorpusError."""
-    return {name: _manifest(output, name) for name in names}
-
-
-def _manifest(output: Output, name: str) -> Manifest:
+def read_manifest(output: Output, name: str) -> Manifest:
+    """What the manifest of a finished corpus says. Raises CorpusError."""
     if output.local:
         return open_corpus(Path(output.path(name)), name).manifest
     data = output.get(f"{name}/{MANIFEST}")

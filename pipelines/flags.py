@@ -62,9 +62,6 @@ def _lengths(which: int) -> str:
 class BuildFlags(Command):
     """``python -m pipelines.build_corpus``: raw documents in, corpora out."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (
-        INPUT, WANTED, OUTPUT, DOCUMENTS, SENTENCES, EXAMPLES, RUNNING, ELSEWHERE,
-    )  # fmt: skip
     REST: ClassVar[str] = "beam"
 
     input: tuple[str, ...] = flag(

@@ -21,7 +21,7 @@ from pipelines.excluding import read_excluded
 from pipelines.failures import plain_errors
 from pipelines.files import FileSlice, bundled
 from pipelines.finding import refuse_overlap
-from pipelines.finishing import only_build, read_manifests, scratch, told_otherwise
+from pipelines.finishing import only_build, read_manifest, scratch, told_otherwise
 from pipelines.flags import AUTO, CPU_HOUR_PRICE, LOCAL_RUNNERS
 from pipelines.gathering import find_splitter
 from pipelines.glance import refuse_foreign_input
@@ -208,7 +208,7 @@ def _run(
         seconds = time.monotonic() - started
         work = totals(f"{folder}/progress")
         left_out("matplotlib", HISTOGRAMS)
-        manifests = read_manifests(output, plan.config.formats)
+        manifests = {name: read_manifest(output, name) for name in plan.config.formats}
         output.finish()
         show(manifests, output.root, seconds, work, told_otherwise(manifests, output))
         return manifests

@@ -149,12 +149,10 @@ def _together(members: Mapping[str, int]) -> Labeller:
         for name in members:
             check_labeller(name)
 
-    def foreign(text: str) -> str:
-        return next(filter(None, (row.foreign(text) for row in rows)), "")
-
     return Labeller(
         ",".join(members), lambda _: Together(members), check, LM_THRESHOLDS,
-        tuple(dict.fromkeys(chain.from_iterable(row.libraries for row in rows))), foreign,
+        tuple(dict.fromkeys(chain.from_iterable(row.libraries for row in rows))),
+        lambda text: next(filter(None, (row.foreign(text) for row in rows)), ""),
         tuple(dict.fromkeys(chain.from_iterable(row.ahead for row in rows))),
     )  # fmt: skip
 

@@ -87,7 +87,10 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
     text, notes = raw.text, Counter(dict(raw.notes))
     extractor = extractor_for(options.extract, extension)
     if extractor != NONE:
-        text = _extracted(normalise(text), extractor)
+        try:  # a mail's base64 may hide what is no text
+            text = sound(EXTRACTORS[extractor].prose(normalise(text)))
+        except ExtractionError as error:
+            raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
         notes[f"extracted {extractor}"] = 1
         _refuse_blank(text, f"--extract {extractor}")
     if options.languages:
@@ -95,7 +98,13 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
         if found not in options.languages:
             raise UnusableError("language", f"{found}, {sure:.2f} sure")
     for name in options.quality:
-        text = _of_quality(normalise(text), name, notes)
+        rules = RULE_SETS[name]
+        text, left_out = kept_lines(normalise(text), rules)
+        notes.update(left_out)
+        _refuse_blank(text, f"--quality {name}")
+        reason, detail = fault(text, rules)
+        if reason:
+            raise UnusableError(reason, detail)
     parts = cut_into_parts(text, options.max_document_chars)
     for number, part in enumerate(parts, 1):
         key, noted = raw.id, notes
@@ -108,24 +117,6 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
 def _refuse_blank(text: str, step: str) -> None:
     if not text or text.isspace():
         raise UnusableError("no_prose", step)
-
-
-def _extracted(text: str, extractor: str) -> str:
-    try:
-        return sound(EXTRACTORS[extractor].prose(text))  # a mail's base64 may hide what is no text
-    except ExtractionError as error:
-        raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
-
-
-def _of_quality(text: str, name: str, notes: Counter[str]) -> str:
-    rules = RULE_SETS[name]
-    text, left_out = kept_lines(text, rules)
-    notes.update(left_out)
-    _refuse_blank(text, f"--quality {name}")
-    reason, detail = fault(text, rules)
-    if reason:
-        raise UnusableError(reason, detail)
-    return text
 
 
 # ---- long documents

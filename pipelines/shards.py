@@ -158,7 +158,8 @@ def build_shard(
         formats[format_name] = ledger.FormatResult(entry, counts, statistics(table, format_name))
     for folder, lines in (("rejects", shard.rejected), ("excluded", shard.barred)):
         if lines:
-            files[f"{folder}/{name.replace('.parquet', '.jsonl')}"] = _json_lines(lines)
+            texts = (json.dumps(line, sort_keys=True) + "\n" for line in lines)
+            files[f"{folder}/{name.replace('.parquet', '.jsonl')}"] = "".join(texts).encode()
     usable, dropped = len(shard.pool), shard.pool.drops
     shared = Counter(str(line["shared_with"]) for line in shard.barred)
     sentences = ledger.SentenceCounts(usable + dropped.total(), usable, dict(dropped), dict(shared))
@@ -167,8 +168,3 @@ def build_shard(
         split, number, shard.digest, shard.documents, sentences, formats, files=sizes
     )
     return files, result
-
-
-def _json_lines(rows: Sequence[Line]) -> bytes:
-    lines = (json.dumps(row, ensure_ascii=True, sort_keys=True) for row in rows)
-    return ("\n".join(lines) + "\n").encode()

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import ClassVar
 
 import pipelines
 import ppt
@@ -23,7 +22,7 @@ from pipelines.labelling import find_labeller
 from ppt.base.extras import PACKAGE
 from ppt.base.files import write_atomically, writing
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import ConfigError, exit_status
+from ppt.errors import ConfigError, as_command
 from ppt.text import encoding, language
 from ppt.text.extract import EXTRACTORS
 
@@ -119,8 +118,6 @@ Then: docker build, as docs/dataflow.md says. --package wheel needs none of this
 class ShippingFlags(Command):
     """``python -m pipelines.shipping``: a wheel for workers."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = ("the wheel",)
-
     folder: str = flag("the folder to write it to", group="the wheel", option="", metavar="FOLDER")
     labeller: str = flag(
         "the labeller of the builds: a model needs torch and more", group="the wheel",
@@ -128,12 +125,9 @@ class ShippingFlags(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(ShippingFlags, argv, "python -m pipelines.shipping", DESCRIPTION, EPILOG)
     folder = Path(flags.folder)
     with writing(folder, "give another folder"):

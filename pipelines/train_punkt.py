@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from pipelines.logs import quiet
 from ppt.base.files import SCRATCH, move_together, owner, writing
@@ -24,7 +23,7 @@ from ppt.base.flags import Command, at_least, flag, parse
 from ppt.base.output_folder import locked
 from ppt.base.text import normalise
 from ppt.corpus.records import REASONS, UnusableError, refuse_twice, sound
-from ppt.errors import InputError, exit_status, visible
+from ppt.errors import InputError, as_command, visible
 from ppt.tasks.unpacked import opened, packing
 from ppt.text.extract import AUTO, NONE, extractor_for
 from ppt.text.punkt import PunktParameters
@@ -138,8 +137,6 @@ INPUT, LEARNING = "files", "learning"
 class PunktFlags(Command):
     """``python -m pipelines.train_punkt``: text in, a folder of Punkt's parameters out."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, LEARNING)
-
     input: tuple[str, ...] = flag(
         "files or quoted glob patterns: .jsonl with a text field, or plain text; packed (.gz, "
         ".zst, .bz2, .xz) or not",
@@ -165,13 +162,10 @@ class PunktFlags(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """Run the command and return its exit code: 0, or 2 after a one-line error."""
     quiet()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PunktFlags, argv, "python -m pipelines.train_punkt", DESCRIPTION, EPILOG)
     from pipelines.finding import refuse_overlap  # Beam comes in here: --help is quick
 

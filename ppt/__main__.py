@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import ppt
-from ppt.errors import ConfigError, did_you_mean, exit_status
+from ppt.errors import ConfigError, as_command, did_you_mean
 
 COMMANDS = {
     "pipelines.build_corpus": "raw documents → self-supervised corpora",
@@ -20,12 +20,10 @@ COMMANDS = {
 """Module that is run → what comes in and what goes out."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """List the commands and return the exit code: 0, or 2 after a one-line error."""
-    return exit_status(lambda: _list(sys.argv[1:] if argv is None else argv))
-
-
-def _list(argv: Sequence[str]) -> None:
+    argv = sys.argv[1:] if argv is None else argv
     if argv == ["--version"]:
         print(ppt.__version__)
         return

@@ -11,7 +11,7 @@ from ppt.base.extras import need
 from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.errors import exit_status
+from ppt.errors import as_command
 from ppt.training.adaptation import AdaptConfig
 
 DESCRIPTION = """\
@@ -38,20 +38,17 @@ takes it. After the second (Lester et al. 2021 adapt T5 so) give
 "t5", "d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 4, "num_heads": 4}."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(AdaptConfig, argv, "python -m ppt.adapt", DESCRIPTION, EPILOG).resolved()
     if config.trains == "lora":
         need("peft", "--trains=lora")
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
     with quick_imports(argv):  # torch comes in here: --help and most errors are quick
-        from ppt.training.processes import join
+        from ppt.training.processes import Session, join
 
     processes, folder = join(config.device), Path(config.output_dir)
     with locked(folder if processes.first else None):
@@ -63,10 +60,9 @@ def _run(argv: Sequence[str] | None) -> None:
         goes_on = check_run(folder, config)
         processes.wait()
         import_models(argv)
-        course = adapt(
-            config, Reading(config.corpus, config), folder, processes=processes, goes_on=goes_on,
-            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-        )  # fmt: skip
+        progress = "bar" if sys.stderr.isatty() else "lines"
+        session = Session(processes, goes_on, progress, tell=print)
+        course = adapt(config, Reading(config.corpus, config), folder, session)
         if processes.first:
             show_scores(course, config.metric_for_best_model, "", folder / place_of(config))
         processes.leave()

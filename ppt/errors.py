@@ -6,10 +6,11 @@ of the Python API would catch. Asserts elsewhere guard internal laws only.
 
 import difflib
 import errno
+import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import UnionType
 
 USAGE_EXIT_CODE = 2
@@ -114,9 +115,10 @@ def brief(value: object) -> str:
     return visible(f"{value!r:.80}")
 
 
-def note(text: str) -> None:
-    """Tell in a line what users may not expect, and what is no error."""
-    print(f"note: {text}", file=sys.stderr)
+def note(*texts: str) -> None:
+    """Tell, in a line each, what users may not expect, and what is no error."""
+    for text in texts:
+        print(f"note: {text}", file=sys.stderr)
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
@@ -158,6 +160,16 @@ def exit_status(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+
+
+def as_command(run: Callable[[Sequence[str] | None], None]) -> Callable[..., int]:
+    """What runs with arguments, or the process's own, as what returns the exit code."""
+
+    @functools.wraps(run)
+    def main(argv: Sequence[str] | None = None) -> int:
+        return exit_status(lambda: run(argv))
+
+    return main
 
 
 def _refused(message: str) -> int:

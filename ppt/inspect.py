@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group
@@ -27,7 +27,7 @@ from ppt.corpus.manifest import SPLITS, Manifest
 from ppt.corpus.records import REASONS
 from ppt.corpus.rows import OPTION_WORDS
 from ppt.corpus.storage import MANIFEST, VERIFY, Corpus, open_corpus
-from ppt.errors import ConfigError, CorpusError, OutputError, exit_status, first_line, visible
+from ppt.errors import ConfigError, CorpusError, OutputError, as_command, first_line, visible
 
 DESCRIPTION = """\
 Show samples of a corpus, the answer marked, and its counts; check its files. Of the folder
@@ -53,8 +53,6 @@ REJECTS = "rejects"
 class InspectConfig(Command):
     """``python -m ppt.inspect``: a corpus in, samples and counts on the screen."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (FILES, SAMPLES)
-
     corpus: str = flag(
         "a corpus's folder, such as corpora/unified, or corpora/rejects", group=FILES, option=""
     )
@@ -72,12 +70,9 @@ class InspectConfig(Command):
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(InspectConfig, argv, "python -m ppt.inspect", DESCRIPTION, EPILOG)
     console = plain_console()
     folder = Path(flags.corpus)
@@ -142,19 +137,16 @@ def _rejects_at(
     folder: Path, chosen: Mapping[str, Indices], *, by_reason: bool
 ) -> list[dict[str, Any]]:
     """The chosen lines of each reason, or of all; read anew, for there may be millions."""
-    places = {
-        (group, number): (group, place)
-        for group, numbers in chosen.items()
-        for place, number in enumerate(numbers.tolist())
+    found: dict[tuple[str, int], dict[str, Any]] = {
+        (group, number): {} for group, numbers in chosen.items() for number in numbers.tolist()
     }
-    found: dict[tuple[str, int], dict[str, Any]] = {}
     seen = Counter[str]()
     for line in _rejects(folder):
         group = line["reason"] * by_reason
-        if place := places.get((group, seen[group])):
-            found[place] = line
+        if (group, seen[group]) in found:
+            found[group, seen[group]] = line
         seen[group] += 1
-    return [found[place] for place in sorted(found)]
+    return [line for line in found.values() if line]
 
 
 def _rejects(folder: Path) -> Iterator[dict[str, Any]]:

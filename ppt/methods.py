@@ -104,11 +104,6 @@ class Method:
         """Whether anything is: LoRA may be scored as it was pre-trained."""
         return bool(self.rates)
 
-    @property
-    def retrieves(self) -> bool:
-        """Whether it begins with some of ``--sources``."""
-        return self.transfer not in (None, TASKS)
-
     def taking(self, argument: str) -> "Method":
         """The same with what follows the colon of its name: a source, or a number of them."""
         if self.transfer == ONE and argument:
@@ -240,7 +235,7 @@ def find_method(name: str) -> Method:
     if name in METHODS:
         return METHODS[name]
     known, colon, argument = name.partition(":")
-    if not colon or known not in METHODS or not METHODS[known].retrieves:
+    if not colon or known not in METHODS or METHODS[known].transfer in (None, TASKS):
         raise unknown_name("method", name, METHODS)
     return METHODS[known].taking(argument)
 

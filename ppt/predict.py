@@ -1,7 +1,5 @@
 """Label rows with what few-shot tuning has made: ``python -m ppt.predict results/``."""
 
-import csv
-import io
 import json
 import math
 import sys
@@ -9,25 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ppt.base.files import appearing, require_writable, sweep_dead, write_synced, writing
 from ppt.base.flags import Command, again, at_least, flag, parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import read_config
 from ppt.base.terminal import Beat
-from ppt.errors import ConfigError, OutputError, exit_status, note, visible
+from ppt.errors import ConfigError, OutputError, as_command, note, visible
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.results.folder import model_of
 from ppt.results.report import read_results
 from ppt.results.run import Run
 from ppt.results.selection import chosen_run
+from ppt.results.tables import csv_text
 from ppt.tasks.finding import find_spec
 from ppt.tasks.readers import EXPECTED, Table, read_table
 from ppt.tasks.rejects import RowReject, keep_rejects, tally
 from ppt.tasks.spec import Files
 from ppt.tasks.unlabelled import PREDICTION, unlabelled
-from ppt.training.shared import MACHINE, MachineSettings
+from ppt.training.shared import MachineSettings
 
 if TYPE_CHECKING:
     from ppt.fewshot.classifier import Labelled
@@ -55,8 +54,6 @@ ROWS, RUN = "the rows", "which run labels them"
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(Command):
     """``python -m ppt.predict``: a results folder and rows in, the same rows with labels out."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = (ROWS, RUN, MACHINE)
 
     results: str = flag("the results folder, such as results/", group=ROWS, option="")
     input: str = flag(f"the rows, a file in {EXPECTED}", group=ROWS, metavar="FILE")
@@ -93,13 +90,10 @@ class PredictConfig(Command):
     tokens_at_once: int = again(FewshotConfig, "tokens_at_once")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(PredictConfig, argv, "python -m ppt.predict", DESCRIPTION, EPILOG)
     output, source = Path(flags.output), Path(flags.input)
     beside = output.with_name(f"{output.name}.rejects.jsonl")
@@ -133,8 +127,7 @@ def _run(argv: Sequence[str] | None) -> None:
         Classifier.of(run, task, backbone, config, tuned, digest) as classifier,
     ):
         _require_free((output, beside), source, overwrite=flags.overwrite)  # as it may have come
-        for one in (*results.notes, *classifier.notes):
-            note(one)
+        note(*results.notes, *classifier.notes)
         hidden, beat, done = not sys.stderr.isatty(), Beat(), 0
         with tqdm(total=len(rows), unit="row", disable=hidden, dynamic_ncols=True) as bar:
 
@@ -207,11 +200,8 @@ def _lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _cells(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], sign: str) -> bytes:
-    made = io.StringIO(newline="")
-    writer = csv.writer(made, delimiter=sign, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return made.getvalue().encode(errors="backslashreplace")
+    lines = ([row.get(name) for name in columns] for row in rows)
+    return csv_text(columns, lines, _cell, sign).encode(errors="backslashreplace")
 
 
 def _cell(value: Any) -> Any:
@@ -221,10 +211,7 @@ def _cell(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     """The JSON of a value, which has no NaN; what it does not know (dates, decimals) is text."""
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+    return json.dumps(_finite(value), ensure_ascii=False, default=str)
 
 
 def _finite(value: Any) -> Any:

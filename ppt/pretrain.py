@@ -12,7 +12,7 @@ from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
 from ppt.corpus.storage import open_corpus
-from ppt.errors import exit_status
+from ppt.errors import as_command
 from ppt.training.settings import PretrainConfig
 from ppt.training.shared import LM
 
@@ -39,13 +39,10 @@ run. --dtype=bfloat16 is faster on CPUs that have it; --max_length=128 and --max
 give a first look."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(PretrainConfig, argv, "python -m ppt.pretrain", DESCRIPTION, EPILOG).resolved()
     corpus = (
         None if config.format == LM
@@ -54,7 +51,7 @@ def _run(argv: Sequence[str] | None) -> None:
     if config.tensorboard:
         need("tensorboard", "--tensorboard=true")
     with quick_imports(argv):  # torch comes in here: --help and most errors are quick
-        from ppt.training.processes import join
+        from ppt.training.processes import Session, join
 
     processes, folder = join(config.device), Path(str(config.output_dir))
     with locked(folder if processes.first else None):
@@ -77,10 +74,9 @@ def _run(argv: Sequence[str] | None) -> None:
         )
         if processes.first and (hint := dtype_hint(backbone)):
             print(hint, file=sys.stderr)
-        made = pretrain(
-            config, read, backbone, folder, processes=processes, goes_on=goes_on,
-            progress="bar" if sys.stderr.isatty() else "lines", tell=print,
-        )  # fmt: skip
+        progress = "bar" if sys.stderr.isatty() else "lines"
+        session = Session(processes, goes_on, progress, tell=print)
+        made = pretrain(config, read, backbone, folder, session)
         if processes.first:
             metric, place = config.metric_for_best_model, folder / PLACES[config.trains]
             show_scores(made.course, metric, f"the {config.trains} of ", place)

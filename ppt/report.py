@@ -5,11 +5,10 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from ppt.base.files import write_atomically
 from ppt.base.flags import Command, flag, parse
-from ppt.errors import InputError, OutputError, exit_status, note
+from ppt.errors import InputError, OutputError, as_command, note
 from ppt.results.folder import PAGE
 from ppt.results.page import html_page
 from ppt.results.report import make_report
@@ -50,8 +49,6 @@ SURE = 15
 class ReportConfig(Command):
     """``python -m ppt.report``: a results folder in, a page out."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (OUTPUT, COMPARED)
-
     results: str = flag("the results folder, such as results/", group=OUTPUT, option="")
     output: str | None = flag(
         "where the page goes", group=OUTPUT, default=None, unset=f"{PAGE} in there", metavar="FILE"
@@ -71,12 +68,9 @@ class ReportConfig(Command):
     )  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     flags = parse(ReportConfig, argv, "python -m ppt.report", DESCRIPTION, EPILOG)
     folder = Path(flags.results)
     report = make_report(folder, metric=flags.metric, baseline=flags.baseline)
@@ -86,8 +80,7 @@ def _run(argv: Sequence[str] | None) -> None:
     _require_page(path, page)
     write_atomically(path, page)
     show(overviews(report.rows))
-    for one in report.notes:
-        note(one)
+    note(*report.notes)
     print(f"{path}: {len(report.runs):,} runs, {len(page) / 1e6:.1f} MB")
     if flags.open:
         webbrowser.open(path.resolve().as_uri())

@@ -32,7 +32,7 @@ STEPS = [
     ("pipelines.finishing:build_manifests", 1),
     *(("pipelines.finishing:dataset_card", call) for call in (1, 2)),
     ("pipelines.sinks:Output.sweep", 1),
-    ("pipelines.job:read_manifests", 1),
+    ("pipelines.job:read_manifest", 1),
     *(("pipelines.finishing:histograms", call) for call in (1, 2)),
     ("pipelines.sinks:Output.finish", 1),
     ("pipelines.sinks:Path.rename", 1),

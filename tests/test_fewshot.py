@@ -20,7 +20,7 @@ from ppt.fewshot.views import TaskView
 from ppt.methods import EXAMPLES, METHODS
 from ppt.prompts.files import read_card, read_values, save_prompt
 from ppt.report import main as report
-from ppt.results.folder import MODEL, clear
+from ppt.results.folder import GRID, MODEL
 from ppt.results.run import Run, read_run
 from ppt.training.trainables import PromptBank
 from tests import golden
@@ -395,7 +395,7 @@ def test_overwriting_begins_anew_and_leaves_nothing_of_before(place, tmp_path, c
         }, change  # fmt: skip
         assert len(list((output / "adapters" / "toy" / "ppt").iterdir())) == 1
     assert len(pd.read_parquet(output / "predictions.parquet")) == 13
-    clear(output)
+    GRID.clear(output)
     assert list(everything_in(output)) == ["notes.txt"], "all that a grid leaves is known"
 
 

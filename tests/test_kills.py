@@ -168,7 +168,7 @@ ADAPTING = [
     ("ppt.training.adapting:begin_run", 1),
     ("ppt.training.keeper:save_state", 1),
     ("ppt.training.keeper:save_state", 3),
-    ("ppt.training.adapting:save_model", 1),
+    ("ppt.training.adapting:appearing_folder", 1),
     ("ppt.base.files:os.fsync", 2),
     ("ppt.training.folder:write_atomically", 3),
     ("ppt.training.folder:remove", 1),

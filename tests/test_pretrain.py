@@ -401,5 +401,5 @@ def test_the_head_of_a_corpus_is_read(tmp_path, make):
     assert (len(all_.train), len(all_.validation)) == (48, 24)
     assert few.train.ids.tolist() == all_.train.ids[: few.train.starts[-1]].tolist()
     assert few.train.lengths.max() <= 50
-    assert 0 < all_.cut_share <= 1
+    assert 0 < all_.train.cut + all_.validation.cut <= 72
     assert len(few.words.lengths) == 16

@@ -191,7 +191,7 @@ def test_any_text_is_escaped(one, text, label):
     from dataclasses import replace
 
     shown = Examples(one.runs[0], (Prediction("id", text, label, label, 0.5, True),))
-    page = html_page(replace(one, title=label, examples=[shown], notes=[text]))
+    page = html_page(replace(one, examples=[shown], notes=[text]))
     read = Page(page.encode("utf-8", "replace").decode())
     visible = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "�", text)
     texts = "".join(text for tag, text in read.texts if tag in ("div", "li"))

@@ -9,7 +9,7 @@ import ppt
 from ppt.base.flags import from_json, parse, to_json
 from ppt.errors import ConfigError
 from ppt.fewshot.__main__ import main
-from ppt.fewshot.running import plan
+from ppt.fewshot.running import Grid
 from ppt.fewshot.settings import FewshotConfig
 from tests.few import toy_place
 from tests.tiny import tiny
@@ -101,5 +101,5 @@ def test_reports_show_words_where_labels_have_no_names(place, tmp_path):
 def test_a_plan_has_the_seeds_that_are_named(place):
     task = ppt.load_task(place / "toy.yaml")
     config = FewshotConfig(tasks="toy", seeds="3,1")
-    trials = plan(config, {"toy": task}, {("toy", "zero_shot"): None})
+    trials = Grid(config, {"toy": task}, {("toy", "zero_shot"): None}).trials
     assert [one.seed for one in trials] == [3, 1]

@@ -9,7 +9,7 @@ import pytest
 from ppt.base.flags import at_least, flag
 from ppt.fewshot import grid
 from ppt.fewshot.grid import content_digest
-from ppt.fewshot.running import plan
+from ppt.fewshot.running import Grid
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import METHODS, PROMPT_RATES, Method
 from ppt.prompts.patterns import PATTERNS_VERSION
@@ -241,7 +241,7 @@ def test_the_digest_has_one_spelling():
 
 def test_a_plan_names_its_trials_by_flags_content_and_prompt():
     config = FewshotConfig(tasks="toy", seeds=2, max_steps=9)
-    one, two = plan(config, {"toy": task_data()}, {("toy", "prompt_tuning"): None})
+    one, two = Grid(config, {"toy": task_data()}, {("toy", "prompt_tuning"): None}).trials
     known = {"flags": {"max_steps": 9}, "content": content_digest(task_data()),
              "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION}}  # fmt: skip
     assert one == Trial("toy", "prompt_tuning", 32, 0, 5e-3).named(known)

@@ -56,8 +56,11 @@ class CausalBackbone(Backbone):
         self, model: Any, tokenizer: Any, name: str = "", *, shared_prefix: bool = True
     ) -> None:
         super().__init__(model, tokenizer, name)
-        self._config = model.config.get_text_config(decoder=True)
-        self._layers = _layer_kinds(self._config)
+        self._config = own = model.config.get_text_config(decoder=True)
+        # GPT-Neo has a name of its own for the list
+        kinds = getattr(own, "layer_types", None) or getattr(own, "attention_layers", None)
+        usual = SLIDING if getattr(own, "sliding_window", None) else FULL
+        self._layers = frozenset(kinds or [usual])
         keys_alone = not getattr(model, "_is_stateful", False) and self._layers <= {FULL, SLIDING}
         self.shared_prefix = shared_prefix and keys_alone
         try:
@@ -243,11 +246,3 @@ def tree(branch: Tensor, last: Tensor, before: int) -> tuple[Tensor, Tensor]:
     keys, queries = branch[:, None], branch[:, :, None]
     visible = ((keys == TEXT) | (keys == queries)) & (column[:, None] >= column)
     return positions, functional.pad(visible, (before, 0), value=True)
-
-
-def _layer_kinds(config: Any) -> frozenset[str]:
-    """The kinds of a model's layers; GPT-Neo has a name of its own for the list."""
-    kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None)
-    if kinds:
-        return frozenset(kinds)
-    return frozenset({SLIDING if getattr(config, "sliding_window", None) else FULL})

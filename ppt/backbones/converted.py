@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ppt.base.extras import need
-from ppt.base.files import file_digest, share_as_folder, writing
+from ppt.base.files import share_as_folder, writing
 from ppt.errors import InputError, first_line, note
 
 CONVERSION = 1
@@ -38,12 +38,7 @@ class Gguf:
     name: str
     file: Path | None
     sha256: str
-    note: str = ""
-
-    @classmethod
-    def of(cls, file: Path) -> "Gguf":
-        """A file of a user's."""
-        return cls(file.stem, file, file_digest(file), f"Weights: `{file.name}`\n")
+    note: str
 
     @property
     def folder(self) -> Path:
@@ -73,8 +68,18 @@ def converted(source: Gguf) -> Path:
             complete = Path(scratch) / "model"
             with _readable(source.file):
                 expand(source.name, source.file, complete)
-            (complete / "SOURCE.md").write_text(_source_note(source), encoding="utf-8")
-            _publish(complete, folder)
+            told = (
+                f"# {source.name}\n\n{source.note}(sha256 {source.sha256}),\n"
+                "expanded to float32. Where they were quantised, its scores are near those of the\n"
+                "original, not equal.\n"
+            )
+            (complete / "SOURCE.md").write_text(told, encoding="utf-8")
+            share_as_folder(complete)
+            try:
+                complete.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # another process was first: its folder stays
+                    raise
     return folder
 
 
@@ -141,26 +146,6 @@ def expand(name: str, file: Path, target: Path) -> None:
 def _next(bar: "tqdm[None]", description: str) -> None:
     bar.set_description(description)
     bar.update()
-
-
-def _publish(complete: Path, folder: Path) -> None:
-    """Rename `complete` to `folder`; where another process was first, its folder stays."""
-    share_as_folder(complete)
-    try:
-        complete.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-
-
-def _source_note(source: Gguf) -> str:
-    return (
-        f"# {source.name}\n\n"
-        f"{source.note}"
-        f"(sha256 {source.sha256}),\n"
-        "expanded to float32. Where they were quantised, its scores are near those of the\n"
-        "original, not equal.\n"
-    )
 
 
 @contextmanager

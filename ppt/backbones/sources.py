@@ -79,7 +79,8 @@ def _folder_or_hub(name: str) -> Path:
         is_run = not any(folder.glob("*.safetensors")) and (inside / "config.json").is_file()
         return inside if is_run else folder
     if folder.is_file() and folder.suffix == ".gguf":
-        return converted(Gguf.of(folder))
+        told = f"Weights: `{folder.name}`\n"
+        return converted(Gguf(folder.stem, folder, file_digest(folder), told))
     if not name or folder.is_file() or name.startswith((".", "~", "/")) or name.count("/") > 1:
         found = f"{name!r} is a file" if folder.is_file() else f"there is no model folder {name!r}"
         raise InputError(

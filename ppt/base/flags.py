@@ -93,8 +93,9 @@ def again(command: "type[Command]", name: str, default: Any = MISSING, **changes
 class Command:
     """Base of all commands: every value is checked when one is made.
 
-    `GROUPS` orders the groups of ``--help``. `REST` names a field, of texts, that takes all
-    arguments which are no flags here; `check_rest` refuses those that are no others' either.
+    `GROUPS` orders the groups of ``--help``; left out, the fields do. `REST` names a field, of
+    texts, that takes all arguments which are no flags here; `check_rest` refuses those that are
+    no others' either.
     """
 
     GROUPS: ClassVar[tuple[str, ...]] = ()
@@ -174,7 +175,8 @@ def _parser(command: type[Command], prog: str, description: str, epilog: str) ->
         epilog=epilog, allow_abbrev=False, argument_default=argparse.SUPPRESS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    groups = {name: parser.add_argument_group(name) for name in command.GROUPS}
+    order = command.GROUPS or dict.fromkeys(one.metadata["group"] for one in flags)
+    groups = {name: parser.add_argument_group(name) for name in order}
     for one in flags:
         kind, option = kinds[one.name], one.metadata["option"]
         how: dict[str, Any] = {"help": _help(one), "metavar": _metavar(one, kind)}

@@ -9,7 +9,7 @@ from ppt.base.extras import is_there
 from ppt.base.flags import parse
 from ppt.base.imports import import_models, quick_imports, spin_less
 from ppt.base.output_folder import locked
-from ppt.errors import ConfigError, exit_status, note
+from ppt.errors import ConfigError, as_command, note
 from ppt.fewshot.settings import FewshotConfig, split
 from ppt.methods import methods_text
 from ppt.results.folder import PLOTS, check_folder
@@ -39,13 +39,10 @@ examples:
       --prompt=runs/sentiment --seeds=3 --max_test_examples=500"""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
     spin_less()
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(FewshotConfig, argv, "python -m ppt.fewshot", DESCRIPTION, EPILOG)
     with locked(Path(config.output_dir)):
         _tune(config, Path(config.output_dir), argv)
@@ -57,23 +54,23 @@ def _tune(config: FewshotConfig, folder: Path, argv: Sequence[str] | None) -> No
     tasks = load_tasks(config)
     with quick_imports(argv):  # torch comes in here
         from ppt.fewshot.bench import asked_backbone
-        from ppt.fewshot.running import missing_of, plan_grid, run_trials
+        from ppt.fewshot.running import plan_grid
         from ppt.fewshot.shelving import add_to_library
         from ppt.results.store import open_store
         from ppt.transfer.library import find_prompts
 
     prompts, sources = (find_prompts(split(one or "")) for one in (config.prompt, config.sources))
-    chosen, trials, notes = plan_grid(config, tasks, prompts, sources)
-    store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
-    for one in (*notes, *store.notes):
-        note(one)
-    missing = missing_of(config, tasks, chosen, trials, store)
-    print(f"{len(trials)} runs, {len(trials) - len(missing)} of them finished before")
+    grid, notes = plan_grid(config, tasks, prompts, sources)
+    store = open_store(folder, grid.trials, overwrite=config.overwrite_output_dir)
+    note(*notes, *store.notes)
+    missing = grid.missing(store)
+    print(f"{len(grid.trials)} runs, {len(grid.trials) - len(missing)} of them finished before")
     if missing:
         import_models(argv)
-        run_trials(config, asked_backbone(config), tasks, chosen, missing, store, progress=True)
+        grid.run(asked_backbone(config), missing, store, progress=True)
     store.write_predictions()
-    for place in add_to_library(config, folder, [store.runs[one.id] for one in trials], chosen):
+    runs = [store.runs[one.id] for one in grid.trials]
+    for place in add_to_library(config, folder, runs, grid.chosen):
         print(f"in the library: {place}")
     tell(folder, store.notes)
 
@@ -113,9 +110,7 @@ def tell(folder: Path, told: Sequence[str]) -> None:
     if is_there("matplotlib"):
         save_plots(folder / PLOTS, plots_of(report.chosen, report.rows))
         written.append(folder / PLOTS)
-    for one in report.notes:
-        if one not in told:
-            note(one)
+    note(*(one for one in report.notes if one not in told))
     print(*written, sep=", ")
     print(f"as one page: python -m ppt.report {shlex.quote(str(folder))}")
 

@@ -44,7 +44,7 @@ def rehearse(bench: Workbench, trials: Sequence[Trial]) -> list[str]:
         first.setdefault((one.task, one.method), one.shots)
     for (task, name), shots in first.items():
         method, begin = find_method(name), bench.begins.get((task, name))
-        view = bench.view(task, method)
+        view = bench.view(bench.tasks[task], method)
         draw = view.draw(shots, seed=0)
         cut[task] = max(cut.get(task, (0, 0)), (draw.test.tokens.cut, len(draw.test.tokens)))
         backbone.require_room(0, config.max_length, view.renderer.width, LOWER)
@@ -75,7 +75,7 @@ def run_bank(
 ) -> None:
     """Run the trials of a bank; their adapters, predictions and rows go to `store`."""
     config, method, first = bench.config, bank.method, bank.trials[0]
-    view = bench.view(first.task, method)
+    view = bench.view(bench.tasks[first.task], method)
     draws = {seed: view.draw(first.shots, seed) for seed, _ in bank.points}
     places = [(*point, member) for point in bank.points for member in range(method.members)]
     seeds = [member_seed(seed, member) for seed, _, member in places]

@@ -38,12 +38,8 @@ class Workbench:
     """Test scores [N, L] of what was left as it began, by how it is shown and what it is."""
     _views: dict[tuple[object, ...], TaskView] = field(default_factory=dict)
 
-    def view(self, task: str, method: Method) -> TaskView:
-        """The task as the method shows it."""
-        return self.view_of(self.tasks[task], method)
-
-    def view_of(self, data: TaskData, method: Method) -> TaskView:
-        """The same of a task that need not be one of the grid."""
+    def view(self, data: TaskData, method: Method) -> TaskView:
+        """A task, which need not be one of the grid, as the method shows it."""
         key = data.task.name, method.style, method.unified, method.named
         if key not in self._views:
             config = self.config

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(AbstractContextManager["Classifier"]):
     """A run's prompts (or adapter, or hard words alone) before a backbone.
 
     An adapter is in the backbone's weights until `close`; prompts leave them as they are.
@@ -151,14 +151,6 @@ class Classifier:
                 notes = [*notes, f"{prompts[0]} is another prompt than run {run.run} took."]
             return cls(run, view, starts, own, stack.pop_all(), notes)
 
-    @property
-    def adapts(self) -> bool:
-        """Whether an adapter of its own is in the backbone's weights."""
-        return find_method(self.run.method).trains == "lora"
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -192,7 +184,7 @@ class Classifier:
         """
         if not self.starts:
             raise ConfigError("this classifier is closed: load it again.")
-        if not self.adapts:
+        if find_method(self.run.method).trains != "lora":  # whose own adapter is in the weights
             self.starts[0].trainable.backbone.require_plain()
         found, cut, rest = list[Mapping[str, Any]](), 0, iter(usable)
         own = label_columns(self.view.task)

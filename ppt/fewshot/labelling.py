@@ -43,17 +43,17 @@ def load_classifier(
     spec = task.task if isinstance(task, TaskData) else task
     require_kind("task", spec, Task | str | None, "a name, a Task, or what ppt.load_task gives")
     name = spec.name if isinstance(spec, Task) else spec
-    which = (name, method, shots, seed, run)
+    which = {"task": name, "method": method, "shots": shots, "seed": seed, "run": run}
     if isinstance(results, Tuning):
         prompts = results.prompts
-        one, config = chosen_run(results.runs, prompts, *which), results.config
+        one, config = chosen_run(results.runs, prompts, **which), results.config
         if config is None or backbone is None:
             raise ConfigError("results in memory: expected the backbone that they came of, too.")
         tuned, model = prompts.get(one.run, ()), ""
     else:
         folder = given(results)
         config = read_config(folder, FewshotConfig)
-        one = chosen_run(read_results(folder).runs, (), *which)
+        one = chosen_run(read_results(folder).runs, (), **which)
         tuned, model = kept_prompts(folder, one), model_of(folder)
     if not isinstance(spec, Task):
         spec = find_spec(one.task, map(Path, split(config.task_file or "")))

@@ -12,14 +12,14 @@ from pathlib import Path
 from ppt.base.files import file_digest
 from ppt.corpus.formats import FORMATS
 from ppt.corpus.storage import MANIFEST, Corpus, open_corpus
-from ppt.errors import ConfigError, InputError, PPTError
+from ppt.errors import ConfigError, InputError, PPTError, require_known
 from ppt.fewshot.grid import content_digest
 from ppt.fewshot.settings import FewshotConfig
 from ppt.methods import ALL, MIXTURE, ONE, TASKS, VECTORS, Method, family, find_method
 from ppt.tasks.finding import load_task
 from ppt.tasks.loading import TaskData
 from ppt.tasks.table import named_task
-from ppt.transfer.sources import Source, find_source, of_one_length
+from ppt.transfer.sources import Source, require_alike
 
 Data = Mapping[str, TaskData | Corpus]
 """The rows of tasks and of corpora, by source or task."""
@@ -72,7 +72,9 @@ def borrow(
     if method.transfer == ONE:
         if method.source is None:
             raise ConfigError(f"{name} needs a source: give spot:<name>, or spot:{ALL} for each.")
-        one = find_source(sources, method.source)
+        known = {one.name: one for one in sources}
+        require_known("source", method.source, known)
+        one = known[method.source]
         return _borrowed(config, (one,)) if one in others else None
     data = data if method.transfer == MIXTURE else {}
     usable = [one for one in others if _is_usable(one, method, data)]
@@ -83,7 +85,7 @@ def borrow(
             f" give more as --sources{LACKS.get(method.transfer or '', '')}, or take fewer, as in"
             f" {family(name)}:1."
         )
-    of_one_length(usable, purpose)
+    require_alike(usable, 0, purpose, "lengths", "tokens")
     return _borrowed(config, usable, {one.name: data[one.name] for one in usable if data})
 
 

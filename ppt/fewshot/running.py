@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from ppt.prompts.files import Prompt
 from ppt.prompts.patterns import PATTERNS_VERSION
 from ppt.results.folder import MODEL, REJECTS, check_folder, require_same_model
 from ppt.results.report import Results, results_of
-from ppt.results.run import Run
 from ppt.results.selection import is_untouched
 from ppt.results.store import ResultStore, Store, open_store
 from ppt.results.trial import Trial, place_of
@@ -132,33 +132,119 @@ def _tuned(
     """The grid of `config`, in memory or in a folder that is locked."""
     if folder:
         check_folder(folder, config, overwrite=config.overwrite_output_dir)
-    chosen, trials, notes = plan_grid(config, known, given, lent)
+    grid, notes = plan_grid(config, known, given, lent)
     store = Store()
     if folder:
-        store = open_store(folder, trials, overwrite=config.overwrite_output_dir)
-    missing, kept = missing_of(config, known, chosen, trials, store), {}
-    if missing:
-        kept = run_trials(config, backbone, known, chosen, missing, store, progress=progress)
+        store = open_store(folder, grid.trials, overwrite=config.overwrite_output_dir)
+    missing = grid.missing(store)
+    kept = grid.run(backbone, missing, store, progress=progress) if missing else {}
     if isinstance(store, ResultStore):
         store.write_predictions()
-    runs = [store.runs[one.id] for one in trials]
+    runs = [store.runs[one.id] for one in grid.trials]
     if folder:
-        add_to_library(config, folder, runs, chosen)
+        add_to_library(config, folder, runs, grid.chosen)
     results = results_of(runs, (*notes, *store.notes))
-    kept |= {one.run: (begin,) for one in runs if (begin := _as_it_is(one, chosen))}
-    return Tuning(results.runs, results.notes, kept | _on_disk(store, runs), config)
+    for one in runs:
+        begin = grid.chosen[one.task, one.method]
+        if isinstance(begin, Prompt) and is_untouched(one):
+            kept[one.run] = (begin,)
+        if folder and (on_disk := kept_prompts(folder, one)):
+            kept[one.run] = on_disk
+    return Tuning(results.runs, results.notes, kept, config)
 
 
-def _as_it_is(run: Run, chosen: Choices) -> Prompt | None:
-    """The pre-trained prompt that a run took without training it."""
-    begin = chosen[run.task, run.method]
-    return begin if isinstance(begin, Prompt) and is_untouched(run) else None
+@dataclass(frozen=True)
+class Grid:
+    """What is to be run on `tasks` as `config` says, and what each task and method begins with."""
 
+    config: FewshotConfig
+    tasks: Mapping[str, TaskData]
+    chosen: Choices
 
-def _on_disk(store: Store, runs: Sequence[Run]) -> dict[str, tuple[Prompt, ...]]:
-    """The prompts of runs that a results folder keeps."""
-    found = {run.run: kept_prompts(store.folder, run) for run in runs if store.folder is not None}
-    return {run: prompts for run, prompts in found.items() if prompts}
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """All trials."""
+        return self._named(
+            [
+                Trial(task, method, shots, seed, rate)
+                for task, method in self.chosen
+                for shots in self.config.shots_of(self.tasks[task].all_shots)
+                for seed in self.config.seed_numbers
+                for rate in self.config.rates_of(find_method(method))
+            ]
+        )
+
+    def missing(self, store: Store) -> list[Trial]:
+        """The trials without a run.
+
+        Raises OutputError where any run of these tasks was made from other things than it would be
+        today, of other seeds, rates and methods too: they would stand in one table.
+        """
+        asked = {place_of(one) for one in self.trials}  # whose names are known
+        places = [place_of(run) for run in store.runs.values() if run.task in self.tasks]
+        others = [Trial(*place) for place in places if place not in asked]
+        told = [one for one in others if self._can_be_told(one)]
+        return store.missing([*self.trials, *self._named(told)])
+
+    def _can_be_told(self, place: Trial) -> bool:
+        """Whether what a run would begin with today is known: nothing, or what is chosen here."""
+        if family(place.method) not in METHODS:  # of a module that is not imported here
+            return False
+        method = find_method(place.method)
+        begins = method.init == PRETRAINED or method.transfer is not None
+        return not begins or (place.task, place.method) in self.chosen
+
+    def _named(self, places: Sequence[Trial]) -> list[Trial]:
+        """Trials with the ids that they have by today's data, prompts and flags."""
+        decisive = {
+            "flags": self.config.decisive(),
+            "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION},
+        }
+        contents = {name: content_digest(self.tasks[name]) for name in {one.task for one in places}}
+        begins = {key: begin and begin.digest for key, begin in self.chosen.items()}
+        return [
+            one.named(
+                decisive
+                | {"content": contents[one.task], "prompt": begins.get((one.task, one.method))}
+            )
+            for one in places
+        ]
+
+    def run(
+        self, backbone: Backbone, trials: Sequence[Trial], store: Store, *, progress: bool
+    ) -> dict[str, tuple[Prompt, ...]]:
+        """Run trials, bank by bank; the tuned prompts that no folder keeps.
+
+        `progress` is a bar over runs on a terminal, else a line a minute.
+        """
+        config, begins = self.config, {key: begin for key, begin in self.chosen.items() if begin}
+        bench = Workbench(config, backbone, self.tasks, begins, store.folder)
+        told = rehearse(bench, trials)
+        store.notes = (*store.notes, *told)
+        if progress:
+            note(*told)
+        store.begin()
+        if store.folder is not None:
+            write_folder(store.folder, config, self.tasks, weights_digest(backbone))
+        hidden, beat, done = not progress or not sys.stderr.isatty(), Beat(), 0
+        with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
+            for bank in banks(trials, config.side_by_side):
+
+                def on_step(step: int, name: str = str(bank), done: int = done) -> None:
+                    told = f"{name}, step {step} of {config.max_steps}"
+                    bar.set_postfix_str(told)
+                    if progress and hidden and beat.due():
+                        count = f"{done} of {len(trials)} runs done"
+                        print(f"{told}; {count}", file=sys.stderr, flush=True)
+
+                bar.set_postfix_str(str(bank))
+                run_bank(bench, bank, store, on_step)
+                bar.update(len(bank.trials))
+                done += len(bank.trials)
+                runs = [store.runs[one.id] for one in bank.trials]
+                if progress:
+                    bar.write(summary(str(bank), runs), file=sys.stderr)
+        return bench.kept
 
 
 def plan_grid(
@@ -166,122 +252,11 @@ def plan_grid(
     tasks: Mapping[str, TaskData],
     prompts: Sequence[Prompt],
     sources: Sequence[Prompt],
-) -> tuple[Choices, list[Trial], Sequence[str]]:
-    """What each task and method begins with, all trials, and what users should know of them.
-
-    Raises PPTError for what cannot be run or kept.
-    """
+) -> tuple[Grid, Sequence[str]]:
+    """A grid, and what users should know of it; raises PPTError for what cannot be run or kept."""
     chosen, notes = choose_methods(config, tasks, prompts, sources)
     check_library(config, list(tasks), (method for _, method in chosen))
-    return chosen, plan(config, tasks, chosen), notes
-
-
-def plan(config: FewshotConfig, tasks: Mapping[str, TaskData], chosen: Choices) -> list[Trial]:
-    """All trials of the grid."""
-    places = [
-        Trial(task, method, shots, seed, rate)
-        for task, method in chosen
-        for shots in config.shots_of(tasks[task].all_shots)
-        for seed in config.seed_numbers
-        for rate in config.rates_of(find_method(method))
-    ]
-    return _named(places, config, tasks, chosen)
-
-
-def missing_of(
-    config: FewshotConfig,
-    tasks: Mapping[str, TaskData],
-    chosen: Choices,
-    trials: Sequence[Trial],
-    store: Store,
-) -> list[Trial]:
-    """The `trials` without a run.
-
-    Raises OutputError where any run of these `tasks` was made from other things than it would be
-    today, of other seeds, rates and methods too: they would stand in one table.
-    """
-    asked = {place_of(one) for one in trials}  # whose names are known
-    places = [place_of(run) for run in store.runs.values() if run.task in tasks]
-    others = [Trial(*place) for place in places if place not in asked]
-    told = [one for one in others if _can_be_told(one, chosen)]
-    return store.missing([*trials, *_named(told, config, tasks, chosen)])
-
-
-def _can_be_told(place: Trial, chosen: Choices) -> bool:
-    """Whether what a run would begin with today is known: nothing, or what this grid has chosen."""
-    if family(place.method) not in METHODS:  # of a module that is not imported here
-        return False
-    method = find_method(place.method)
-    begins = method.init == PRETRAINED or method.transfer is not None
-    return not begins or (place.task, place.method) in chosen
-
-
-def _named(
-    places: Sequence[Trial],
-    config: FewshotConfig,
-    tasks: Mapping[str, TaskData],
-    chosen: Choices,
-) -> list[Trial]:
-    """Trials with the ids that they have by today's data, prompts and flags."""
-    decisive = {
-        "flags": config.decisive(),
-        "versions": {"patterns": PATTERNS_VERSION, "tasks": TASKS_VERSION},
-    }
-    contents = {name: content_digest(tasks[name]) for name in {one.task for one in places}}
-    begins = {key: begin and begin.digest for key, begin in chosen.items()}
-    return [
-        one.named(
-            {
-                **decisive,
-                "content": contents[one.task],
-                "prompt": begins.get((one.task, one.method)),
-            }
-        )
-        for one in places
-    ]
-
-
-def run_trials(
-    config: FewshotConfig,
-    backbone: Backbone,
-    tasks: Mapping[str, TaskData],
-    chosen: Choices,
-    trials: Sequence[Trial],
-    store: Store,
-    *,
-    progress: bool,
-) -> dict[str, tuple[Prompt, ...]]:
-    """Run trials, bank by bank; the tuned prompts that no folder keeps.
-
-    `progress` is a bar over runs on a terminal, else a line a minute.
-    """
-    begins = {key: begin for key, begin in chosen.items() if begin}
-    bench = Workbench(config, backbone, tasks, begins, store.folder)
-    told = rehearse(bench, trials)
-    store.notes = (*store.notes, *told)
-    for one in told if progress else ():
-        note(one)
-    store.begin()
-    if store.folder is not None:
-        write_folder(store.folder, config, tasks, weights_digest(backbone))
-    hidden, beat, done = not progress or not sys.stderr.isatty(), Beat(), 0
-    with tqdm(total=len(trials), unit="run", disable=hidden, dynamic_ncols=True) as bar:
-        for bank in banks(trials, config.side_by_side):
-
-            def on_step(step: int, name: str = str(bank), done: int = done) -> None:
-                told = f"{name}, step {step} of {config.max_steps}"
-                bar.set_postfix_str(told)
-                if progress and hidden and beat.due():
-                    print(f"{told}; {done} of {len(trials)} runs done", file=sys.stderr, flush=True)
-
-            bar.set_postfix_str(str(bank))
-            run_bank(bench, bank, store, on_step)
-            bar.update(len(bank.trials))
-            done += len(bank.trials)
-            runs = [store.runs[one.id] for one in bank.trials]
-            if progress:
-                bar.write(summary(str(bank), runs), file=sys.stderr)
-    return bench.kept
+    return Grid(config, tasks, chosen), notes
 
 
 def write_folder(

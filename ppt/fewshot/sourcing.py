@@ -255,7 +255,7 @@ def _portion(asked: Asked, data: TaskData | Corpus, shots: int | None = None) ->
     bench, config = asked.bench, asked.bench.config
     most = config.mixture_steps * config.per_device_train_batch_size
     if isinstance(data, TaskData):
-        view = bench.view_of(data, asked.method)
+        view = bench.view(data, asked.method)
         given = data.all_shots if shots is None else shots
         seed = EMBEDDING_SEED if shots is None else asked.trial.seed
         train, held = view.sides(given, seed, most)

@@ -64,11 +64,7 @@ def random_uniform(limit: float = 0.5) -> Initialiser:
     The RMS is limit / sqrt(3), 0.29 for 0.5. That suits T5, whose embeddings are
     larger; those of SmolLM2-135M have 0.136, so ``random:0.24`` matches them.
     """
-
-    def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-        return torch.empty(shape).uniform_(-limit, limit, generator=generator)
-
-    return make
+    return lambda shape, generator: torch.empty(shape).uniform_(-limit, limit, generator=generator)
 
 
 def sampled_vocabulary(vocabulary: Vocabulary, count: int = COMMON_TOKENS) -> Initialiser:
@@ -94,11 +90,7 @@ def class_labels(vocabulary: Vocabulary, argument: str = "") -> Initialiser:
     tokens = vocabulary.embed(words.ids) * (torch.arange(words.ids.shape[1]) < lengths)[:, :, None]
     means = tokens.sum(1) / lengths
     rest = sampled_vocabulary(vocabulary)
-
-    def make(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-        return torch.cat([means, rest(shape, generator)])[: shape[0]]
-
-    return make
+    return lambda shape, generator: torch.cat([means, rest(shape, generator)])[: shape[0]]
 
 
 def text(vocabulary: Vocabulary, words: str) -> Initialiser:
@@ -107,11 +99,7 @@ def text(vocabulary: Vocabulary, words: str) -> Initialiser:
     ids = vocabulary.tokenizer(known, add_special_tokens=False)["input_ids"]
     if not ids or known != words:
         raise ConfigError(f"init 'text:{words}' has no tokens: give words, as in text:Is it good?")
-
-    def make(shape: tuple[int, int], _: torch.Generator) -> Tensor:
-        return vocabulary.embed(torch.tensor(ids)[torch.arange(shape[0]) % len(ids)])
-
-    return make
+    return lambda shape, _: vocabulary.embed(torch.tensor(ids)[torch.arange(shape[0]) % len(ids)])
 
 
 def checkpoint(path: str, deep: DeepShape | None = None, kind: str | None = None) -> Initialiser:

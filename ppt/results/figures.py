@@ -83,8 +83,7 @@ def points_per_line(runs: Iterable[Run]) -> int:
 def save_plots(folder: Path | str, plots: Iterable[Plot], suffix: str = "png") -> tuple[Path, ...]:
     """Write ``folder/<name>.<suffix>`` for each plot, on white; one of `SUFFIXES`."""
     require_known("suffix", suffix, SUFFIXES)
-    paths = []
-    for plot in plots:
-        path = Path(folder) / f"{plot.name}.{suffix}"
-        paths.append(save_figure(path, plot.draw(), dpi=120, facecolor="white"))
-    return tuple(paths)
+    return tuple(
+        save_figure(Path(folder) / f"{one.name}.{suffix}", one.draw(), dpi=120, facecolor="white")
+        for one in plots
+    )

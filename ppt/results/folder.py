@@ -26,8 +26,6 @@ FOLDERS = (PARTS, ADAPTERS, REJECTS, PLOTS, EMBEDDINGS)
 GRID = Kind("results", RESULTS, (*FILES, *FOLDERS))
 """All that a grid and its report leave."""
 
-clear = GRID.clear
-
 
 def embedding_file(folder: Path, task: str, shots: int, seed: int) -> Path:
     """Where a results folder keeps what a target is known by."""

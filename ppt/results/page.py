@@ -36,7 +36,7 @@ _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uff
 
 def html_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
     """The whole page; the same for the same report. `images` are PNGs about transfer, by title."""
-    chosen, rows = report.chosen, report.rows
+    chosen, rows, shown = report.chosen, report.rows, [one.run for one in report.examples]
     script, style = _asset("page.js"), _asset("page.css")
     environment = jinja2.Environment(
         autoescape=True,
@@ -48,7 +48,7 @@ def html_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
     return (
         environment.from_string(_asset("page.html"))
         .render(
-            title=report.title,
+            title="Few-shot results",
             facts=_facts(report),
             notes=report.notes,
             overviews=overviews(rows),
@@ -59,7 +59,11 @@ def html_page(report: Report, images: Mapping[str, bytes] | None = None) -> str:
             points=points_per_line(chosen),
             examples=_by_task(report.examples),
             choice=CHOICE,
-            filters=_filters(report.examples),
+            filters=[
+                ("task", distinct(shown, "task")),
+                ("method", methods_of(shown)),
+                ("outcome", ("wrong", "right")),
+            ],
             runs=_runs_sheet(report.runs, chosen),
             methods=[
                 (name, METHODS[name].summary)
@@ -122,15 +126,6 @@ def _by_task(examples: Sequence[Examples]) -> list[tuple[str, list[Examples]]]:
     shown = [one for one in examples if one.predictions]
     tasks = distinct((one.run for one in shown), "task")
     return [(task, [one for one in shown if one.run.task == task]) for task in tasks]
-
-
-def _filters(examples: Sequence[Examples]) -> list[tuple[str, tuple[str, ...]]]:
-    runs = [one.run for one in examples]
-    return [
-        ("task", distinct(runs, "task")),
-        ("method", methods_of(runs)),
-        ("outcome", ("wrong", "right")),
-    ]
 
 
 def _runs_sheet(runs: Sequence[Run], chosen: Sequence[Run]) -> Sheet:

@@ -56,7 +56,6 @@ class Results:
 class Report:
     """What a page is made of: all runs, of them the selected, their rows, examples, notes."""
 
-    title: str
     runs: tuple[Run, ...]
     chosen: tuple[Run, ...]
     rows: tuple[Row, ...]
@@ -105,7 +104,7 @@ def report_of(
         notes.append(f"No run of {BASELINE}: no differences. Name a --baseline to have them.")
     if missing := sum(not one.predictions for one in examples):
         notes.append(f"{PREDICTIONS} has no rows of {missing} of the runs that examples are from.")
-    return Report("Few-shot results", results.runs, chosen, rows, examples, tuple(notes))
+    return Report(results.runs, chosen, rows, examples, tuple(notes))
 
 
 def make_report(folder: Path, *, metric: str = "accuracy", baseline: str | None = None) -> Report:

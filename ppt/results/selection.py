@@ -41,23 +41,14 @@ def best_validated(runs: Sequence[Run]) -> Run:
     return min(runs, key=_rank)
 
 
-def chosen_run(
-    runs: Iterable[Run],
-    kept: Container[str] = (),
-    task: str | None = None,
-    method: str | None = None,
-    shots: int | None = None,
-    seed: int | None = None,
-    run: str | None = None,
-) -> Run:
+def chosen_run(runs: Iterable[Run], kept: Container[str] = (), **fields: str | int | None) -> Run:
     """The one run that is meant: of those that fit and that can label rows the one with the most
     examples, then the best validation scores.
 
-    What those of the ids `kept` have tuned is in memory. Raises ConfigError where none fits, or
-    several tasks do.
+    Those fit that have the values of `fields`, such as task or shots; None: any. What those of the
+    ids `kept` have tuned is in memory. Raises ConfigError where none fits, or several tasks do.
     """
-    asked = {"task": task, "method": method, "shots": shots, "seed": seed, "run": run}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = {name: value for name, value in fields.items() if value is not None}
     fitting = tuple(runs)
     for name, value in asked.items():
         left = tuple(one for one in fitting if getattr(one, name) == value)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ppt.base.files import TO_GO_ON, appearing, synced, write_atomically, writing
 from ppt.errors import InputError, OutputError, first_line
-from ppt.results.folder import PARTS, clear
+from ppt.results.folder import GRID, PARTS
 from ppt.results.lines import Lines, read_lines
 from ppt.results.predictions import PREDICTION_COLUMNS
 from ppt.results.run import Run
@@ -65,7 +65,7 @@ class ResultStore(Store):
     def begin(self) -> None:
         """Remove what is to go."""
         if self._anew:
-            clear(self.folder)
+            GRID.clear(self.folder)
 
     def missing(self, trials: Iterable[Trial]) -> list[Trial]:
         """The trials without a row; raises OutputError where one was made from other things."""

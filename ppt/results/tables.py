@@ -45,23 +45,19 @@ class Sheet:
     note: str = ""
 
     def __post_init__(self) -> None:
-        shown = {
-            "title": visible(self.title),
-            "head": tuple(map(visible, self.head)),
-            "rows": tuple(tuple(map(visible, row)) for row in self.rows),
-        }
-        for name, value in shown.items():
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "title", visible(self.title))
+        object.__setattr__(self, "head", tuple(map(visible, self.head)))
+        object.__setattr__(self, "rows", tuple(tuple(map(visible, row)) for row in self.rows))
 
 
 def overview(rows: Sequence[Row], shots: int) -> Sheet:
     """Methods down, tasks across, for one number of shots, with the mean over tasks."""
     here = [row for row in rows if row.shots == shots]
     tasks = list(dict.fromkeys(row.task for row in here))
-    cells = {(row.method, row.task): row for row in here}
+    cells = {(row.method, row.task): f"{spread(row.scores[row.metric])}{row.mark}" for row in here}
     methods = dict.fromkeys(row.method for row in here)
     body = tuple(
-        (method, *(_score_cell(cells.get((method, task))) for task in tasks)) for method in methods
+        (method, *(cells.get((method, task), NONE) for task in tasks)) for method in methods
     )
     metric = METRICS[here[0].metric]
     return Sheet(
@@ -81,22 +77,24 @@ def overviews(rows: Sequence[Row]) -> list[Sheet]:
 def details(rows: Sequence[Row]) -> Sheet:
     """A line for each row: both scores, interval and seeds; with a baseline differences too."""
     metric, baseline = rows[0].metric, rows[0].baseline
-    percent = f"{CONFIDENCE:.0%}"
+    share = f"{CONFIDENCE:.0%}"
     columns: dict[str, Callable[[Row], str]] = {
         "task": lambda row: _task(row.task),
         "shots": lambda row: str(row.shots),
         "method": lambda row: row.method,
         "accuracy (%)": lambda row: spread(row.scores["accuracy"]),
         "macro-F1 (%)": lambda row: spread(row.scores["macro_f1"]),
-        f"{percent} interval": lambda row: interval(row.scores[metric]),
+        f"{share} interval": lambda row: interval(row.scores[metric]),
         "seeds": lambda row: str(row.scores[metric].n),
     }
     title = f"Test scores; intervals of {METRICS[metric]}"
     if baseline:
         title += f", differences to {baseline} over common seeds"
         columns |= {
-            "difference": _difference,
-            f"its {percent} interval": lambda row: interval(row.difference, sign="+"),
+            "difference": lambda row: (
+                f"{percent(row.difference.mean, '+')}{row.mark}" if row.difference else NONE
+            ),
+            f"its {share} interval": lambda row: interval(row.difference, sign="+"),
             "pairs": lambda row: str(row.difference.n) if row.difference else NONE,
         }
     body = tuple(tuple(cell(row) for cell in columns.values()) for row in rows)
@@ -152,21 +150,24 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_text(["task", "shots", "method", "metric", "baseline", *names], lines)
 
 
-def csv_text(head: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    """A CSV file, its texts as `_csv_cell` makes them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(map(_csv_cell, line) for line in lines)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """A text that neither steers a terminal nor is a formula; numbers as they are."""
     if not isinstance(value, str):
         return value
     text = visible(value)
     return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def csv_text(
+    head: Sequence[str], lines: Iterable[Sequence[Any]], cell: Callable[[Any], Any] = inert,
+    sign: str = ",",
+) -> str:  # fmt: skip
+    """A CSV file with `sign` between its values, which are as `cell` makes them."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=sign, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(map(cell, line) for line in lines)
+    return text.getvalue()
 
 
 def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
@@ -176,12 +177,6 @@ def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
     for name, text in texts.items():
         write_atomically(Path(folder) / name, text.encode("utf-8", "replace"))
     return tuple(Path(folder) / name for name in texts)
-
-
-def _score_cell(row: Row | None) -> str:
-    if row is None:
-        return NONE
-    return f"{spread(row.scores[row.metric])}{row.mark}"
 
 
 def spread(one: Summary) -> str:
@@ -194,12 +189,6 @@ def interval(one: Summary | None, sign: str = "") -> str:
     if one is None or one.low is None or one.high is None:
         return NONE
     return f"{percent(one.low, sign)} to {percent(one.high, sign)}"
-
-
-def _difference(row: Row) -> str:
-    if row.difference is None:
-        return NONE
-    return f"{percent(row.difference.mean, '+')}{row.mark}"
 
 
 def percent(value: float, sign: str = "") -> str:

@@ -33,9 +33,8 @@ _AFTER = "text follows a closing quotation mark"
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """What is no record, with a reason word of `ppt.tasks.rows.REASONS`."""
+    """What is no record, and why."""
 
-    reason: str
     detail: str
 
 
@@ -142,7 +141,7 @@ def records(
             whole = sum(one.count(sign) + 1 == width for one in taken)
             swallows = 2 * whole > len(taken) > 1 and not any('"' in cell for cell in cells)
         if careful and swallows:
-            cells = BadRow("broken_line", f"a quotation mark spans {len(taken)} whole lines")
+            cells = BadRow(f"a quotation mark spans {len(taken)} whole lines")
         if isinstance(cells, BadRow):
             back.extendleft(reversed(taken[1:]))
             taken = taken[:1]
@@ -176,7 +175,7 @@ def _marked(
         if line.startswith('"', place):
             cell, line, place = _in_marks(line, place + 1, more)
             if not line:
-                return BadRow("broken_line", _UNCLOSED), taken, True, True
+                return BadRow(_UNCLOSED), taken, True, True
             needed = needed or any(one in cell for one in (sign, '"', "\n", "\r"))
         else:
             end = line.find(sign, place)
@@ -187,7 +186,7 @@ def _marked(
         if line.startswith(sign, place):
             place += 1
         elif line[place : place + 2].strip("\r\n"):
-            return BadRow("broken_line", _AFTER), taken, True, True
+            return BadRow(_AFTER), taken, True, True
         else:
             return cells, taken, stray, needed
 
@@ -226,7 +225,7 @@ def _rows(
             more = next((i for i in range(len(cells), len(names), -1) if cells[i - 1].strip()), 0)
             if more or len(cells) < len(names):
                 counts = f"{more or len(cells)} cells, but the header has {len(names)}"
-                cells = BadRow("broken_line", f"{counts} (quote texts that hold {sign!r})")
+                cells = BadRow(f"{counts} (quote texts that hold {sign!r})")
         row: Mapping[str, Any] | BadRow = (
             cells if isinstance(cells, BadRow)
             else {name: cell for name, cell in zip(names, cells, strict=False) if name}

@@ -213,7 +213,7 @@ def _json_rows(path: Path, kind: str) -> Placed:
         try:
             yield f"line {number}", _record(_decoded(line))
         except (ValueError, RecursionError) as error:
-            yield f"line {number}", BadRow("broken_line", f"no JSON: {first_line(error)}")
+            yield f"line {number}", BadRow(f"no JSON: {first_line(error)}")
 
 
 def _array(path: Path, kind: str) -> list[Any] | None:
@@ -239,7 +239,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any] | BadRow:
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        return BadRow("broken_line", f"the key {twice!r:.80} stands twice")
+        return BadRow(f"the key {twice!r:.80} stands twice")
     return made
 
 
@@ -250,14 +250,14 @@ def _record(value: Any) -> Mapping[str, Any] | BadRow:
     if isinstance(value, BadRow):
         return value
     if not isinstance(value, dict):
-        return BadRow("broken_line", f"a JSON {type(value).__name__}, no object")
+        return BadRow(f"a JSON {type(value).__name__}, no object")
     level: list[Any] = [value]
     for _ in range(DEEPEST):
         level = [
             inner for one in level if isinstance(one, dict | list)
             for inner in (one.values() if isinstance(one, dict) else one)
         ]  # fmt: skip
-    return BadRow("broken_line", f"more than {DEEPEST} lists in lists") if level else value
+    return BadRow(f"more than {DEEPEST} lists in lists") if level else value
 
 
 def _parquet_rows(path: Path, *, packed: bool) -> Placed:

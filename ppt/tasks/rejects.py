@@ -48,7 +48,7 @@ def usable_rows(
     for place, fields in table.rows:
         try:
             if isinstance(fields, BadRow):
-                raise UnusableError(fields.reason, fields.detail)
+                raise UnusableError("broken_line", fields.detail)
             kept.append((place, make(fields)))
         except UnusableError as unusable:
             rejects.append(RowReject(split, place, *unusable.args))

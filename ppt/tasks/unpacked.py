@@ -55,12 +55,8 @@ class _Streams(io.RawIOBase):
         return data
 
 
-def _bzip2(path: Path) -> IO[bytes]:
-    return io.BufferedReader(_Streams(path, bz2.BZ2Decompressor), _CHUNK)
-
-
-def _xz(path: Path) -> IO[bytes]:
-    return io.BufferedReader(_Streams(path, lzma.LZMADecompressor), _CHUNK)
+def _streamed(start: Callable[[], Any], path: Path) -> IO[bytes]:
+    return io.BufferedReader(_Streams(path, start), _CHUNK)
 
 
 def _zstd(path: Path) -> IO[bytes]:
@@ -71,8 +67,8 @@ def _zstd(path: Path) -> IO[bytes]:
 
 
 PACKINGS = {
-    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", _bzip2), ".xz": ("xz", _xz),
-    ".zst": ("zstd", _zstd),
+    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", partial(_streamed, bz2.BZ2Decompressor)),
+    ".xz": ("xz", partial(_streamed, lzma.LZMADecompressor)), ".zst": ("zstd", _zstd),
 }  # fmt: skip
 """How the names of packed files end, what they are, and how they are opened."""
 

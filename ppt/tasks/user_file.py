@@ -53,7 +53,10 @@ def load_task_file(path: Path | str) -> TaskData:
     try:
         keys = _read(path)
         places = {key: _file(keys, key, path) for key in (TRAIN, TEST) if key in keys}
-        files = Files(**places, quoting=_quoting(keys))
+        quoting = _text(keys, "quoting") if "quoting" in keys else None
+        if quoting is not None:
+            require_known("quoting", quoting, QUOTINGS)
+        files = Files(**places, quoting=quoting)
         tables = dict(file_tables(files))
         data = data_of(_task(keys, path, files, list(tables.values())), tables)
         _require_rows(data)
@@ -96,20 +99,16 @@ def _task(keys: Keys, path: Path, files: Files, tables: list[Table]) -> Task:
 def _columns(keys: Keys, format_name: str) -> Columns:
     given = keys["columns"]
     if not isinstance(given, Keys):
-        raise ConfigError(
-            f"line {keys.lines['columns']}: columns: expected indented lines such as"
-            f" 'text_a: review', got {given!r:.60}."
-        )
+        told = f"expected indented lines such as 'text_a: review', got {given!r:.60}."
+        raise keys.wrong("columns", told)
     _require_keys(given, COLUMN_KEYS, "key of columns")
     for key in ("text_a", "label", *(("options",) if format_name == "multiple_choice" else ())):
         if key not in given:
-            raise ConfigError(
-                f"line {keys.lines['columns']}: columns: {key} is missing: name the column."
-            )
+            raise keys.wrong("columns", f"{key} is missing: name the column.")
     names = {key: _names(given, key) for key in given}
     for key in ("label", "id"):
         if len(names.get(key, ())) > 1:
-            raise ConfigError(f"line {given.lines[key]}: {key}: expected one column.")
+            raise given.wrong(key, "expected one column.")
     return Columns(
         names["text_a"],
         names.get("text_b", ()),
@@ -123,10 +122,8 @@ def _names(given: Keys, key: str) -> tuple[str, ...]:
     """One column, or a list of them."""
     names = given[key] if isinstance(given[key], list) else [given[key]]
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(
-            f"line {given.lines[key]}: {key}: expected the name of a column, or a list of"
-            f" them as [first, second], got {given[key]!r:.60}."
-        )
+        told = "expected the name of a column, or a list of them as [first, second]"
+        raise given.wrong(key, f"{told}, got {given[key]!r:.60}.")
     return tuple(map(normalise, names))
 
 
@@ -149,21 +146,13 @@ def _file(keys: Keys, key: str, path: Path) -> Path:
     return file
 
 
-def _quoting(keys: Keys) -> str | None:
-    if "quoting" not in keys:
-        return None
-    quoting = _text(keys, "quoting")
-    require_known("quoting", quoting, QUOTINGS)
-    return quoting
-
-
 def _require_columns(given: Keys, table: Table) -> None:
     if not table.rows:
         raise InputError(f"{table.source} has no rows: expected one row an example.")
     for key in given:
         for name in _names(given, key):
             if lack := table.lacks(name):
-                raise ConfigError(f"line {given.lines[key]}: {key}: {lack}")
+                raise given.wrong(key, lack)
 
 
 def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, ...]:
@@ -173,15 +162,16 @@ def _labels(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, .
     if not isinstance(given, Keys) or not given:
         seen = listed((f"{value[:50]}: ..." for value in sorted(counts[0])), len(LETTERS))
         raise ConfigError(f"labels: expected a line a label, as its value and a word ({seen}).")
-    line, values = f"line {keys.lines['labels']}: ", {key: label_value(key) for key in given}
+    values = {key: label_value(key) for key in given}
     known = set(values.values())
     for table, count in zip(tables, counts, strict=True):
         for value, rows in count.items():
             if value and value not in known:  # a blank cell is a row without a label
-                raise ConfigError(
-                    f"{line}labels: {table.source} has the label {value[:60]!r} ({rows} times),"
-                    f" which has no word here.{did_you_mean(value[:60], known)} Add"
-                    f" '{value[:60]}: <word>', or leave those rows out of the file."
+                raise keys.wrong(
+                    "labels",
+                    f"{table.source} has the label {value[:60]!r} ({rows} times), which has no word"
+                    f" here.{did_you_mean(value[:60], known)} Add '{value[:60]}: <word>', or leave"
+                    " those rows out of the file.",
                 )
     for key, word in given.items():
         value, line = values[key], f"line {given.lines[key]}: "
@@ -204,10 +194,8 @@ def _label_counts(table: Table, column: str) -> Counter[str]:
 def _letters(keys: Keys, columns: Columns, tables: list[Table]) -> tuple[Label, ...]:
     """As many letters as the row with the most options needs."""
     if "labels" in keys:
-        raise ConfigError(
-            f"line {keys.lines['labels']}: labels: a choice has none, as its words are the letters"
-            " of the options: leave labels out."
-        )
+        told = "a choice has none, as its words are the letters of the options: leave labels out."
+        raise keys.wrong("labels", told)
     count = len(columns.options)
     if count == 1:
         column = columns.options[0]
@@ -230,15 +218,14 @@ def _patterns(keys: Keys) -> dict[str, str]:
         given = keys.get(key, {})
         if isinstance(given, Keys):
             _require_keys(given, LAYOUTS, f"layout of {key}")
-        elif isinstance(given, str):
-            given = _both(given)
+        elif isinstance(given, str):  # what goes on after the mask is for cloze alone
+            ends = given.rstrip().endswith("{mask}")
+            given = dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], given)
         if not isinstance(given, Mapping) or not all(isinstance(t, str) for t in given.values()):
-            raise ConfigError(f"line {keys.lines[key]}: {key}: expected text, in quotation marks.")
+            raise keys.wrong(key, "expected text, in quotation marks.")
         if any("\\n" in text for text in given.values()):  # YAML takes it so in ' or in none
-            raise ConfigError(
-                f"line {keys.lines[key]}: {key}: got a backslash and n, expected a line break: set"
-                " the text in double quotation marks."
-            )
+            told = "got a backslash and n, expected a line break"
+            raise keys.wrong(key, f"{told}: set the text in double quotation marks.")
         patterns |= {prefix + layout: _to_mask(text) for layout, text in given.items()}
     return patterns
 
@@ -247,12 +234,6 @@ def _to_mask(text: str) -> str:
     """A text that ends with its mask, without the line feed that a block of YAML ends with."""
     bare = text.rstrip()
     return bare if bare.endswith("{mask}") else text
-
-
-def _both(text: str) -> dict[str, str]:
-    """One text for both layouts, or for cloze only where it goes on after the mask."""
-    ends = text.rstrip().endswith("{mask}")
-    return dict.fromkeys(LAYOUTS if ends else LAYOUTS[:1], text)
 
 
 def _require_rows(data: TaskData) -> None:
@@ -271,7 +252,7 @@ def _require_rows(data: TaskData) -> None:
 def _text(keys: Keys, key: str, default: str = "") -> str:
     value = keys.get(key, default)
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"line {keys.lines[key]}: {key}: expected a word, got {value!r:.60}.")
+        raise keys.wrong(key, f"expected a word, got {value!r:.60}.")
     return value
 
 

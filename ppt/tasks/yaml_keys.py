@@ -20,6 +20,10 @@ class Keys(dict[str, Any]):
 
     lines: dict[str, int]
 
+    def wrong(self, key: str, told: str) -> ConfigError:
+        """The error for a key whose value cannot be used."""
+        return ConfigError(f"line {self.lines[key]}: {key}: {told}")
+
 
 class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads all scalars as text, keeps lines, and refuses keys that stand twice.

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -175,36 +175,28 @@ def _runs(seen: Measured, n: int) -> tuple[Indices, Indices]:
     return runs, seen.word_ends[n:] - seen.word_ends[:-n]
 
 
-def _top_run(n: int) -> Callable[[Measured], float]:
+def _top_run(seen: Measured, n: int) -> float:
     """The share of characters in the most frequent run of n words, where it is repeated."""
-
-    def share(seen: Measured) -> float:
-        runs, lengths = _runs(seen, n)
-        counts = np.bincount(runs)
-        most = int(counts.max(initial=0))
-        if most < 2:
-            return 0.0
-        tops = lengths[np.unique(runs, return_index=True)[1]][counts == most]
-        return seen.per_character(most * int(tops.max()))
-
-    return share
+    runs, lengths = _runs(seen, n)
+    counts = np.bincount(runs)
+    most = int(counts.max(initial=0))
+    if most < 2:
+        return 0.0
+    tops = lengths[np.unique(runs, return_index=True)[1]][counts == most]
+    return seen.per_character(most * int(tops.max()))
 
 
-def _in_repeated_runs(n: int) -> Callable[[Measured], float]:
+def _in_repeated_runs(seen: Measured, n: int) -> float:
     """The share of characters in runs of n words that occurred before, each counted once."""
-
-    def share(seen: Measured) -> float:
-        runs, _ = _runs(seen, n)
-        again = np.ones(len(runs), bool)
-        again[np.unique(runs, return_index=True)[1]] = False
-        covered = np.zeros(len(seen.words) + 1, np.int64)
-        starts = np.flatnonzero(again)
-        np.add.at(covered, starts, 1)
-        np.add.at(covered, starts + n, -1)
-        inside = np.cumsum(covered[:-1]) > 0
-        return seen.per_character(int(np.diff(seen.word_ends)[inside].sum()))
-
-    return share
+    runs, _ = _runs(seen, n)
+    again = np.ones(len(runs), bool)
+    again[np.unique(runs, return_index=True)[1]] = False
+    covered = np.zeros(len(seen.words) + 1, np.int64)
+    starts = np.flatnonzero(again)
+    np.add.at(covered, starts, 1)
+    np.add.at(covered, starts + n, -1)
+    inside = np.cumsum(covered[:-1]) > 0
+    return seen.per_character(int(np.diff(seen.word_ends)[inside].sum()))
 
 
 _TOP_RUNS = {2: 0.20, 3: 0.18, 4: 0.16}
@@ -216,9 +208,9 @@ _GOPHER_REPETITION = RuleSet(
         "dup_para_char_frac": (lambda seen: _characters_repeated(seen.paragraphs), 0, 0.2),
         "dup_line_frac": (lambda seen: _share_of_repeated(seen.lines), 0, 0.3),
         "dup_line_char_frac": (lambda seen: _characters_repeated(seen.lines), 0, 0.2),
-        **{f"top_{n}_gram": (_top_run(n), 0, most) for n, most in _TOP_RUNS.items()},
+        **{f"top_{n}_gram": (partial(_top_run, n=n), 0, most) for n, most in _TOP_RUNS.items()},
         **{
-            f"duplicated_{n}_n_grams": (_in_repeated_runs(n), 0, most)
+            f"duplicated_{n}_n_grams": (partial(_in_repeated_runs, n=n), 0, most)
             for n, most in _REPEATED_RUNS.items()
         },
     }

@@ -93,17 +93,13 @@ class AdaptConfig(TrainSettings, MachineSettings, DocumentSettings):
         if self.merge and self.trains != "lora":
             raise ConfigError("--merge adds low-rank adapters to a model: give --trains=lora too.")
 
-    @property
-    def begins(self) -> str:
-        """A row of `RATES`."""
-        return "new" if self.config else self.trains
-
     def resolved(self) -> Self:
         """The same with every value that was left open."""
         rate, decay = self.learning_rate, self.weight_decay
+        usual = RATES["new" if self.config else self.trains]
         return replace(
             self,
-            learning_rate=RATES[self.begins][self.optimizer] if rate is None else rate,
+            learning_rate=usual[self.optimizer] if rate is None else rate,
             weight_decay=0.0 if decay is None else decay,
             model=self.model or (None if self.config else DEFAULT_MODEL),
         )

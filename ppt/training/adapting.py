@@ -1,8 +1,7 @@
 """Adapting a language model to raw documents, from read flags to what is kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import ppt
 from ppt.backbones.base import Backbone
@@ -19,7 +18,7 @@ from ppt.training.evaluation import Course, Evaluation
 from ppt.training.folder import MODEL, begin_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
-from ppt.training.processes import ALONE, Processes
+from ppt.training.processes import Session
 from ppt.training.trainables import Weights, everything, lora
 from ppt.training.windows import TOKENS, Reading
 
@@ -28,55 +27,41 @@ TOKENIZER = "tokenizer.json"
 
 
 def adapt(
-    config: AdaptConfig,
-    reading: Reading,
-    folder: Path,
-    *,
-    processes: Processes = ALONE,
-    goes_on: bool = False,
-    progress: str = "none",
-    tell: Callable[[str], None] = lambda _: None,
+    config: AdaptConfig, reading: Reading, folder: Path, session: Session
 ) -> Course[Evaluation]:
-    """Train on raw documents as resolved `config` says, and keep everything in `folder`.
-
-    `tell` hears what users should know meanwhile.
-    """
-    backbone = beginning(config, reading, processes, folder if goes_on else None)
+    """Train on raw documents as resolved `config` says, and keep everything in `folder`."""
+    kept = folder if session.goes_on else None
+    backbone = beginning(config, reading, session.processes.device or config.device, kept)
     backbone.require_room(0, config.max_length, 1, "lower --max_length")
 
     def begin(tokens: Path) -> None:
         if config.config:
             core = backbone.tokenizer.backend_tokenizer.to_str()
             write_synced(tokens / TOKENIZER, core.encode())
-        begin_run(folder, config, goes_on=goes_on)
+        begin_run(folder, config, goes_on=session.goes_on)
 
     is_lora = config.trains == "lora"
     with lora(backbone, config.seed) if is_lora else everything(backbone) as weights:
         made = language_run(
-            weights, reading, config.objective, config, folder, begin=begin, processes=processes,
-            goes_on=goes_on, progress=progress == "bar" and processes.first,
-        )  # fmt: skip
-        if processes.first:
-            tell(made.told)
-            if goes_on:
-                tell(f"going on with the run in {folder}")
+            weights, reading, config.objective, config, folder, session, begin=begin
+        )
+        session.told(made.told, folder)
         course = run(
             made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
-            progress=progress,
+            progress=session.progress,
         )  # fmt: skip
-        if processes.first:
+        if session.processes.first:
             finish(config, folder, weights, made.facts, course)
     return course
 
 
 def beginning(
-    config: AdaptConfig, reading: Reading, processes: Processes, folder: Path | None
+    config: AdaptConfig, reading: Reading, device: str | None, folder: Path | None
 ) -> Backbone:
     """The model that training begins from, found or made of nothing.
 
     A run that goes on in `folder` has its tokenizer there, unless it was killed at its very end.
     """
-    device = processes.device or config.device
     if config.model is not None:
         return load_backbone(
             config.model, device=device, dtype=config.dtype, threads=config.threads
@@ -116,16 +101,11 @@ def finish(
         card = {"backbone": config.model, "objective": config.objective, **scores}
         weights.save(0, folder / ADAPTER, str(base), card)
     else:
-        save_model(folder / MODEL, weights.merged(), backbone.tokenizer)
+        with without_bars(), appearing_folder(folder / MODEL) as scratch:
+            weights.merged().save_pretrained(scratch)
+            backbone.tokenizer.save_pretrained(scratch)
     heading = model_heading(base, place_of(config), loader)
     facts = {"objective": config.objective, **facts, "ppt": ppt.__version__}
     title = f"{config.objective}, {config.model or config.config}"
     # "loss" is that of label words, which documents have none of
     end_run(folder, config, course, title, heading, facts, aside=("loss",))
-
-
-def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
-    """Write a folder that transformers reads, whole or not at all."""
-    with without_bars(), appearing_folder(folder) as scratch:
-        model.save_pretrained(scratch)
-        tokenizer.save_pretrained(scratch)

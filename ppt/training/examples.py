@@ -29,11 +29,6 @@ class Examples:
     validation: TokenRows
     words: LabelWords
 
-    @property
-    def cut_share(self) -> float:
-        """The share of rows whose texts were cut."""
-        return (self.train.cut + self.validation.cut) / (len(self.train) + len(self.validation))
-
 
 def load_examples(
     corpus: Corpus,

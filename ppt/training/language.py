@@ -25,7 +25,7 @@ from ppt.training.adaptation import SPANS, AdaptConfig
 from ppt.training.evaluation import Evaluation
 from ppt.training.folder import require_apart
 from ppt.training.objective import Material, OneRun, Watch
-from ppt.training.processes import Processes
+from ppt.training.processes import Processes, Session
 from ppt.training.settings import PretrainConfig, TrainSettings
 from ppt.training.shared import LM
 from ppt.training.trainables import Trainable
@@ -155,28 +155,26 @@ def language_run(
     objective: str,
     config: PretrainConfig | AdaptConfig,
     folder: Path | None,
+    session: Session,
     *,
     most: int | None = None,
     begin: Callable[[Path], None],
-    processes: Processes,
-    goes_on: bool,
-    progress: bool,
 ) -> Material:
     """Raw documents as what is trained on, `most` windows or as many as the steps take.
 
     `begin` is called when they are read (`windows_in`).
     """
-    backbone, length = trainable.backbone, config.max_length
+    backbone, length, processes = trainable.backbone, config.max_length, session.processes
     encoder = Encoder.of(backbone.tokenizer)
     cut_for(backbone, objective, length)
     needed = most or config.max_steps * config.local_batch_size * processes.world
     limits = {TRAIN: needed, HELD_OUT: config.max_eval_examples or sys.maxsize}
-    if folder and not (goes_on and (folder / TOKENS).is_dir()):
+    if folder and not (session.goes_on and (folder / TOKENS).is_dir()):
         require_apart(folder, "--corpus or --eval_corpus", reading.paths)
     if processes.first or folder is None:
         windows = windows_in(
-            folder, reading, encoder, length, limits, begin=begin, goes_on=goes_on,
-            progress=progress,
+            folder, reading, encoder, length, limits, begin=begin, goes_on=session.goes_on,
+            progress=session.progress == "bar",
         )  # fmt: skip
     processes.wait()
     if not processes.first and folder:

@@ -24,7 +24,7 @@ from ppt.base.signals import StopRequest
 from ppt.errors import TrainingError, want_of_memory
 from ppt.training.evaluation import Course, S, Window, best_step, has_stalled
 from ppt.training.objective import Objective
-from ppt.training.optimizers import make_optimizer, rate
+from ppt.training.optimizers import MAKERS, rate
 from ppt.training.processes import ALONE, Processes, add_up_gradients
 from ppt.training.settings import StepSettings
 
@@ -88,7 +88,7 @@ class Loop(Generic[S]):
         assert len(settings) == len(lanes)
         self.parameters = [self.trainable.parameters(lane) for lane in lanes]
         self.optimizers = [
-            make_optimizer(own, one) if own else None
+            MAKERS[one.optimizer](own, one) if own else None
             for own, one in zip(self.parameters, self.settings, strict=True)
         ]
         # before a state is taken up: a resumed run is pulled to where it began, too

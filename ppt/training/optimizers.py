@@ -43,14 +43,7 @@ def _adafactor(parameters: Iterable[nn.Parameter], settings: StepSettings) -> to
 
 
 MAKERS = {"adamw": _adamw, "adafactor": _adafactor}
-
-
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: StepSettings
-) -> torch.optim.Optimizer:
-    """The optimizer of resolved settings."""
-    assert settings.learning_rate is not None, "settings must be resolved"
-    return MAKERS[settings.optimizer](parameters, settings)
+"""``--optimizer`` → what makes it for parameters and resolved settings."""
 
 
 def rate(settings: StepSettings, step: int) -> float:

@@ -1,6 +1,6 @@
 """Pre-training on a corpus, from opened corpus and loaded backbone to what is kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ppt.training.folder import begin_run, check_run, end_run
 from ppt.training.keeper import run
 from ppt.training.language import language_run
 from ppt.training.objective import CorpusRows, Material
-from ppt.training.processes import ALONE, Processes
+from ppt.training.processes import ALONE, Processes, Session
 from ppt.training.settings import PretrainConfig
 from ppt.training.shared import LM
 from ppt.training.starts import started
@@ -81,25 +81,15 @@ def train_prompt(
     with locked(folder):
         goes_on = folder is not None and check_run(folder, config)
         read = corpus if isinstance(corpus, Corpus) else Reading(str(corpus), config)
-        return pretrain(config, read, backbone, folder, goes_on=goes_on, progress=progress)
+        return pretrain(config, read, backbone, folder, Session(ALONE, goes_on, progress))
 
 
 def pretrain(
-    config: PretrainConfig,
-    corpus: Corpus | Reading,
-    backbone: Backbone,
-    folder: Path | None,
-    *,
-    processes: Processes = ALONE,
-    goes_on: bool = False,
-    progress: str = "none",
-    tell: Callable[[str], None] = lambda _: None,
-) -> Pretrained:
-    """Train on a corpus as resolved `config` says; with a `folder`, keep everything there.
-
-    `tell` hears what users should know meanwhile.
-    """
-    renderer, weights = None, weights_digest(backbone)
+    config: PretrainConfig, corpus: Corpus | Reading, backbone: Backbone, folder: Path | None,
+    session: Session,
+) -> Pretrained:  # fmt: skip
+    """Train on a corpus as resolved `config` says; with a `folder`, keep everything there."""
+    renderer, weights, processes = None, weights_digest(backbone), session.processes
     if isinstance(corpus, Corpus):
         renderer = Renderer.standard(
             config.format, backbone.layout, config.style, backbone.tokenizer, config.max_length,
@@ -108,28 +98,25 @@ def pretrain(
 
     def begin(_: Path | None = None) -> None:
         if processes.first and folder:
-            begin_run(folder, config, goes_on=goes_on)
+            begin_run(folder, config, goes_on=session.goes_on)
 
     with started(config, backbone, renderer, corpus) as trainable:
-        shown = progress != "none" and processes.first
+        shown = session.progress != "none" and processes.first
         if isinstance(corpus, Corpus):
             assert renderer is not None, "rows of a corpus are rendered"
             made = corpus_rows(config, corpus, renderer, trainable, processes, progress=shown)
             begin()
         else:
             made = language_run(
-                trainable, corpus, LM, config, folder, most=config.max_train_examples,
-                begin=begin, processes=processes, goes_on=goes_on, progress=progress == "bar",
+                trainable, corpus, LM, config, folder, session, most=config.max_train_examples,
+                begin=begin,
             )  # fmt: skip
         facts = {**facts_of(config, renderer), **made.facts, "ppt": ppt.__version__}
-        if processes.first:
-            tell(made.told)
-            if goes_on:
-                tell(f"going on with the run in {folder}")
+        session.told(made.told, folder)
         processes.wait()
         course = run(
             made.objective, folder, resume=config.resume_from_checkpoint, identity=made.identity,
-            early=config.embedding_steps, progress=progress,
+            early=config.embedding_steps, progress=session.progress,
         )  # fmt: skip
         scores = course.scores(config.metric_for_best_model)
         card = card_of(config, renderer, made.identity, course.step)
@@ -156,7 +143,9 @@ def corpus_rows(
         corpus, renderer, config.max_train_examples or limit, config.max_eval_examples,
         progress=progress,
     )  # fmt: skip
-    digest, cut = file_digest(corpus.folder / MANIFEST), f"{examples.cut_share:.1%}"
+    both = examples.train, examples.validation
+    cut = f"{sum(rows.cut for rows in both) / sum(map(len, both)):.1%}"
+    digest = file_digest(corpus.folder / MANIFEST)
     count = f"{len(examples.train):,} train, {len(examples.validation):,} validation"
     facts = {
         "corpus": str(config.corpus),

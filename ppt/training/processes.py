@@ -5,7 +5,9 @@ process alone asks nobody, so that accelerate is imported only where it is neede
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +41,27 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A part of a run, from its begin or a state to its end or an interruption.
+
+    It may be one of several `processes`, and `goes_on` with what is in its folder. `progress` is
+    how it tells where it stands: "bar", "lines" or "none"; `tell` hears what users should know.
+    """
+
+    processes: Processes = ALONE
+    goes_on: bool = False
+    progress: str = "none"
+    tell: Callable[[str], None] = lambda _: None
+
+    def told(self, what: str, folder: Path | None) -> None:
+        """Tell `what` is trained on, and that a run goes on, once."""
+        if self.processes.first:
+            self.tell(what)
+            if self.goes_on:
+                self.tell(f"going on with the run in {folder}")
 
 
 class Accelerated(Processes):

@@ -38,8 +38,7 @@ def started(
     name, _, place = config.init.partition(":")
     before = prompt_folder(given(place)) if name == "checkpoint" else None
     if before:
-        for doubt in doubts([open_prompt(before)], backbone, config.model):
-            note(doubt)
+        note(*doubts([open_prompt(before)], backbone, config.model))
     if is_prompt:
         yield _prompt(config, backbone, renderer, corpus)
         return

@@ -131,17 +131,14 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
 
 def rng_states() -> dict[str, Tensor]:
     """The states of PyTorch's generators; nothing here draws from others."""
-    states = {"rng.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"rng.cuda.{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
-    return states
+    of_gpus = enumerate(torch.cuda.get_rng_state_all())
+    return {"rng.cpu": torch.get_rng_state(), **{f"rng.cuda.{i}": s for i, s in of_gpus}}
 
 
 def restore_rng(state: State) -> None:
     """Set the generators; those of GPUs as far as there are as many as before."""
     torch.set_rng_state(state.tensors["rng.cpu"])
-    devices = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    for i in devices:
+    for i in range(torch.cuda.device_count()):
         if f"rng.cuda.{i}" in state.tensors:
             torch.cuda.set_rng_state(state.tensors[f"rng.cuda.{i}"], i)
 

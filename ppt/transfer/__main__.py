@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ppt.backbones.sources import DEFAULT_MODEL
 from ppt.base.extras import left_out
@@ -12,7 +12,7 @@ from ppt.base.files import save_figure, write_atomically
 from ppt.base.flags import Command, flag, parse, to_json
 from ppt.base.imports import quick_imports
 from ppt.base.output_folder import CONFIG, Kind, locked
-from ppt.errors import InputError, exit_status, note, visible
+from ppt.errors import InputError, as_command, note, visible
 from ppt.results.selection import RESULTS
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ USUAL = "results"
 class TransferConfig(Command):
     """``python -m ppt.transfer``: a library of prompts in, tables and plots out."""
 
-    GROUPS: ClassVar[tuple[str, ...]] = (INPUT, OUTPUT)
-
     library: str = flag("a folder of prompts", group=INPUT, option="")
     results: str | None = flag(
         "a results folder of python -m ppt.fewshot", group=INPUT, default=None,
@@ -64,12 +62,9 @@ class TransferConfig(Command):
     output_dir: str = flag("where tables and plots go", group=OUTPUT, default="transfer")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@as_command
+def main(argv: Sequence[str] | None) -> None:
     """The command. Returns its exit code."""
-    return exit_status(lambda: _run(argv))
-
-
-def _run(argv: Sequence[str] | None) -> None:
     config = parse(TransferConfig, argv, "python -m ppt.transfer", DESCRIPTION, EPILOG)
     folder = Path(config.output_dir)
     with locked(folder):
@@ -85,8 +80,7 @@ def _compare(config: TransferConfig, folder: Path, argv: Sequence[str] | None) -
         from ppt.transfer.sources import as_sources
 
     sources, notes = as_sources(find_prompts([config.library]), config.model)
-    for one in notes:
-        note(one)
+    note(*notes)
     if not sources:
         raise InputError(f"no prompt in {config.library} is for --model {config.model}.")
     if lacking := [one.name for one in sources if one.early is None]:
@@ -116,8 +110,7 @@ def _comparisons(config: TransferConfig, sources: Sequence["Source"]) -> list["C
         note("no results, so no transfer matrix: give --results.")
         return []
     results = read_results(folder)
-    for one in results.notes:
-        note(one)
+    note(*results.notes)
     chosen = results.selected()
     models = distinct(chosen, "model")
     if others := [one for one in models if not is_for(Prompt({"backbone": one}), config.model)]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ppt.base import names
 from ppt.base.names import check_name
-from ppt.errors import InputError, require_known
+from ppt.errors import InputError
 from ppt.prompts.early import EARLY, Early, read_early
 from ppt.prompts.files import ADAPTER, FOLDER, Prompt
 from ppt.results.transfer import FROM
@@ -106,7 +106,7 @@ def as_sources(prompts: Iterable[Prompt], model: str) -> tuple[list[Source], lis
         else:
             check_name(name, "the name of a source", LONGEST)
             kept[name] = Source(name, prompt)
-    _of_one(list(kept.values()), 1, f"--model {model}", "hidden sizes", "numbers a token")
+    require_alike(list(kept.values()), 1, f"--model {model}", "hidden sizes", "numbers a token")
     return list(kept.values()), notes
 
 
@@ -129,19 +129,8 @@ def _unfit(prompt: Prompt, model: str) -> str:
     return ""
 
 
-def find_source(sources: Sequence[Source], name: str) -> Source:
-    """The source of that name; raises UnknownNameError."""
-    known = {one.name: one for one in sources}
-    require_known("source", name, known)
-    return known[name]
-
-
-def of_one_length(sources: Sequence[Source], purpose: str) -> None:
-    """Refuse prompts of several lengths, which cannot stand for one another."""
-    _of_one(sources, 0, purpose, "lengths", "tokens")
-
-
-def _of_one(sources: Sequence[Source], axis: int, purpose: str, what: str, unit: str) -> None:
+def require_alike(sources: Sequence[Source], axis: int, purpose: str, what: str, unit: str) -> None:
+    """Refuse prompts of several sizes along an axis, which cannot stand for one another."""
     sizes = {one.values.shape[axis]: one for one in sources}
     if len(sizes) > 1:
         told = " and ".join(f"{one.name} {size}" for size, one in sorted(sizes.items())[:2])

@@ -22,7 +22,6 @@ from ppt.corpus.sentiment import LABELS
 from ppt.errors import ConfigError
 from ppt.prompts.batches import pack
 from ppt.prompts.deep import DeepBank
-from ppt.prompts.files import Prompt
 from ppt.prompts.patterns import TARGETS, Verbalizer, standard_pattern
 from ppt.prompts.rendering import Renderer
 from ppt.prompts.tensors import LabelWords
@@ -49,7 +48,12 @@ class TunedLabeller:
 
         It must be of format sentiment, with the five label words or `SIDES`. Raises PPTError.
         """
-        prompt = _one(place)
+        prompt, *others = find_prompts([place])
+        if others:
+            raise ConfigError(
+                f"{1 + len(others)} prompts lie in {Path(place)}, such as {prompt} and"
+                f" {others[0]}: give one."
+            )
         card = prompt.card
         words = tuple(map(str, card.get("label_words") or ()))
         if card.get("format") != "sentiment" or words not in (LABELS, SIDES):
@@ -101,13 +105,3 @@ class TunedLabeller:
             return placed(scores[:, 1:] - scores[:, :1])
         found: NDArray[np.float32] = torch.softmax(scores, -1).numpy()
         return found
-
-
-def _one(place: str) -> Prompt:
-    found = find_prompts([place])
-    if len(found) > 1:
-        raise ConfigError(
-            f"{len(found)} prompts lie in {Path(place)}, such as {found[0]} and {found[1]}: give"
-            " one."
-        )
-    return found[0]
