@@ -16,7 +16,7 @@ from ppt.base.text import normalise
 from ppt.corpus.records import Document, UnusableError, sound
 from ppt.errors import ConfigError, require_known
 from ppt.text import encoding, language
-from ppt.text.extract import AUTO, EXTRACTORS, NONE, extractor_for
+from ppt.text.extract import AUTO, EXTRACTORS, NONE, extractor_for, other_kind
 from ppt.text.markup import ExtractionError
 from ppt.text.quality import RULE_SETS, fault, kept_lines
 
@@ -93,6 +93,10 @@ def prepared(raw: Document, options: ReadOptions, extension: str) -> Iterator[Do
             raise UnusableError("not_extracted", f"--extract {extractor}: {error}") from error
         notes[f"extracted {extractor}"] = 1
         _refuse_blank(text, f"--extract {extractor}")
+    elif options.extract == AUTO and (kind := other_kind(text)):
+        raise UnusableError("not_extracted", kind)
+    if "\x1b$" in text:  # no terminal's code; in UTF-8 and its like nothing
+        raise UnusableError("invalid_utf8", "it is ISO 2022; --encoding iso2022_jp reads Japanese")
     if options.languages:
         found, sure = language.identify(text)
         if found not in options.languages:

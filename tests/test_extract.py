@@ -330,6 +330,8 @@ def test_a_blank_line_ends_no_cue_of_subrip():
     )
     found = EXTRACTORS["subtitles"].prose(raw)
     assert found == "Rock & roll\nsince 1984.\nYes.\n1984\nEnd."
+    loose = raw.replace(",000 -->", " -->").replace("5,000", "5, 000")
+    assert EXTRACTORS["subtitles"].prose(loose) == found
 
 
 MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwird."
@@ -362,6 +364,8 @@ MAIL_BODY = "Gr=C3=BC=C3=9Fe an alle, und ein langer Satz, der umgebrochen =\nwi
          "quoted-printable\n\n=93Yes,=94 he=92s =E9t=E9.", "“Yes,” he’s été."),
         ("Subject: x\nContent-Type: text/plain; charset=gb2312\nContent-Transfer-Encoding: base64\n\n"
          f"{b64encode('朱镕基说。'.encode('gbk')).decode()}\n", "朱镕基说。"),
+        *((f'Subject: x\nContent-Type: text/plain; charset="{name}"\n\n{"水。".encode(name).decode()}',
+           "水。") for name in ("iso-2022-jp", "hz-gb-2312", "utf-7")),
         ("In article <1@a.b>, X writes:\n|> Old.\n\nYes.\n|yes|", "Yes.\n|yes|"),
         ("No headers here.\n\nAm 3. Mai schrieb Ann:\n> Zitat\n\nGut.", "No headers here.\n\nGut."),
         ("Yes.\n>From here on\nall is good.", "Yes.\nFrom here on\nall is good."),
@@ -397,6 +401,8 @@ def test_mails(raw, expected):
          "a header of 5040 characters, 2000 at most"),
         ("mail", 'Subject: x\nContent-type: multipart/mixed;"' + "\n ;" * 1000 + "\n\nx",
          "a header of 3031 characters, 2000 at most"),
+        ("subtitles", "{0}{25}Yes.\n{26}{50}No.", "convert it"),
+        ("subtitles", "[Events]\nDialogue: 0,0:00:01.00,0:00:03.00,,,Yes.", "convert it"),
         ("html", "<p>" + "".join(f"<b id={n}>" for n in range(500)) + "</p>" + "<p>x" * 4000,
          "2130252 elements, 2000000 at most"),
         ("html", "<div>" * 600 + "x", "600 elements within each other, 512 at most"),

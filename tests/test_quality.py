@@ -328,6 +328,22 @@ def test_parts_have_ids_of_their_own_and_share_the_place():
     assert found[1].notes == found[2].notes == (("parts", 1),)
 
 
+OTHER_KINDS = (
+    "{\\rtf1\\ansi Yes.}", "%PDF-1.4\nstream", "%!PS-Adobe-3.0", "\n <!doctype HTML><p>Yes.",
+    "<html lang=en>Yes.", "<?xml version='1.0'?><p>Yes.</p>", '{"text": "Yes."}', '[\n {"a": 1}]',
+    "\ufeffWEBVTT\n\nYes.", "1\r\n00:00:01,000 --> 00:00:02,000\r\nYes.",
+)  # fmt: skip
+PLAIN = ("{He} said so.", "<I> saw it.", '{"Yes," he said: no.}', "1\n10:30 was the time.", "%PDF")
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"), [(ReadOptions(), PLAIN), (ReadOptions(extract="none"), OTHER_KINDS)]
+)
+def test_plain_text_is_known_by_how_it_begins_or_by_the_flag(options, texts):
+    for text in texts:
+        assert [one.text for one in prepared(document(text), options, ".txt")] == [text]
+
+
 @pytest.mark.parametrize(
     ("options", "text", "reason"),
     [
@@ -337,6 +353,8 @@ def test_parts_have_ids_of_their_own_and_share_the_place():
         (ReadOptions(extract="mail"), HIDING.format("utf-7", "KzJBQS0="), "lone_surrogate"),
         (ReadOptions(languages=("de",)), NOVEL, "language"),
         (ReadOptions(quality=("c4",)), "One line of words. Two.", "c4_too_few_sentences"),
+        *((ReadOptions(), text, "not_extracted") for text in OTHER_KINDS),
+        (ReadOptions(), "川の水。".encode("iso2022_jp").decode(), "invalid_utf8"),
     ],
 )
 def test_what_is_not_wanted_has_its_reason(options, text, reason):

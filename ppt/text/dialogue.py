@@ -9,11 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import unescape
 
+from ppt.text.markup import ExtractionError
+
 PAUSE_SECONDS = 5.0
 """A silence this long between two cues parts paragraphs."""
 
-_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?: ?[.,] ?(\d{1,3}))?"
 _TIMING = re.compile(rf"\s{{0,9}}{_TIME}[ \t]{{0,9}}-->[ \t]{{0,9}}{_TIME}")
+_OTHER_TIMES = re.compile(
+    r"-->|^\{\d{1,9}\}\{\d{1,9}\}|^Dialogue: |^\s{0,9}<(?:sami|tt|\?xml)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Of MicroDVD, SubStation Alpha, SAMI and TTML, or of times that are none."""
 _TAG = re.compile(r"<[^<>\n]{0,200}>|\{\\?[^{}\n]{0,200}\}")
 _SOUND = re.compile(r"\[[^\[\]]{0,200}\]|\([^()]{0,200}\)|[♪♫]")
 _SPEAKER = re.compile(r"[^\W\d_][\w .'’#&/-]{0,29}:(?:\s|\Z)")
@@ -23,8 +30,12 @@ _DASH = re.compile(r"\s{0,9}(?:[-–—]|>{2,3})\s{0,9}(?=\S)")
 
 
 def prose_of_subtitles(text: str) -> str:
-    """The sentences of SubRip (SRT) or WebVTT; a text without times is left as it is."""
+    """The sentences of SubRip (SRT) or WebVTT; a text without times is left as it is. Raises
+    ExtractionError.
+    """
     if not any(map(_TIMING.match, text.split("\n"))):
+        if found := _OTHER_TIMES.search(text):
+            raise ExtractionError(f"{found[0]!r} is of no SRT or WebVTT; convert it")
         return text
     paragraphs: list[list[str]] = [[]]
     said_last, previous = "", 0.0

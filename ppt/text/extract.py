@@ -1,5 +1,6 @@
 """Raw documents → prose: the extractors by name, and which a file's name asks for."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,3 +41,29 @@ def extractor_for(asked: str, extension: str) -> str:
     if asked != AUTO:
         return asked
     return next((name for name, one in EXTRACTORS.items() if extension in one.extensions), NONE)
+
+
+_HEADS = {
+    "RTF": (r"\{\\rtf\d", "save it as plain text"),
+    "PDF": (r"%PDF-\d", "take its text out first"),
+    "PostScript": (r"%!PS", "take its text out first"),
+    "HTML": (r"<(?:!doctype html|html)\b", "--extract html reads it"),
+    "XML": (r"<\?xml\s", "take its text out first"),
+    "subtitles": (
+        r"WEBVTT\b|\d{1,6}\s{1,4}\d{1,4}:\d\d:\d\d[.,]\d{3} -->", "--extract subtitles reads it"
+    ),
+    "JSON": (r'\[?\s{0,9}\{\s{0,9}"[^"\n]{1,80}"\s{0,9}:', "--input_format jsonl reads its lines"),
+}  # fmt: skip
+"""What is no plain text → how it begins, and the cure."""
+
+_HEAD = re.compile(
+    rf"\ufeff?\s{{0,99}}(?:{'|'.join(f'({head})' for head, _ in _HEADS.values())})", re.IGNORECASE
+)
+
+
+def other_kind(text: str) -> str:
+    """What a text is by how it begins, with the cure, where that is no plain one; else ""."""
+    if not (found := _HEAD.match(text)):
+        return ""
+    (kind, (_, cure)) = [*_HEADS.items()][(found.lastindex or 1) - 1]
+    return f"it begins as {kind}: {cure}, --extract none takes it as it is"

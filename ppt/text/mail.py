@@ -12,7 +12,7 @@ from email import message_from_string
 from email.message import Message
 from itertools import pairwise
 
-from ppt.text.encoding import meant
+from ppt.text.encoding import is_charset, meant
 from ppt.text.markup import ExtractionError, prose_of_html
 
 _HEADER = re.compile(
@@ -27,6 +27,9 @@ _NEXT = re.compile(r"\n\nFrom [^\n]{1,200}:\d\d[^\n]{0,40}\n[\w-]{1,80}: ")
 
 _ENCODED = re.compile(r"[\s\"]*([\w-]*)")
 """What a header's first word says; a comment may follow."""
+
+_SHIFTED = ("iso2022_", "hz", "utf-7")
+"""Encodings of which all bytes are ASCII, so that mails in them are sent as they are."""
 
 _PARAMETERS = re.compile(
     r"^content-(?:type|disposition):.*(?:\n[ \t].*)*", re.IGNORECASE | re.MULTILINE
@@ -114,18 +117,19 @@ def _decoded(part: Message) -> str:
     transfer = found[1] if found else ""
     if "uu" in transfer:
         raise ExtractionError(f"the mail's text is in {transfer!r}")
-    payload = part.get_payload()
-    if not isinstance(payload, str) or transfer not in ("quoted-printable", "base64"):
-        return payload if isinstance(payload, str) else ""
-    charset = part.get_content_charset("utf-8")
+    payload, charset = part.get_payload(), part.get_content_charset("utf-8")
+    if not isinstance(payload, str):
+        return ""
+    shifted = is_charset(charset) and meant(charset).startswith(_SHIFTED) and payload.isascii()
+    if not shifted and transfer not in ("quoted-printable", "base64"):
+        return payload
     try:
         name = meant(charset)
         raw = payload.encode("ascii" if payload.isascii() or transfer == "base64" else name)
         if transfer == "base64":
             part.replace_header("content-transfer-encoding", transfer)
-        data = part.get_payload(decode=True) if transfer == "base64" else quopri.decodestring(raw)
-        if not isinstance(data, bytes):
-            return ""
+            raw = part.get_payload(decode=True)  # type: ignore[assignment]
+        data = quopri.decodestring(raw) if transfer == "quoted-printable" else raw
         with suppress(UnicodeDecodeError):
             return data.decode(name)
         return data.decode(charset)
