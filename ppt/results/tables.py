@@ -4,11 +4,11 @@ A cell says mean ±sample standard deviation over seeds; one seed has no deviati
 """
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -163,11 +163,11 @@ def csv_text(
     sign: str = ",",
 ) -> str:  # fmt: skip
     """A CSV file with `sign` between its values, which are as `cell` makes them."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=sign, lineterminator="\n")
-    writer.writerow(head)
+    made: list[str] = []
+    writer = csv.writer(SimpleNamespace(write=made.append), delimiter=sign, lineterminator="\r\n")
+    writer.writerow(head)  # values with a sign of the line's end stand in marks
     writer.writerows(map(cell, line) for line in lines)
-    return text.getvalue()
+    return "".join(f"{line[:-2]}\n" for line in made)
 
 
 def save_tables(folder: Path | str, rows: Sequence[Row]) -> tuple[Path, ...]:
