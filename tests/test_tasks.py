@@ -23,9 +23,9 @@ from ppt.errors import ConfigError, InputError, UnknownNameError
 from ppt.prompts.patterns import PATTERNS, rendered_text, standard_pattern
 from ppt.tasks.cells import BadRow
 from ppt.tasks.forms import FORMS, PROMPT_FORMATS, SHAPES
-from ppt.tasks.loading import content_id, load_rows, without_duplicates
+from ppt.tasks.loading import load_rows, look, without_duplicates
 from ppt.tasks.readers import read_table
-from ppt.tasks.rows import FIRST, REASONS
+from ppt.tasks.rows import FIRST, REASONS, content_id
 from ppt.tasks.spec import Columns, Files, Hub, Label, Rows, Task, letters
 from ppt.tasks.table import TASKS, TASKS_VERSION, named_task
 from ppt.tasks.user_file import load_task_file
@@ -322,20 +322,20 @@ def test_no_text_reaches_two_sides_and_none_is_lost(train, test, random):
             {"text_a": a, "text_b": b, "options": options, "label": int(y)}
             for a, b, options, y in rows
         ]
-        return [{**row, "id": content_id(row)} for row in made]
+        return [{**row, "id": look(row)} for row in made]
 
     placed = list(zip(map(str, range(99)), examples(train), strict=False))
     kept, rejects = without_duplicates(placed, examples(test))
     assert len(kept) + len(rejects) == len(train)
-    keys = [content_id(row) for row in kept]
+    keys = [look(row) for row in kept]
     assert len({*keys}) == len(keys)
-    assert not {*keys} & {content_id(row) for row in examples(test)}
+    assert not {*keys} & {look(row) for row in examples(test)}
     labels = {}
     for row in examples(train):
-        labels.setdefault(content_id(row), set()).add(row["label"])
+        labels.setdefault(look(row), set()).add(row["label"])
     assert all(labels[key] == {row["label"]} for key, row in zip(keys, kept, strict=True))
     sure = {key for key, seen in labels.items() if len(seen) == 1}
-    assert {*keys} == sure - {content_id(row) for row in examples(test)}
+    assert {*keys} == sure - {look(row) for row in examples(test)}
     random.shuffle(placed)
     again, _ = without_duplicates(placed, examples(test))
     assert sorted(again, key=str) == sorted(kept, key=str)
@@ -347,7 +347,9 @@ def test_doubles_are_counted_by_reason(tmp_path):
         {"text": "twice", "label": 0}, {"text": "Twice ", "label": 0},
         {"text": "torn", "label": 0}, {"text": "torn", "label": 1},
     ]  # fmt: skip
-    test = write(tmp_path, "test.jsonl", jsonl([{"text": "IN the  test", "label": 1}] * 2))
+    test = write(
+        tmp_path, "test.jsonl", jsonl([{"text": "IN the\u200b  te\u00adst", "label": 1}] * 2)
+    )
     data = load_rows(task_of(write(tmp_path, "train.jsonl", jsonl(rows)), test))
     assert Counter(reject.reason for reject in data.rejects) == {
         "in_test": 1, "duplicate": 1, "conflicting_labels": 2,

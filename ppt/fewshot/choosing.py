@@ -11,7 +11,7 @@ from ppt.methods import ALL, MIXTURE, PRETRAINED, find_method
 from ppt.prompts.files import Prompt
 from ppt.tasks.forms import PROMPT_FORMATS
 from ppt.tasks.loading import TaskData
-from ppt.tasks.rows import content_id
+from ppt.tasks.rows import look
 from ppt.tasks.spec import Task
 from ppt.transfer.library import WHAT, choose_prompt, described, serves
 from ppt.transfer.sources import Source, as_sources
@@ -79,7 +79,7 @@ def _shared(chosen: Choices, tasks: Mapping[str, TaskData]) -> list[str]:
             known |= {data.task.name: data for data in read}
             names = [name for one in begin.sources for name in one.tasks]
             pairs |= dict.fromkeys((task, name) for name in (*(d.task.name for d in read), *names))
-    ids = cache(lambda name, side: {content_id(row) for row in getattr(known[name], side)})
+    ids = cache(lambda name, side: {look(row) for row in getattr(known[name], side)})
     sides = {task: "test" if data.test else "train" for task, data in tasks.items()}
     counts = {
         (task, name): len(ids(task, sides[task]) & ids(name, "train"))

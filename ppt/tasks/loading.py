@@ -19,7 +19,7 @@ from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
 from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
 from ppt.tasks.rejects import RowReject, tally, usable_rows
-from ppt.tasks.rows import FIRST, advised_answer, content_id, right_is_doubled, to_example
+from ppt.tasks.rows import FIRST, advised_answer, look, right_is_doubled, to_example
 from ppt.tasks.spec import Files, Hub, Rows, Task
 from ppt.tasks.splits import Split, draw, draw_all, held_out
 
@@ -133,7 +133,7 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
     test = [row for _, row in kept.get(TEST, [])]
     train, doubles = without_duplicates(kept[TRAIN], test)
     notes = {split: [table.note] if table.note else [] for split, table in tables.items()}
-    if again := len(test) - len({content_id(row) for row in test}):
+    if again := len(test) - len({look(row) for row in test}):
         notes[TEST].append(f"{again:,} repeat the texts of another, and are kept")
     for split, rows in ((TRAIN, train), (TEST, test)):
         if twice := sum(map(right_is_doubled, rows)):
@@ -160,11 +160,11 @@ def without_duplicates(
 ) -> tuple[list[Example], list[RowReject]]:
     """Of `train` (rows with their places) those whose texts stand once, and in no test row.
 
-    Texts are equal if they differ in white space and case only. Which of equal rows is
-    kept does not depend on their order.
+    Texts are equal if they differ in white space, case and unseen signs only. Which of equal
+    rows is kept does not depend on their order.
     """
-    tested = {content_id(row) for row in test}
-    keys = [content_id(row) for _, row in train]
+    tested = {look(row) for row in test}
+    keys = [look(row) for _, row in train]
     groups: dict[str, list[Example]] = {}
     for key, (_, row) in zip(keys, train, strict=True):
         groups.setdefault(key, []).append(row)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ppt.base.text import fold_whitespace, normalise
+from ppt.base.words import UNSEEN
 from ppt.corpus.records import UnusableError
 from ppt.prompts.patterns import LETTERS, Example
 from ppt.tasks.spec import Task, label_value
@@ -28,6 +29,8 @@ REASONS = {
 """Stable reason words for rows that are not kept, each with its meaning."""
 
 _SHOWN = 80
+
+_UNSEEN = dict.fromkeys(code for first, end in UNSEEN for code in range(first, end))
 
 LONGEST_LIST = 100_000
 """Characters of a list of options that is written as text."""
@@ -115,7 +118,7 @@ def _text(fields: Mapping[str, Any], names: Sequence[str]) -> str:
         lines = value if isinstance(value, list) else [value]
         parts.append("\n".join(_string(line, name) for line in lines).strip())
     text = " ".join(part for part in parts if part)
-    if not text:
+    if not text.translate(_UNSEEN).strip():
         raise UnusableError("blank", ", ".join(names))
     return text
 
@@ -177,10 +180,15 @@ def right_is_doubled(row: Example) -> bool:
     return bool(options) and options.count(options[row["label"]]) > 1
 
 
-def content_id(row: Example) -> str:
+def look(row: Example) -> str:
+    """A `content_id` that is equal for rows that differ in signs that are not seen, too."""
+    return content_id(row, _UNSEEN)
+
+
+def content_id(row: Example, without: Mapping[int, None] = {}) -> str:
     """20 hex digits that are equal for texts and options of equal content."""
     digest = hashlib.blake2b(digest_size=10)
     for part in (row["text_a"], row["text_b"] or "", *(row["options"] or ())):
-        data = fold_whitespace(part).casefold().encode()
+        data = fold_whitespace(part.translate(without)).casefold().encode()
         digest.update(len(data).to_bytes(4, "little") + data)
     return digest.hexdigest()
