@@ -67,7 +67,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 def require_known(kind: str, name: str, known: Collection[str]) -> None:
     """Refuse a `name` that is none of the `known`; raises UnknownNameError."""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:  # from Python it may be anything
         raise unknown_name(kind, name, known)
 
 

@@ -599,6 +599,8 @@ def test_results_are_a_table(tmp_path):
     assert (tmp_path / "results.md").read_text().startswith(results.table())
     with pytest.raises(UnknownNameError, match="unknown metric 'f1'"):
         results.table(metric="f1")
+    with pytest.raises(UnknownNameError, match=r"unknown metric \['accuracy'\]"):
+        results.table(metric=["accuracy"])
     with pytest.raises(UnknownNameError, match="unknown baseline 'zero'"):
         results.table(baseline="zero")
 

@@ -223,10 +223,11 @@ def test_an_empty_path_is_not_the_folder_at_hand(place, llama, monkeypatch):
     for read in (
         ppt.load_prompt, ppt.read_results, ppt.open_corpus,
         lambda path: ppt.load_task("sst2", data_dir=path),
-        lambda path: ppt.tune(task, llama, output_dir=path, **FAST),
+        lambda path: ppt.tune(task, llama, output_dir=path, **FAST), ppt.load_classifier,
     ):  # fmt: skip
-        with pytest.raises(InputError, match=r"got .*, expected a path"):
-            read(5)
+        for odd in (5, "\0", "\ud800", "a" * 300):
+            with pytest.raises((InputError, ConfigError), match=r"got .*, expected (a path|text)"):
+                read(odd)
     for call in (lambda: ppt.tune(task, llama.model, **FAST), lambda: ppt.load_task(llama.model)):
         with pytest.raises(ConfigError, match=r"got LlamaForCausalLM\(\\n") as caught:
             call()

@@ -4,6 +4,7 @@ What is written stands beside its place under a scratch name until it is on the 
 names are ours alone, so what a killed process left is known by its name (`sweep`).
 """
 
+import errno
 import glob
 import hashlib
 import io
@@ -149,6 +150,12 @@ def given(path: Path | str) -> Path:
     """A path from Python. An empty text, as of an unset variable, is not the folder at hand."""
     if not isinstance(path, str | Path) or path == "":
         raise InputError(f"got {brief(path)}, expected a path: for the folder at hand give '.'.")
+    try:
+        os.lstat(path)
+    except (OSError, ValueError) as error:  # NULs and halves of surrogate pairs too
+        if getattr(error, "errno", errno.ENAMETOOLONG) == errno.ENAMETOOLONG:
+            why = getattr(error, "strerror", error)
+            raise InputError(f"got {brief(path)}, expected a path: {why}.") from None
     return Path(path)
 
 
