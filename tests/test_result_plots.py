@@ -215,7 +215,7 @@ def test_a_table_of_many_labels_is_an_image_and_small():
     table[0, count - 1], table[count - 1, 3] = 9, 1
     values = synthetic_run("a", "ppt", 32, 0, 1e-3)
     values |= {"labels": [f"l{i}" for i in range(count)], "confusion": table.tolist()}
-    values["test"] = {**values["test"], "rows": 10}
+    values["test"] = {**values["test"], "rows": 10, "accuracy": 0.0}
     figure = confusion_tables([read_run(values, "here")], "many")
     (ax,) = figure.axes
     (image,) = ax.images

@@ -288,10 +288,13 @@ def test_files_that_are_no_results(tmp_path, data, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_confusion_table_must_count_the_test_rows():
+def test_a_confusion_table_must_count_the_test_rows_and_the_right_ones():
     values = synthetic_run("sst2", "ppt", 32, 0, 1e-3)
     with pytest.raises(InputError, match="'confusion' counts 3 rows by 2 labels, expected 200 by"):
         read_run({**values, "confusion": [[1, 1], [1, 0]]}, "here")
+    values["test"] = {**values["test"], "accuracy": 0.99}
+    with pytest.raises(InputError, match=r"of 200 rows right, but the accuracy of 'test' is 0.99"):
+        read_run(values, "here")
 
 
 def test_a_task_has_one_set_of_labels(tmp_path):
@@ -302,7 +305,7 @@ def test_a_task_has_one_set_of_labels(tmp_path):
 
 def test_what_makes_scores_doubtful_is_told(tmp_path):
     one, two = (synthetic_run("sst2", name, 32, 0, 1e-3) for name in ("ppt", "lora"))
-    two["test"] = {**two["test"], "rows": 100}
+    two["test"] = {**two["test"], "rows": 100, "accuracy": 1.0}
     two["confusion"] = [[50, 0], [0, 50]]
     two["validation"] = {**two["validation"], "loss": math.nan}
     two["model"] = "other"

@@ -12,6 +12,9 @@ from ppt.errors import InputError, visible
 
 Point = Mapping[str, float]
 
+_ROUNDED = 1e-6
+"""What an accuracy may be off by."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -190,6 +193,12 @@ def read_run(values: Any, place: str) -> Run:
         raise InputError(
             f"{place}: 'confusion' counts {counted} rows by {len(run.confusion)} labels, expected"
             f" {run.test.rows} by {len(run.labels)}."
+        )
+    right = sum(row[label] for label, row in enumerate(run.confusion))
+    if abs(right - run.test.accuracy * counted) > _ROUNDED * counted:
+        raise InputError(
+            f"{place}: 'confusion' has {right} of {counted} rows right, but the accuracy of 'test'"
+            f" is {run.test.accuracy}: was the line changed?"
         )
     return run
 
