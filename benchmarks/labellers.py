@@ -16,6 +16,7 @@ five classes the table tells
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ from ppt.corpus.sentiment import (
     class_distribution,
     keep,
 )
+from ppt.errors import exit_status
 from ppt.text.vader import vader_compound
 
 Array = NDArray[Any]
@@ -172,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

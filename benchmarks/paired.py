@@ -12,9 +12,11 @@ by the share of them that has it right.
 import argparse
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,8 @@ import pyarrow.parquet as pq
 
 from ppt.errors import InputError, exit_status, first_line
 from ppt.results.predictions import PREDICTIONS
+
+COLUMNS = ("task", "id", "correct")
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,34 @@ class Paired:
         return gain - 1.96 * spread, gain + 1.96 * spread
 
 
-def read(path: Path) -> dict[str, bool]:
-    """Row id → whether the run has it right. Raises InputError where there is not one run."""
+Rows = dict[Any, bool]
+"""Task and id of a row, and the how manyth of that id it is → whether a run has it right."""
+
+
+def read(path: Path) -> Rows:
+    """The rows of a run. Raises InputError where there is not one run."""
     place = path / PREDICTIONS if path.is_dir() else path
     try:
-        table = pq.read_table(place, columns=["run", "task", "id", "correct"])
+        table = pq.read_table(place, columns=["run", *COLUMNS])
     except (OSError, pa.ArrowException) as error:
         raise InputError(
             f"{place} cannot be read ({first_line(error)}): give a folder of results."
         ) from None
     if len(runs := table["run"].unique()) != 1:
         raise InputError(f"{path} holds {len(runs)} runs, expected one: of one method and seed.")
-    return dict(zip(table["id"].to_pylist(), table["correct"].to_pylist(), strict=True))
+    seen, rows = Counter[Any](), Rows()
+    for *name, correct in zip(*(table[one].to_pylist() for one in COLUMNS), strict=True):
+        seen[tuple(name)] += 1  # a text may stand twice
+        rows[*name, seen[tuple(name)]] = correct
+    return rows
 
 
-def compare(first: dict[str, bool], second: dict[str, bool]) -> Paired:
+def compare(first: Rows, second: Rows) -> Paired:
     """Both runs' rows, side by side. Raises InputError where they are not the same."""
     if first.keys() != second.keys():
         raise InputError(
             f"the runs were tested on {len(first)} and {len(second)} rows, of which"
-            f" {len(first.keys() & second.keys())} are the same: expected the same rows."
+            f" {len(first.keys() & second.keys())} are the same: expected the same rows of one task."
         )
     pairs = [(first[row], second[row]) for row in first]
     return Paired(
@@ -78,7 +90,7 @@ def compare(first: dict[str, bool], second: dict[str, bool]) -> Paired:
     )
 
 
-def together(first: dict[str, bool], others: Sequence[dict[str, bool]]) -> tuple[float, ...]:
+def together(first: Rows, others: Sequence[Rows]) -> tuple[float, ...]:
     """How much more of the rows the others have right in the mean, and 95% of it over rows."""
     shares = np.mean([[one[row] for row in first] for one in others], axis=0)
     gains = shares - np.array([*first.values()])

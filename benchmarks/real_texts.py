@@ -39,6 +39,7 @@ from ppt.corpus.sentiment import LABELS
 from ppt.corpus.shingles import SHINGLE_WORDS
 from ppt.corpus.shortcuts import SAMPLE, shortcuts
 from ppt.corpus.storage import Corpus, open_corpus
+from ppt.errors import exit_status
 
 RELATIONS = ("text", "MB", "twins", "both", "tested on", "rows of the four", "CPU-s per MB")
 GIVEN_AWAY = (
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -54,6 +54,13 @@ def test_other_rows_or_several_runs_are_one_line(tmp_path):
     one, other = kept(tmp_path / "a", [True]), kept(tmp_path / "b", [True], run="b")
     both = pa.concat_tables([pq.read_table(one), pq.read_table(other)])
     pq.write_table(both, tmp_path / "both")
+    pq.write_table(pa.concat_tables([pq.read_table(one)] * 2), tmp_path / "twice")
+    twice = read(tmp_path / "twice")
+    assert compare(twice, twice).rows == 2, "a text that stands twice is two rows"
+    renamed = pq.read_table(one).set_column(1, "task", [["another"]])
+    pq.write_table(renamed, tmp_path / "another")
+    with pytest.raises(InputError, match="1 and 1 rows, of which 0 are the same"):
+        compare(read(one), read(tmp_path / "another"))
     with pytest.raises(InputError, match="holds 2 runs, expected one"):
         read(tmp_path / "both")
     with pytest.raises(InputError, match=r"cannot be read .*: give a folder of results"):
