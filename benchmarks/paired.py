@@ -79,7 +79,7 @@ def compare(first: Rows, second: Rows) -> Paired:
     if first.keys() != second.keys():
         raise InputError(
             f"the runs were tested on {len(first)} and {len(second)} rows, of which"
-            f" {len(first.keys() & second.keys())} are the same: expected the same rows of one task."
+            f" {len(first.keys() & second.keys())} are alike: expected the same rows of one task."
         )
     pairs = [(first[row], second[row]) for row in first]
     return Paired(

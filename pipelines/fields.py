@@ -74,7 +74,7 @@ def _noted(text: str, found: str, options: ReadOptions) -> tuple[str, Notes]:
 def _id(value: object, options: ReadOptions) -> str | None:
     """Return `value` as an id; None where none was asked for and it cannot be one."""
     try:
-        if value is None:
+        if value is None or (isinstance(value, str) and not value.strip()):
             raise UnusableError("missing_field", f"no {options.id_field!r}, which is to be the id")
         if type(value) is int:  # a bool is not
             return str(value)

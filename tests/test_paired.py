@@ -49,7 +49,7 @@ def test_equal_runs_differ_by_nothing():
 
 
 def test_other_rows_or_several_runs_are_one_line(tmp_path):
-    with pytest.raises(InputError, match="2 and 3 rows, of which 2 are the same"):
+    with pytest.raises(InputError, match="2 and 3 rows, of which 2 are alike"):
         compare({"a": True, "b": True}, {"a": True, "b": True, "c": False})
     one, other = kept(tmp_path / "a", [True]), kept(tmp_path / "b", [True], run="b")
     both = pa.concat_tables([pq.read_table(one), pq.read_table(other)])
@@ -59,7 +59,7 @@ def test_other_rows_or_several_runs_are_one_line(tmp_path):
     assert compare(twice, twice).rows == 2, "a text that stands twice is two rows"
     renamed = pq.read_table(one).set_column(1, "task", [["another"]])
     pq.write_table(renamed, tmp_path / "another")
-    with pytest.raises(InputError, match="1 and 1 rows, of which 0 are the same"):
+    with pytest.raises(InputError, match="1 and 1 rows, of which 0 are alike"):
         compare(read(one), read(tmp_path / "another"))
     with pytest.raises(InputError, match="holds 2 runs, expected one"):
         read(tmp_path / "both")

@@ -319,6 +319,7 @@ def test_a_column_that_cannot_be_an_id_is_none_unless_it_was_asked_for(ids: obje
     [
         ("1.5", "not_a_string"), ("true", "not_a_string"), ('{"$oid": "0"}', "not_a_string"),
         ("[2]", "not_a_string"), ('"\\udfff"', "lone_surrogate"), ("null", "missing_field"),
+        ('" "', "missing_field"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_an_id_is_none_unless_it_was_asked_for(
