@@ -316,6 +316,12 @@ def test_a_folder_that_may_not_be_read_is_one_line(read, tmp_path):
     ("name", "old", "new", "says"),
     [
         (CONFIG, '"num_virtual_tokens": 4', '"num_virtual_tokens": -4', "-4, expected a whole"),
+        (
+            CONFIG,
+            '"num_virtual_tokens": 4',
+            '"num_virtual_tokens": 2',
+            r"\[4, \d+\], expected \[2, H\]",
+        ),
         (CONFIG, '"num_virtual_tokens": 4', '"num_virtual_tokens": "4"', "'4', expected a whole"),
         (CONFIG, '"num_virtual_tokens": 4', '"num_virtual_tokens": true', "True, expected a whole"),
         (CONFIG, '"num_virtual_tokens": 4', '"num_virtual_tokens": 4.0', "4.0, expected a whole"),

@@ -177,7 +177,8 @@ def read_values(
     size = None
     if is_deep:
         size = 2 * _count(folder, config, "num_layers") * _count(folder, config, "token_dim")
-    counts = {length, length if is_deep else 2 * length}
+    twice = not is_deep and config.get("task_type") == TASK_TYPES["seq2seq"]
+    counts = {length, length + twice * length}
     fits = rows.ndim == 2 and rows.shape[0] in counts and size in {None, rows.shape[1]}
     if not (fits and rows.numel()):
         raise InputError(
