@@ -355,6 +355,7 @@ def test_doubles_are_counted_by_reason(tmp_path):
         "in_test": 1, "duplicate": 1, "conflicting_labels": 2,
     }  # fmt: skip
     assert (len(data.train), len(data.test)) == (2, 2)  # the test stays as it was published
+    assert data.report().endswith("; none has the label sad")
 
 
 def test_own_ids_are_used_and_must_differ(tmp_path):

@@ -17,7 +17,15 @@ from ppt.errors import ConfigError, InputError, visible
 from ppt.prompts.patterns import Example
 from ppt.tasks.cells import BadRow
 from ppt.tasks.folders import split_files
-from ppt.tasks.readers import MAX_ROWS, Table, read_hub, read_table, read_tables, rows_table
+from ppt.tasks.readers import (
+    MAX_ROWS,
+    Table,
+    listed,
+    read_hub,
+    read_table,
+    read_tables,
+    rows_table,
+)
 from ppt.tasks.rejects import RowReject, tally, usable_rows
 from ppt.tasks.rows import FIRST, advised_answer, look, right_is_doubled, to_example
 from ppt.tasks.spec import Files, Hub, Rows, Task
@@ -135,6 +143,10 @@ def data_of(task: Task, tables: Mapping[str, Table]) -> TaskData:
     notes = {split: [table.note] if table.note else [] for split, table in tables.items()}
     if again := len(test) - len({look(row) for row in test}):
         notes[TEST].append(f"{again:,} repeat the texts of another, and are kept")
+    met = {row["label"] for row in test}
+    never = [label.title for number, label in enumerate(task.labels) if number not in met]
+    if test and never and not task.is_choice:
+        notes[TEST].append(f"none has the label {listed(never)}")
     for split, rows in ((TRAIN, train), (TEST, test)):
         if twice := sum(map(right_is_doubled, rows)):
             notes[split].append(f"{twice:,} have the right option twice: the other counts as wrong")
