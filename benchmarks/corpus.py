@@ -20,6 +20,7 @@ from benchmarks.documents import gather, scatter, texts, typographic
 from benchmarks.watching import Cost, watch
 from pipelines.logs import quiet
 from ppt.corpus.formats import FORMATS
+from ppt.errors import exit_status
 
 SAMPLE_MEGABYTES = 6
 """How much of the documents the slow references read; their cost per MB is even."""
@@ -247,4 +248,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

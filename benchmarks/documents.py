@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ppt.corpus.records import Document
+from ppt.errors import InputError
 
 
 def documents(
     patterns: Sequence[str], characters: float, change: Callable[[str], str] = str
 ) -> Iterator[tuple[str, str]]:
-    """Ids and changed texts of what `patterns` match, until there are so many characters."""
+    """Ids and changed texts of what `patterns` match, until there are so many characters.
+
+    Raises InputError where there are none.
+    """
     from pipelines.preparing import ReadOptions
     from pipelines.readers import expand, read  # Beam comes in here
 
+    read_none = True
     for part in expand(patterns):
         for record in read(part, ReadOptions()):
             if characters <= 0:
@@ -22,7 +27,10 @@ def documents(
             if isinstance(record, Document):
                 text = change(record.text)
                 characters -= len(text)
+                read_none = False
                 yield record.id, text
+    if read_none:
+        raise InputError(f"no documents in {', '.join(patterns)}: give files of documents.")
 
 
 def texts(path: str | Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ text, where it is installed.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from ppt.base.text import content_key, document_key, document_number, normalise
 from ppt.corpus.clusters import cluster, edges, link
 from ppt.corpus.repeats import repeated, standing
 from ppt.corpus.shingles import SHINGLE_WORDS, sample_shingles
+from ppt.errors import exit_status
 from ppt.text.sentences import get_splitter
 
 SLOW_MEGABYTES = 2
@@ -116,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

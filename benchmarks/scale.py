@@ -12,6 +12,7 @@ and as long as told; all else is arithmetic on these and on the flags.
 import argparse
 import math
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ppt.base.pages import MOST_ROWS
 from ppt.base.streams import stream, uniform
 from ppt.corpus.clusters import MEMBER
 from ppt.corpus.formats import FORMATS
+from ppt.errors import exit_status
 
 KINDS = {"web pages": (2_000, 1.2), "books": (300_000, 0.8)}
 """Synthetic documents beside the sample's: median characters, deviation of the logarithm."""
@@ -225,4 +227,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -7,11 +7,13 @@
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from benchmarks.documents import documents
 from pipelines.logs import quiet
 from ppt.base.text import normalise
+from ppt.errors import exit_status
 from ppt.text.punkt import PunktParameters, PunktSplitter
 from ppt.text.sentences import load_punkt
 
@@ -51,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -28,6 +28,7 @@ from benchmarks.documents import gather
 from benchmarks.watching import used
 from pipelines.lean import SPARED
 from pipelines.logs import quiet
+from ppt.errors import exit_status
 
 
 @dataclass
@@ -140,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

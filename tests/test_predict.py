@@ -105,7 +105,7 @@ def given_rows(place, text, name="given.jsonl"):
 def test_rows_that_cannot_be_used_stand_beside_with_their_reasons(place, capsys):
     rows = [
         '{"text": "tea is good", "more": {"a": [1, "x"]}, "note": null}', '{"text": " \\u200b "}',
-        "no JSON", '{"other": 1}', '{"text": 5}', '{"text": "a \\"b\\", c\\rd", "note": true}',
+        "no JSON", '{"other": 1}', '{"text": 5}', '{"text": "a \\"b\\", c\\rd\\ne", "note": true}',
     ]  # fmt: skip
     path = given_rows(place, "\n".join(rows) + "\n")
     for name in ("kept.csv", "kept.jsonl"):
@@ -117,7 +117,7 @@ def test_rows_that_cannot_be_used_stand_beside_with_their_reasons(place, capsys)
         assert [json.loads(one)["place"] for one in rejects] == [f"line {n}" for n in (2, 3, 4, 5)]
     with (place / "kept.csv").open(newline="") as file:
         cells = list(csv.DictReader(file))
-    assert [row["text"] for row in cells] == ["tea is good", 'a "b", c\rd']
+    assert [row["text"] for row in cells] == ["tea is good", 'a "b", c\rd\ne']
     assert [(row["more.a"], row["note"]) for row in cells] == [('[1, "x"]', ""), ("", "true")]
     lines = [json.loads(one) for one in (place / "kept.jsonl").read_text().splitlines()]
     assert [row["prediction"] for row in lines] == [row["prediction"] for row in cells]
