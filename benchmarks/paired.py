@@ -53,7 +53,7 @@ class Paired:
 
 
 Rows = dict[Any, bool]
-"""Task and id of a row, and the how manyth of that id it is → whether a run has it right."""
+"""Task and id of a row, and its number among those of that id → whether a run has it right."""
 
 
 def read(path: Path) -> Rows:

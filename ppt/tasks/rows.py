@@ -180,15 +180,23 @@ def right_is_doubled(row: Example) -> bool:
     return bool(options) and options.count(options[row["label"]]) > 1
 
 
-def look(row: Example) -> str:
-    """A `content_id` that is equal for rows that differ in signs that are not seen, too."""
-    return content_id(row, _UNSEEN)
-
-
-def content_id(row: Example, without: Mapping[int, None] = {}) -> str:
+def content_id(row: Example) -> str:
     """20 hex digits that are equal for texts and options of equal content."""
+    return _digest(_parts(row))
+
+
+def look(row: Example) -> str:
+    """The same, and equal for rows that differ in signs that are not seen, too."""
+    return _digest(part.translate(_UNSEEN) for part in _parts(row))
+
+
+def _parts(row: Example) -> Iterable[str]:
+    return row["text_a"], row["text_b"] or "", *(row["options"] or ())
+
+
+def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=10)
-    for part in (row["text_a"], row["text_b"] or "", *(row["options"] or ())):
-        data = fold_whitespace(part.translate(without)).casefold().encode()
+    for part in parts:
+        data = fold_whitespace(part).casefold().encode()
         digest.update(len(data).to_bytes(4, "little") + data)
     return digest.hexdigest()
